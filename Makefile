@@ -59,7 +59,7 @@ check-generated: $(DEV)
 	diff --recursive --exclude=__pycache__ build/generated generated || \
 	  { echo 'generated/ is stale: run `make generate`'; exit 1; }
 
-lock:  ## resolve the dependencies anew, within pyproject.toml's bounds
+lock: $(DEV)  ## resolve the dependencies anew, within pyproject.toml's bounds
 	$(UV_COMPILE) --extra emulator --group dev --output-file requirements/dev.txt
 	$(UV_COMPILE) --extra emulator --group build --constraint requirements/dev.txt --output-file requirements/run.txt
 

@@ -1,0 +1,16 @@
+"""The attachment of an answer, as small as a caller can take."""
+
+from graphattachments.v1.attachment_pb2 import Attachment
+
+# gRPC clients take messages of 4 MiB by default; an attachment comes in one with a few bytes more.
+MAX_ATTACHMENT_BYTES = 4 * 1024 * 1024 - 1024
+
+
+def fitted(attachment: Attachment) -> Attachment:
+    """Return the attachment without its item, or with its id alone, if it is too large."""
+    if attachment.ByteSize() <= MAX_ATTACHMENT_BYTES:
+        return attachment
+    attachment.item_attachment.ClearField("item")
+    if attachment.ByteSize() <= MAX_ATTACHMENT_BYTES:
+        return attachment
+    return Attachment(id=attachment.id)

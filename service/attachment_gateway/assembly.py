@@ -1,0 +1,134 @@
+"""Stream of requests -> one upload.
+
+No networking code at all: feed() takes each message as it comes, finish() is the half-close. What
+is wrong is said at the first message that shows it, so that nothing more need be sent.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from attachment_gateway import validation
+from attachment_gateway.base64_stream import Base64Stream, decoded
+from attachment_gateway.envelope import FILE, Envelope, FileEnvelope, Head, Sender
+from attachment_gateway.errors import (
+    ChecksumMismatch,
+    InvalidRequest,
+    SizeMismatch,
+    StreamProtocol,
+)
+from attachment_gateway.routes import attachments_path
+from graphattachments.v1.attachment_pb2 import Attachment
+from graphattachments.v1.attachment_service_pb2 import (
+    UploadFileAttachmentRequest,
+    UploadFooter,
+    UploadHeader,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """What the sender says that the file is, in the header or the footer."""
+
+    size_bytes: int | None
+    sha256: bytes
+
+    @classmethod
+    def by(cls, message: UploadHeader | UploadFooter, within: str) -> "_Declared":
+        validation.declared_sha256(message.sha256, within=within)
+        if not message.HasField("size_bytes"):
+            return cls(None, message.sha256)
+        validation.declared_size(message.size_bytes, within=within)
+        return cls(message.size_bytes, message.sha256)
+
+
+class Assembly:
+    """One upload in the making."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._content = Base64Stream()
+        self._size_bytes = 0
+        self._envelope: FileEnvelope | None = None
+        self._declared: list[_Declared] = []
+        self._footer: UploadFooter | None = None
+
+    def feed(self, request: UploadFileAttachmentRequest) -> None:
+        """Take the next message; raises CallerError if it is none that an upload could have."""
+        part = request.WhichOneof("part")
+        if part is None:
+            raise StreamProtocol("a message with no part; each carries a header, chunk or footer")
+        if self._footer is not None:
+            raise StreamProtocol(f"a {part} after the footer; the footer is the last message")
+        if part == "header":
+            self._take_header(request.header)
+        elif self._envelope is None:
+            raise StreamProtocol(f"a {part} before the header; the header is the first message")
+        elif part == "chunk":
+            self._take_chunk(request.chunk, self._envelope)
+        else:
+            self._take_footer(request.footer)
+
+    def finish(self) -> Envelope:
+        """Return the whole, at the half-close; raises CallerError if it isn't what was declared."""
+        if self._envelope is None:
+            raise StreamProtocol("half-closed before the header; the header is the first message")
+        for declared in self._declared:
+            self._check_size(declared)
+        content = self._content.finish()
+        self._check_sha256(content)
+        return self._envelope.seal(content, file_bytes=self._size_bytes)
+
+    def _take_header(self, header: UploadHeader) -> None:
+        if self._envelope is not None:
+            raise StreamProtocol("a second header; an upload has one")
+        post = validation.parent(header, within="header.")
+        attachment = validation.named_attachment(header, within="header.")
+        _check_kind(attachment)
+        validation.request_id(header.request_id, within="header.")
+        declared = _Declared.by(header, "header")
+        path = attachments_path(post, within="header.post")
+        envelope = FileEnvelope(Head(self._sender, path), attachment)
+        if declared.size_bytes is not None:
+            envelope.check(declared.size_bytes)
+        self._declared.append(declared)
+        self._envelope = envelope
+
+    def _take_chunk(self, chunk: bytes, envelope: FileEnvelope) -> None:
+        self._size_bytes += len(chunk)
+        for declared in self._declared:
+            if declared.size_bytes is not None and self._size_bytes > declared.size_bytes:
+                self._check_size(declared)
+        envelope.check(self._size_bytes)
+        self._content.feed(chunk)
+
+    def _take_footer(self, footer: UploadFooter) -> None:
+        declared = _Declared.by(footer, "footer")
+        self._check_size(declared)
+        self._declared.append(declared)
+        self._footer = footer
+
+    def _check_size(self, declared: _Declared) -> None:
+        if declared.size_bytes is not None and declared.size_bytes != self._size_bytes:
+            raise SizeMismatch(declared_bytes=declared.size_bytes, size_bytes=self._size_bytes)
+
+    def _check_sha256(self, content: tuple[bytes, ...]) -> None:
+        """Hash what came, only if a hash was declared; the footer may be the first to do so."""
+        wanted = [declared.sha256 for declared in self._declared if declared.sha256]
+        if not wanted:
+            return
+        computed = hashlib.sha256()
+        for piece in decoded(content):
+            computed.update(piece)
+        for sha256 in wanted:
+            if sha256 != computed.digest():
+                raise ChecksumMismatch(declared=sha256, computed=computed.digest())
+
+
+def _check_kind(attachment: Attachment) -> None:
+    kind = attachment.WhichOneof("kind")
+    if kind not in {None, FILE}:
+        raise InvalidRequest(
+            f"header.attachment.{kind}", "an upload is a file; CreateAttachment takes items"
+        )
+    if attachment.file_attachment.HasField("content_bytes"):
+        raise StreamProtocol("content in the header; the chunks carry the file's bytes")

@@ -1,0 +1,187 @@
+"""The calls in flight: each one's token, ids and time, and the one door by which it ends."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar, cast
+from uuid import uuid4
+
+import grpc.aio
+import structlog
+from google.protobuf.message import DecodeError
+from grpc_status import rpc_status
+
+from attachment_gateway import status
+from attachment_gateway.credentials import bearer_token
+from attachment_gateway.errors import (
+    GatewayDraining,
+    GatewayError,
+    GatewayFault,
+    NotSent,
+    StreamIdle,
+    StreamProtocol,
+)
+
+_T = TypeVar("_T")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+# The gateway answers before the caller's deadline, so that its answer is seen: by a twentieth of
+# the time left when the call arrives, half a second at most.
+ANSWER_EARLY_SHARE = 0.05
+ANSWER_EARLY_MAX_S = 0.5
+
+# What a caller is told to wait before it comes again to a gateway that is about to stop: its
+# connection goes to another one, or to this one's successor.
+DRAINING_RETRY_DELAY_S = 1.0
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
+
+
+class Call:
+    """One RPC.
+
+    `expired` is the budget: it comes true, with what to answer if nothing was sent, when the
+    caller's deadline is near or the gateway has to stop. Every wait of the call looks at it.
+    """
+
+    def __init__(self, context: Context, *, default_deadline_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        self.token = ""
+        self.client_request_id = str(uuid4())
+        self.graph_request_id = ""
+        self.expired: asyncio.Future[GatewayError] = loop.create_future()
+        self._context = context
+        # None without a deadline, whatever its type says.
+        left_s = cast("float | None", context.time_remaining())
+        if left_s is None:
+            left_s = default_deadline_s
+        early_s = min(left_s * ANSWER_EARLY_SHARE, ANSWER_EARLY_MAX_S)
+        self._timer = loop.call_later(left_s - early_s, self.expire, NotSent())
+
+    def expire(self, error: GatewayError) -> None:
+        """End the call's time."""
+        if not self.expired.done():
+            self.expired.set_result(error)
+
+    def close(self) -> None:
+        """Let go of the timer."""
+        self._timer.cancel()
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids that Microsoft's support asks for, as far as they are known."""
+        ids = {
+            "graph_request_id": self.graph_request_id,
+            "client_request_id": self.client_request_id,
+        }
+        return {name: value for name, value in ids.items() if value}
+
+    async def read(
+        self, requests: AsyncIterable[_T], take: Callable[[_T], None], *, idle_s: float
+    ) -> None:
+        """Hand each message to `take` until the caller half-closes.
+
+        Raises StreamIdle if none comes for `idle_s`, or the error of a budget that is spent.
+        """
+        try:
+            async with asyncio.timeout(idle_s) as patience:
+                with self._cutting_short(patience):
+                    async for request in requests:
+                        take(request)
+                        patience.reschedule(asyncio.get_running_loop().time() + idle_s)
+                    await self._surely_half_closed()
+        except TimeoutError:
+            raise (
+                self.expired.result() if self.expired.done() else StreamIdle(idle_s=idle_s)
+            ) from None
+        except DecodeError:
+            raise StreamProtocol("a message that is no UploadFileAttachmentRequest") from None
+
+    async def _surely_half_closed(self) -> None:
+        """Tell a half-close from a caller that is gone.
+
+        gRPC ends the messages in the same way for both, and the cancellation of this task comes
+        separately, perhaps a moment later. One more read goes through the same queue behind it.
+        """
+        await self._context.read()
+
+    @contextmanager
+    def _cutting_short(self, patience: asyncio.Timeout) -> Iterator[None]:
+        def cut(_: object) -> None:
+            patience.reschedule(asyncio.get_running_loop().time())
+
+        self.expired.add_done_callback(cut)
+        try:
+            yield
+        finally:
+            self.expired.remove_done_callback(cut)
+
+    async def outlasts(self, work: asyncio.Task[Any]) -> bool:
+        """Wait for the work; whether it was done in the call's time. It is never cancelled."""
+        await asyncio.wait({work, self.expired}, return_when=asyncio.FIRST_COMPLETED)
+        return work.done()
+
+
+class Calls:
+    """Begins and ends calls, and can end them all."""
+
+    def __init__(self, *, default_deadline_s: float) -> None:
+        self._default_deadline_s = default_deadline_s
+        self._calls: set[Call] = set()
+        self._draining = False
+
+    @asynccontextmanager
+    async def begin(self, context: Context, method: str) -> AsyncIterator[Call]:
+        """Run a call; what it raises becomes its status, here and nowhere else."""
+        call = Call(context, default_deadline_s=self._default_deadline_s)
+        self._calls.add(call)
+        try:
+            self._admit()
+            call.token = bearer_token(context.invocation_metadata() or ())
+            yield call
+        except GatewayError as error:
+            await _abort(context, call, method, error)
+        except Exception:
+            log.exception("unforeseen", method=method, **call.ids)
+            await _abort(context, call, method, GatewayFault())
+        else:
+            context.set_trailing_metadata(_trailers(call))
+            log.info("call", method=method, code="OK", **call.ids)
+        finally:
+            call.close()
+            self._calls.discard(call)
+
+    def _admit(self) -> None:
+        if self._draining:
+            raise _draining()
+
+    def drain(self) -> None:
+        """Take no more calls."""
+        self._draining = True
+
+    def expire_all(self) -> None:
+        """End the time of all calls in flight."""
+        for call in self._calls:
+            call.expire(_draining())
+
+
+def _draining() -> GatewayDraining:
+    return GatewayDraining(retry_delay_s=DRAINING_RETRY_DELAY_S)
+
+
+def _trailers(call: Call) -> tuple[tuple[str, str], ...]:
+    return tuple((name.replace("_", "-"), value) for name, value in call.ids.items())
+
+
+async def _abort(context: Context, call: Call, method: str, error: GatewayError) -> None:
+    """End the call with the error's status; raises, as abort does."""
+    code = status.code_of(error)
+    level = logging.ERROR if isinstance(error, GatewayFault) else logging.INFO
+    log.log(
+        level, "call", method=method, code=code.name, reason=status.reason_of(error), **call.ids
+    )
+    made = rpc_status.to_status(status.to_status(error, call.ids))
+    trailers = (*made.trailing_metadata, *_trailers(call), *status.pushback(error))
+    await context.abort(made.code, made.details, trailers)

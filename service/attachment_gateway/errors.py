@@ -1,0 +1,279 @@
+"""Everything that can end a call, as a tree.
+
+GatewayError
+├── CallerError      the request is at fault, or the caller's stream, token or time
+├── GraphError       Graph answered, and the answer means no
+└── OurError         the gateway's own trouble, or what nobody can know
+
+Each error carries its numbers and writes its own sentence: what came, what was wanted, what to do.
+The gRPC code and the reason of each are a table in `status`; no other file knows them.
+"""
+
+from dataclasses import dataclass
+
+# A sentence from elsewhere is quoted up to here: it travels twice in the trailers (percent-encoded
+# and in the details), and a gRPC client takes 8 KiB of those by default.
+MAX_QUOTED_BYTES = 512
+
+
+def quoted(text: str) -> str:
+    """Put a text from elsewhere into one line of at most MAX_QUOTED_BYTES bytes of UTF-8."""
+    line = " ".join(text.split())
+    encoded = line.encode("utf-8", "replace")
+    if len(encoded) <= MAX_QUOTED_BYTES:
+        return encoded.decode()
+    return encoded[: MAX_QUOTED_BYTES - len("…".encode())].decode("utf-8", "ignore") + "…"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphAnswer:
+    """What Graph said when it said no; texts are quoted() already.
+
+    `codes` are Graph's, outermost first, empty where it gave none; `retry_after_s` is None where it
+    named no delay; `claims` is the challenge of a 401, base64 as it came, or "".
+    """
+
+    http_status: int
+    codes: tuple[str, ...] = ()
+    message: str = ""
+    retry_after_s: float | None = None
+    claims: str = ""
+
+    @property
+    def code(self) -> str:
+        """The code to show, "" where Graph gave none."""
+        return self.codes[0] if self.codes else ""
+
+    def __str__(self) -> str:
+        """Say it as a caller wants to read it."""
+        told = f"Graph answered {self.http_status}"
+        if self.code:
+            told += f" {self.code}"
+        return f"{told}: {self.message}" if self.message else told
+
+
+class GatewayError(Exception):
+    """The end of a call that isn't an attachment.
+
+    `answer`: Graph's, where there was one. `retry_delay_s`: when to send again, None where that
+    isn't known to help. `size_bytes`, `max_size_bytes`: where sizes are the matter, of the file's
+    raw bytes; for an item, of the whole REST request.
+    """
+
+    answer: GraphAnswer | None = None
+    retry_delay_s: float | None = None
+    size_bytes: int | None = None
+    max_size_bytes: int | None = None
+
+
+# The caller's fault.
+
+
+class CallerError(GatewayError):
+    """The request is at fault, or the caller's stream, token or time."""
+
+
+class InvalidRequest(CallerError):
+    """A field is missing or malformed."""
+
+    def __init__(self, field: str, description: str) -> None:
+        super().__init__(f"{quoted(field)}: {description}")
+        self.field = quoted(field)
+        self.description = description
+
+
+class StreamProtocol(CallerError):
+    """The messages of an upload came in an order that makes no upload."""
+
+
+class AttachmentTooLarge(CallerError):
+    """The attachment can't fit into one REST request."""
+
+    def __init__(
+        self,
+        *,
+        size_bytes: int,
+        max_size_bytes: int | None = None,
+        answer: GraphAnswer | None = None,
+        of: str = "the file",
+    ) -> None:
+        if max_size_bytes is not None:
+            sentence = (
+                f"{of} has {size_bytes:,} bytes or more, and {max_size_bytes:,} is the most that "
+                f"fits into one request to Graph here; send a smaller one"
+            )
+        elif answer is not None:
+            sentence = f"{answer}; {of} has {size_bytes:,} bytes: send a smaller one"
+        else:
+            sentence = (
+                "the name, the ids and the token fill the request to Graph: not even an empty file "
+                "would fit; shorten them"
+            )
+        super().__init__(sentence)
+        self.answer = answer
+        self.size_bytes = size_bytes
+        self.max_size_bytes = max_size_bytes
+
+
+class SizeMismatch(CallerError):
+    """Another number of bytes came than was declared."""
+
+    def __init__(self, *, declared_bytes: int, size_bytes: int) -> None:
+        super().__init__(
+            f"{declared_bytes:,} bytes were declared, {size_bytes:,} came; nothing was sent to "
+            f"Graph: send the whole file again"
+        )
+        self.size_bytes = size_bytes
+
+
+class ChecksumMismatch(CallerError):
+    """Other bytes came than were declared."""
+
+    def __init__(self, *, declared: bytes, computed: bytes) -> None:
+        super().__init__(
+            f"SHA-256 {declared.hex()} was declared, what came has {computed.hex()}; nothing was "
+            f"sent to Graph: send the file again"
+        )
+
+
+class StreamIdle(CallerError):
+    """The stream went quiet."""
+
+    def __init__(self, *, idle_s: float) -> None:
+        super().__init__(
+            f"nothing came for {idle_s:g} s; half-close ends an upload. Nothing was sent to Graph: "
+            f"send the file again"
+        )
+
+
+class TokenMissing(CallerError):
+    """The call has no bearer token."""
+
+
+class NotSent(CallerError):
+    """The caller's time ran out before anything was sent."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the deadline is about to pass and nothing was sent to Graph; set a longer one"
+        )
+
+
+# Graph's.
+
+
+class GraphError(GatewayError):
+    """Graph answered, and the answer means no."""
+
+    advice = ""
+
+    def __init__(self, answer: GraphAnswer) -> None:
+        super().__init__(f"{answer}; {self.advice}")
+        self.answer = answer
+
+
+class GraphRejected(GraphError):
+    """Graph finds fault with the attachment."""
+
+    advice = "nothing was created: mend the request"
+
+
+class GraphUnauthenticated(GraphError):
+    """Graph doesn't take the caller's token."""
+
+    advice = "get a new token for Graph"
+
+
+class GraphPermissionDenied(GraphError):
+    """The token isn't for this."""
+
+    advice = "the token needs Group.ReadWrite.All, and its user access to the group"
+
+
+class GraphNotFound(GraphError):
+    """There is no such post."""
+
+    advice = "check the ids; a post that was just created may take a moment to be found"
+
+    def __init__(self, answer: GraphAnswer, *, resource: str) -> None:
+        super().__init__(answer)
+        self.resource = quoted(resource)
+
+
+class GraphUnsupported(GraphError):
+    """Graph doesn't offer the operation to this tenant."""
+
+    advice = "Graph does not offer attachments to posts here; sending it again will not help"
+
+
+class GraphConflict(GraphError):
+    """Another writer is at work on the post."""
+
+    advice = "another writer is at work on the post and nothing was created: send it again"
+
+
+class GraphLocked(GraphError):
+    """The post is locked."""
+
+    advice = "the post is locked: unlock it first"
+
+
+class GraphThrottled(GraphError):
+    """Graph takes no more for now."""
+
+    advice = "nothing was created: send it again later"
+
+    def __init__(self, answer: GraphAnswer, *, retry_delay_s: float) -> None:
+        super().__init__(answer)
+        self.retry_delay_s = retry_delay_s
+
+
+class GraphQuotaExceeded(GraphError):
+    """The mailbox is full."""
+
+    advice = "the group's mailbox is full: make room first"
+
+
+# Ours.
+
+
+class OurError(GatewayError):
+    """The gateway's own trouble, or what nobody can know."""
+
+
+class GraphUnavailable(OurError):
+    """Graph could not be reached, or broke off; it is settled that nothing was created."""
+
+    def __init__(
+        self, what: str, *, retry_delay_s: float, answer: GraphAnswer | None = None
+    ) -> None:
+        super().__init__(f"{what}; nothing was created: send it again")
+        self.retry_delay_s = retry_delay_s
+        self.answer = answer
+
+
+class GatewayDraining(OurError):
+    """The gateway is about to stop."""
+
+    def __init__(self, *, retry_delay_s: float) -> None:
+        super().__init__("the gateway is about to stop; nothing was sent to Graph: send it again")
+        self.retry_delay_s = retry_delay_s
+
+
+class OutcomeUnknown(OurError):
+    """The attachment may or may not have come to be."""
+
+    def __init__(self, what: str, *, answer: GraphAnswer | None = None) -> None:
+        super().__init__(
+            f"{what}; the attachment may exist, now or in a moment: look at the post before "
+            f"sending it again"
+        )
+        self.answer = answer
+
+
+class GatewayFault(OurError):
+    """Anything unforeseen. What it was is for the log, not for the caller."""
+
+    def __init__(self, *, answer: GraphAnswer | None = None) -> None:
+        super().__init__("the gateway failed; its operator finds the reason in its log")
+        self.answer = answer

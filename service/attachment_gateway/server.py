@@ -1,0 +1,155 @@
+"""The server's life: start, serve, drain."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import grpc.aio
+import structlog
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from attachment_gateway.calls import Calls
+from attachment_gateway.delivery import Delivery
+from attachment_gateway.envelope import GraphRoot
+from attachment_gateway.graph import ANSWER_ALLOWANCE_BYTES, Graph, GraphLimits
+from attachment_gateway.servicer import RequestLimits, Servicer
+from attachment_gateway.settings import SettingError, Settings
+from graphattachments.v1 import attachment_service_pb2
+from graphattachments.v1.attachment_service_pb2_grpc import add_AttachmentServiceServicer_to_server
+
+SERVICE = attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"].full_name
+
+# Microsoft's tokens have some thousand characters, and a gRPC server takes 8 KiB of metadata by
+# default, all together.
+MAX_METADATA_BYTES = 32 * 1024
+
+# A caller that is gone without a word is noticed in this time; one that pings as often is let.
+PING_EVERY_S = 60
+PING_ANSWERED_WITHIN_S = 20
+PINGED_AT_MOST_EVERY_S = 10
+
+# How long before the end of the grace the calls still in flight are answered.
+ANSWER_BEFORE_STOP_S = 0.5
+
+# Importing it puts Google's error details where reflection finds them.
+_REFLECTED_TOO = error_details_pb2.DESCRIPTOR
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """A gateway that takes calls at `address`: HOST:PORT, or unix:PATH."""
+
+    address: str
+    calls: Calls
+    delivery: Delivery
+    health: health.aio.HealthServicer
+    server: grpc.aio.Server
+
+    async def drain(self, grace_s: float) -> None:
+        """Take no more calls, let those in flight finish, and answer them before the grace ends."""
+        await self.health.enter_graceful_shutdown()
+        self.calls.drain()
+        loop = asyncio.get_running_loop()
+        answer_at = loop.call_later(
+            max(grace_s - ANSWER_BEFORE_STOP_S, grace_s / 2), self.calls.expire_all
+        )
+        end = loop.time() + grace_s
+        await self.server.stop(grace_s)
+        answer_at.cancel()
+        await self.delivery.finish(within_s=end - loop.time())
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[Gateway]:
+    """Assemble a gateway, bottom up, and run it until the context is left."""
+    root = GraphRoot.parse(settings.graph_url)
+    graph = Graph(
+        root,
+        GraphLimits(
+            timeout_s=settings.graph_timeout_s,
+            max_connections=settings.graph_connections,
+            max_answer_bytes=settings.max_request_bytes + ANSWER_ALLOWANCE_BYTES,
+        ),
+    )
+    delivery = Delivery(graph)
+    calls = Calls(default_deadline_s=settings.default_deadline_s)
+    limits = RequestLimits(
+        max_request_bytes=settings.max_request_bytes, stream_idle_s=settings.stream_idle_s
+    )
+    server = grpc.aio.server(options=_options(settings))
+    add_AttachmentServiceServicer_to_server(
+        Servicer(calls=calls, delivery=delivery, root=root, limits=limits), server
+    )
+    address = _bind(server, settings.listen)
+    gateway = Gateway(
+        address=address,
+        calls=calls,
+        delivery=delivery,
+        health=await _add_health_and_reflection(server),
+        server=server,
+    )
+    try:
+        await server.start()
+        yield gateway
+    finally:
+        await server.stop(None)
+        await graph.close()
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then drain."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as gateway:
+        print(f"listening on {gateway.address}", flush=True)  # noqa: T201 the one line of stdout
+        await stop.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)  # a second one ends it at once
+        log.info("draining", grace_s=settings.drain_s)
+        await gateway.drain(settings.drain_s)
+    log.info("stopped")
+
+
+def _options(settings: Settings) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+        ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
+        ("grpc.keepalive_time_ms", PING_EVERY_S * 1000),
+        ("grpc.keepalive_timeout_ms", PING_ANSWERED_WITHIN_S * 1000),
+        ("grpc.http2.min_ping_interval_without_data_ms", PINGED_AT_MOST_EVERY_S * 1000),
+        # Otherwise a second gateway on the same port would silently share its calls.
+        ("grpc.so_reuseport", 0),
+    ]
+
+
+def _bind(server: grpc.aio.Server, listen: str) -> str:
+    """Bind the address and return it, with the port that it got."""
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError:
+        raise SettingError(f"listen is {listen!r}, which can't be bound; is it in use?") from None
+    if listen.startswith("unix:"):
+        return listen
+    host, _, _ = listen.rpartition(":")
+    return f"{host}:{port}"
+
+
+async def _add_health_and_reflection(server: grpc.aio.Server) -> health.aio.HealthServicer:
+    """Add what every gRPC server is asked for."""
+    servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    for name in (health.OVERALL_HEALTH, SERVICE):
+        await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
+    reflection.enable_server_reflection(
+        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+    return servicer
