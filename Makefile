@@ -2,6 +2,7 @@
 # in requirements/: run.txt for what running needs, dev.txt for what developing needs beside it.
 
 PYTHON ?= python3
+LISTEN ?= 127.0.0.1:50051
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/run.stamp
@@ -25,7 +26,7 @@ demo: $(RUN)  ## upload a real file and every kind of item through a gateway on 
 	$(BIN)/python examples/demo.py
 
 run: $(RUN)  ## the same, and stay up, with grpcurl lines to paste
-	$(BIN)/python examples/demo.py --stay
+	$(BIN)/python examples/demo.py --stay --listen $(LISTEN)
 
 test: $(DEV)  ## the tests
 	$(BIN)/python -m pytest

@@ -11,6 +11,7 @@ import click
 import structlog
 import uvloop
 
+from attachment_gateway import cli
 from attachment_gateway.server import serve
 from attachment_gateway.settings import ENVIRONMENT_PREFIX, SettingError, Settings
 
@@ -43,10 +44,11 @@ def serve_command(**values: Any) -> None:
     Prints `listening on HOST:PORT` on standard output once it takes calls. Logs go to standard
     error, one JSON object a line.
     """
-    _log_to_stderr()
-    _warn_of_unknown_settings()
     try:
-        uvloop.run(serve(Settings(**values)))
+        settings = Settings(**values)
+        _log_to_stderr(settings.log_level)
+        _warn_of_unknown_settings()
+        uvloop.run(serve(settings))
     except SettingError as error:
         raise click.UsageError(str(error)) from None
 
@@ -67,8 +69,8 @@ def emulator(listen: str) -> None:
     serve_emulator(listen)
 
 
-def _log_to_stderr() -> None:
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(message)s")
+def _log_to_stderr(level: str) -> None:
+    logging.basicConfig(stream=sys.stderr, format="%(message)s")
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -76,7 +78,7 @@ def _log_to_stderr() -> None:
             structlog.processors.dict_tracebacks,
             structlog.processors.JSONRenderer(),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 
@@ -87,6 +89,9 @@ def _warn_of_unknown_settings() -> None:
         if name.startswith(ENVIRONMENT_PREFIX) and name not in known:
             structlog.get_logger().warning("unknown_setting", name=name)
 
+
+main.add_command(cli.upload)
+main.add_command(cli.create)
 
 if __name__ == "__main__":
     main()

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 
 ENVIRONMENT_PREFIX = "ATTACHMENT_GATEWAY_"
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
 MAX_PORT = 65535
 
 MIB = 1024 * 1024
@@ -46,12 +48,15 @@ class Settings:
         300.0, "the deadline of a call that comes without one, seconds"
     )
     drain_s: float = _setting(30.0, "how long calls in flight may take after SIGTERM, seconds")
+    log_level: str = _setting("info", "debug, info, warning or error")
 
     def __post_init__(self) -> None:
         for setting in fields(self):
             value = getattr(self, setting.name)
             if setting.type in {int, float} and not 0 < value < float("inf"):
                 raise SettingError(f"{setting.name} is {value}; it must be greater than 0")
+        if self.log_level not in LOG_LEVELS:
+            raise SettingError(f"log_level is {self.log_level!r}; it is one of {LOG_LEVELS}")
         _check_graph_url(self.graph_url)
         _check_listen(self.listen)
 
