@@ -91,10 +91,9 @@ class Head:
 
         The length of the body stands in the head, so the head grows with its digits.
         """
-        room = self.sender.max_request_bytes - self.size_bytes(0) + len("0")
-        body = room - len(str(room))
-        shorter = 10 ** (len(str(room)) - 1) - 1  # the largest body with one digit less
-        return max(body, shorter) if shorter + len(str(shorter)) <= room else body
+        room = self.sender.max_request_bytes - (self.size_bytes(0) - len("0"))
+        digits = range(1, len(str(room)) + 1)
+        return max(min(room - count, 10**count - 1) for count in digits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

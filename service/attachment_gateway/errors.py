@@ -11,18 +11,21 @@ The gRPC code and the reason of each are a table in `status`; no other file know
 
 from dataclasses import dataclass
 
-# A sentence from elsewhere is quoted up to here: it travels twice in the trailers (percent-encoded
-# and in the details), and a gRPC client takes 8 KiB of those by default.
-MAX_QUOTED_BYTES = 512
+# How much is quoted of a text from elsewhere, in bytes of UTF-8. A gRPC client takes 8 KiB of
+# trailers by default, and a sentence is in them twice: percent-encoded, and base64 in the details.
+MAX_MESSAGE_BYTES = 384
+MAX_CODE_BYTES = 128
+MAX_FIELD_BYTES = 256
+MAX_RESOURCE_BYTES = 1024
 
 
-def quoted(text: str) -> str:
-    """Put a text from elsewhere into one line of at most MAX_QUOTED_BYTES bytes of UTF-8."""
+def quoted(text: str, max_bytes: int = MAX_MESSAGE_BYTES) -> str:
+    """Put a text from elsewhere into one line of at most so many bytes of UTF-8."""
     line = " ".join(text.split())
     encoded = line.encode("utf-8", "replace")
-    if len(encoded) <= MAX_QUOTED_BYTES:
+    if len(encoded) <= max_bytes:
         return encoded.decode()
-    return encoded[: MAX_QUOTED_BYTES - len("…".encode())].decode("utf-8", "ignore") + "…"
+    return encoded[: max_bytes - len("…".encode())].decode("utf-8", "ignore") + "…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +80,8 @@ class InvalidRequest(CallerError):
     """A field is missing or malformed."""
 
     def __init__(self, field: str, description: str) -> None:
-        super().__init__(f"{quoted(field)}: {description}")
-        self.field = quoted(field)
+        self.field = quoted(field, MAX_FIELD_BYTES)
+        super().__init__(f"{self.field}: {description}")
         self.description = description
 
 
@@ -197,7 +200,7 @@ class GraphNotFound(GraphError):
 
     def __init__(self, answer: GraphAnswer, *, resource: str) -> None:
         super().__init__(answer)
-        self.resource = quoted(resource)
+        self.resource = quoted(resource, MAX_RESOURCE_BYTES)
 
 
 class GraphUnsupported(GraphError):

@@ -14,6 +14,7 @@ from http import HTTPStatus
 from attachment_gateway import graph_json
 from attachment_gateway.envelope import Envelope
 from attachment_gateway.errors import (
+    MAX_CODE_BYTES,
     AttachmentTooLarge,
     GatewayError,
     GatewayFault,
@@ -208,7 +209,7 @@ def _codes(error: JsonValue) -> Iterator[str]:
     """Give the code of an error and those nested in it, outermost first."""
     while isinstance(error, dict):
         if isinstance(code := error.get("code"), str) and code:
-            yield quoted(code)
+            yield quoted(code, MAX_CODE_BYTES)
         error = next((error[name] for name in _INNER if name in error), None)
 
 

@@ -1,0 +1,52 @@
+"""What the tests share: a Graph made of bytes, and a gateway in front of it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+
+from attachment_gateway.server import Gateway, running
+from attachment_gateway.settings import Settings
+from graphattachments.v1.attachment_pb2 import PostRef
+from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from raw_graph import RawGraph, raw_graph
+
+TOKEN = "eyJ0eXAi.eyJhcHBpZCI6.c2lnbg"
+Start = Callable[..., Awaitable[Gateway]]
+BEARER = (("authorization", f"Bearer {TOKEN}"),)
+
+
+@pytest.fixture
+def post() -> PostRef:
+    """A post, by the short route."""
+    return PostRef(group_id="g-1", thread_id="AAQkAD=", post_id="AAMkAG_-=")
+
+
+@pytest.fixture
+async def graph() -> AsyncIterator[RawGraph]:
+    """A Graph made of bytes."""
+    async with raw_graph() as running_graph:
+        yield running_graph
+
+
+@pytest.fixture
+async def start(graph: RawGraph, tmp_path: Path) -> AsyncIterator[Start]:
+    """Start a gateway in front of `graph`, on a unix socket, with settings by name."""
+    async with AsyncExitStack() as stack:
+
+        async def started(**settings: Any) -> Gateway:
+            made = Settings(**{"listen": f"unix:{tmp_path}/gw", "graph_url": graph.url, **settings})
+            return await stack.enter_async_context(running(made))
+
+        yield started
+
+
+@pytest.fixture
+async def stub(start: Start) -> AsyncIterator[AttachmentServiceStub]:
+    """A client of a gateway with the default settings."""
+    gateway = await start()
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        yield AttachmentServiceStub(channel)

@@ -1,0 +1,141 @@
+"""A Graph made of bytes: records what came to the letter, answers what it is told to."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+Handler = Callable[["Exchange"], Awaitable[None]]
+
+CREATED = {
+    "@odata.type": "#microsoft.graph.fileAttachment",
+    "id": "AAMkAD=",
+    "lastModifiedDateTime": "2026-03-01T09:00:00Z",
+    "name": "report.pdf",
+    "contentType": None,
+    "size": 1053,
+    "isInline": False,
+}
+
+
+@dataclass
+class Received:
+    """One request, as it came."""
+
+    raw: bytes
+    head: bytes
+    body: bytes
+
+    @property
+    def request_line(self) -> str:
+        return self.head.split(b"\r\n")[0].decode()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        lines = self.head.split(b"\r\n")[1:]
+        return dict(line.decode().split(": ", 1) for line in lines if line)
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.body)
+
+
+@dataclass
+class Exchange:
+    """One connection, after a request came whole, or as much of it as the handler wants."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    head: bytes
+    graph: "RawGraph"
+
+    async def body(self, size: int | None = None) -> bytes:
+        """Read so much of the body, all of it by default."""
+        headers = Received(b"", self.head, b"").headers
+        length = int({name.lower(): value for name, value in headers.items()}["content-length"])
+        return await self.reader.readexactly(length if size is None else size)
+
+    async def receive(self) -> None:
+        """Read the whole request and record it."""
+        body = await self.body()
+        self.graph.received.append(Received(self.head + body, self.head, body))
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    def reset(self) -> None:
+        """Close with RST."""
+        linger = struct.pack("ii", 1, 0)
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.writer.transport.abort()
+
+
+def answer(
+    status: int = 201,
+    body: bytes | dict | None = None,
+    *,
+    delay_s: float = 0,
+    close: bool = False,
+    **headers: str,
+) -> Handler:
+    """Answer the whole request; headers by name, with _ for -."""
+    if body is None:
+        body = CREATED
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    head = "\r\n".join([f"HTTP/1.1 {status} X", f"Content-Length: {len(data)}", *lines, "", ""])
+
+    async def handle(exchange: Exchange) -> None:
+        await exchange.receive()
+        await asyncio.sleep(delay_s)
+        await exchange.send(head.encode() + data)
+        if close:
+            exchange.writer.close()
+
+    return handle
+
+
+def error(status: int, code: str, message: str = "", **headers: str) -> Handler:
+    """Answer with an error of Graph's shape."""
+    return answer(status, {"error": {"code": code, "message": message}}, **headers)
+
+
+@dataclass
+class RawGraph:
+    """Answers by `script`, a handler a request, and 201 when that is at its end."""
+
+    port: int = 0
+    received: list[Received] = field(default_factory=list)
+    script: list[Handler] = field(default_factory=list)
+    connections: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1.0"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                handle = self.script.pop(0) if self.script else answer()
+                await handle(Exchange(reader, writer, head, self))
+        writer.close()
+
+
+@asynccontextmanager
+async def raw_graph() -> AsyncIterator[RawGraph]:
+    """Run a Graph made of bytes on a free port."""
+    graph = RawGraph()
+    server = await asyncio.startserver(graph.serve, "127.0.0.1", 0, limit=1 << 24)
+    graph.port = server.sockets[0].getsockname()[1]
+    try:
+        yield graph
+    finally:
+        server.close()
+        server.close_clients() if hasattr(server, "close_clients") else None

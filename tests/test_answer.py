@@ -1,0 +1,29 @@
+"""answer: the attachment of an answer, as small as a caller can take."""
+
+from attachment_gateway.answer import fitted
+from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment
+from graphattachments.v1.attachment_service_pb2 import CreateAttachmentResponse
+from graphattachments.v1.message_pb2 import Message
+
+LIMIT = 4 * 1024 * 1024
+
+
+def test_what_fits_stays() -> None:
+    """An attachment that fits is answered whole."""
+    item = ItemAttachment(message=Message(subject="s" * (LIMIT - 2048)))
+    attachment = Attachment(id="A=", item_attachment=item)
+    assert fitted(Attachment.FromString(attachment.SerializeToString())) == attachment
+
+
+def test_an_item_too_large_is_left_out() -> None:
+    """The item goes first; that it is an item stays."""
+    item = ItemAttachment(message=Message(subject="s" * LIMIT))
+    answered = fitted(Attachment(id="A=", name="n", item_attachment=item))
+    assert answered == Attachment(id="A=", name="n", item_attachment=ItemAttachment())
+
+
+def test_a_name_too_large_leaves_the_id() -> None:
+    """What is left at the last is the id, by which the rest can be had."""
+    answered = fitted(Attachment(id="A=", name="n" * LIMIT, file_attachment=FileAttachment()))
+    assert answered == Attachment(id="A=")
+    assert CreateAttachmentResponse(attachment=answered).ByteSize() < LIMIT

@@ -1,0 +1,274 @@
+"""outcome: what a reply of Graph's, or a broken connection, means."""
+
+import json
+
+import pytest
+
+from attachment_gateway import errors
+from attachment_gateway.envelope import Envelope, GraphRoot, Head, Sender
+from attachment_gateway.errors import GatewayError
+from attachment_gateway.outcome import Broken, Reply, graph_answer, judge, retry_after_s
+
+NOW = 1_770_000_000.0  # 2026-02-02T02:40:00Z
+HEAD = Head(
+    Sender(
+        root=GraphRoot.parse("https://graph.example/v1.0"),
+        token="tok",
+        client_request_id="id",
+        max_request_bytes=4194304,
+    ),
+    "/groups/g/threads/t/posts/p/attachments",
+)
+FILE = Envelope(head=HEAD, body=(b"{", b"}"), kind="file_attachment", file_bytes=3)
+ITEM = Envelope(head=HEAD, body=(b"{", b"}"), kind="item_attachment")
+
+
+def reply(status: int, body: object = b"", *, left: bool = True, **headers: str) -> Reply:
+    data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(http_status=status, headers=named, body=data, request_left=left)
+
+
+def fault(result: Reply | Broken, envelope: Envelope = FILE) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        judge(result, envelope, now=NOW)
+    return caught.value
+
+
+def error(code: str, message: str = "", **inner: object) -> dict[str, object]:
+    return {"error": {"code": code, "message": message, **inner}}
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 206])
+def test_any_2xx_with_an_attachment_is_success(status: int) -> None:
+    """The status of a success is 201 in prose, 200 in examples, 2XX in the description."""
+    body = {"@odata.type": "#microsoft.graph.fileAttachment", "id": "A=", "name": "n"}
+    created = judge(reply(status, body), FILE, now=NOW)
+    assert (created.id, created.name, created.WhichOneof("kind")) == ("A=", "n", "file_attachment")
+
+
+@pytest.mark.parametrize(
+    ("envelope", "kind"), [(FILE, "file_attachment"), (ITEM, "item_attachment")]
+)
+def test_an_answer_without_a_type_is_what_was_sent(envelope: Envelope, kind: str) -> None:
+    """The page's own example of an answer names no type."""
+    assert judge(reply(200, {"id": "A="}), envelope, now=NOW).WhichOneof("kind") == kind
+
+
+def test_a_success_that_says_retry_after_is_success() -> None:
+    """A Retry-After doesn't undo what was created."""
+    assert judge(reply(201, {"id": "A="}, retry_after="1"), FILE, now=NOW).id == "A="
+
+
+@pytest.mark.parametrize("body", [None, b"", b"<html>", b"{", b"[]", b"null", b"{}", error("x")])
+def test_a_success_that_describes_nothing(body: object) -> None:
+    """A 2XX without an attachment: it may exist, and can't be named."""
+    fate = fault(reply(201, body))
+    assert type(fate) is errors.OutcomeUnknown
+    assert fate.answer is not None
+    assert fate.answer.http_status == 201
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (300, errors.GatewayFault),
+        (302, errors.GatewayFault),
+        (307, errors.GatewayFault),
+        (400, errors.GraphRejected),
+        (401, errors.GraphUnauthenticated),
+        (402, errors.GraphRejected),
+        (403, errors.GraphPermissionDenied),
+        (404, errors.GraphNotFound),
+        (405, errors.GraphUnsupported),
+        (406, errors.GraphRejected),
+        (408, errors.OutcomeUnknown),
+        (409, errors.GraphConflict),
+        (410, errors.GraphNotFound),
+        (411, errors.GraphRejected),
+        (412, errors.GraphConflict),
+        (413, errors.AttachmentTooLarge),
+        (415, errors.GraphRejected),
+        (416, errors.GraphRejected),
+        (422, errors.GraphRejected),
+        (423, errors.GraphLocked),
+        (429, errors.GraphThrottled),
+        (500, errors.OutcomeUnknown),
+        (501, errors.GraphUnsupported),
+        (502, errors.OutcomeUnknown),
+        (503, errors.OutcomeUnknown),
+        (504, errors.OutcomeUnknown),
+        (507, errors.GraphQuotaExceeded),
+        (509, errors.OutcomeUnknown),
+        (599, errors.OutcomeUnknown),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"<html>", None, error("SomeCode", "words")])
+def test_every_status(status: int, expected: type[GatewayError], body: object) -> None:
+    """Each status means the same whatever its body is, as long as its code says no more."""
+    fate = fault(reply(status, body))
+    assert type(fate) is expected
+    assert fate.answer is not None
+    assert fate.answer.http_status == status
+    assert fate.answer.code == ("SomeCode" if isinstance(body, dict) else "")
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 509])
+def test_an_unclear_status_before_the_request_left(status: int) -> None:
+    """What Graph answered before it had the whole request created nothing."""
+    assert type(fault(reply(status, left=False))) is errors.GraphUnavailable
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (500, error("ErrorQuotaExceeded"), errors.GraphQuotaExceeded),
+        (400, error("ErrorQuotaExceeded"), errors.GraphQuotaExceeded),
+        (500, error("ErrorMessageSizeExceeded"), errors.GraphRejected),
+        (413, error("ErrorMessageSizeExceeded"), errors.GraphRejected),
+        (500, error("ErrorCorruptData", "Data is corrupt."), errors.GraphRejected),
+        (500, error("ErrorInvalidProperty"), errors.GraphRejected),
+        (503, error("RequestBodyRead"), errors.GraphRejected),
+        (500, error("Outer", innerError={"code": "ErrorCorruptData"}), errors.GraphRejected),
+        (
+            500,
+            error("Outer", innererror={"innerError": {"code": "ErrorQuotaExceeded"}}),
+            errors.GraphQuotaExceeded,
+        ),
+        (400, error("BadRequest", "Maximum request length exceeded."), errors.AttachmentTooLarge),
+        (
+            400,
+            error("ErrorInvalidRequest", "The OData request is not supported."),
+            errors.GraphUnsupported,
+        ),
+        (400, error("ErrorInvalidRequest", "Something else."), errors.GraphRejected),
+        (500, error("x", "Maximum request length exceeded."), errors.OutcomeUnknown),
+    ],
+)
+def test_a_code_tells_more(status: int, body: object, expected: type[GatewayError]) -> None:
+    """Graph's code decides before its status, also where it is nested."""
+    assert type(fault(reply(status, body))) is expected
+
+
+@pytest.mark.parametrize(("envelope", "size"), [(FILE, 3), (ITEM, ITEM.size_bytes)])
+def test_too_large_for_graph(envelope: Envelope, size: int) -> None:
+    """The size is that of the file or the request; the largest that fits isn't known."""
+    fate = fault(reply(413, error("x", "Request entity too large")), envelope)
+    assert (fate.size_bytes, fate.max_size_bytes) == (size, None)
+    assert "Request entity too large" in str(fate)
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"), [(True, errors.OutcomeUnknown), (False, errors.GraphUnavailable)]
+)
+def test_a_broken_connection(left: bool, expected: type[GatewayError]) -> None:
+    """What was offered of the request decides what a failure means."""
+    assert type(fault(Broken(what="ReadError", request_left=left))) is expected
+
+
+def test_the_post_that_was_not_found() -> None:
+    """The error names the post by its path."""
+    fate = fault(reply(404, error("ErrorItemNotFound", "The id isn't there.")))
+    assert isinstance(fate, errors.GraphNotFound)
+    assert fate.resource == "/groups/g/threads/t/posts/p"
+    assert str(fate) == (
+        "Graph answered 404 ErrorItemNotFound: The id isn't there.; check the ids; a post that was "
+        "just created may take a moment to be found"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "header", "delay_s"),
+    [
+        (429, True, "7", 7.0),
+        (429, True, None, 3.0),
+        (429, True, "soon", 3.0),
+        (429, True, "0", 0.0),
+        (503, False, "9", 9.0),
+        (503, False, None, 3.0),
+        (503, True, "9", None),
+        (412, True, None, None),
+        (507, True, "5", None),
+    ],
+)
+def test_when_to_come_again(
+    status: int, left: bool, header: str | None, delay_s: float | None
+) -> None:
+    """A delay is named where sending again is safe: Graph's, or a default."""
+    headers = {} if header is None else {"retry_after": header}
+    assert fault(reply(status, left=left, **headers)).retry_delay_s == delay_s
+
+
+@pytest.mark.parametrize(
+    ("value", "delay_s"),
+    [
+        ("2.128", 2.128),
+        ("1", 1.0),
+        ("0", 0.0),
+        ("30,120", 120.0),
+        ("30, 120", 120.0),
+        (" 5 ", 5.0),
+        ("600", 600.0),
+        ("99999999", 3600.0),
+        ("Mon, 02 Feb 2026 02:40:30 GMT", 30.0),
+        ("Mon, 02 Feb 2026 02:39:30 GMT", 0.0),
+        ("Mon, 02 Feb 2099 02:40:30 GMT", 3600.0),
+        ("", None),
+        ("-1", None),
+        ("1e3", None),
+        ("nan", None),
+        ("inf", None),
+        ("1,", None),
+        ("soon", None),
+        ("Mon, 99 Feb 2026 02:40:30 GMT", None),
+    ],
+)
+def test_retry_after(value: str, delay_s: float | None) -> None:
+    """Every form that Graph has been seen to write, and what it never should."""
+    assert retry_after_s({"retry-after": value}, now=NOW) == delay_s
+
+
+def test_retry_after_without_the_header() -> None:
+    """No header, no delay."""
+    assert retry_after_s({}, now=NOW) is None
+
+
+def test_a_date_is_on_the_clock_of_the_answer() -> None:
+    """A Retry-After that is a date counts from the answer's own Date, not from our clock."""
+    headers = {
+        "retry-after": "Mon, 02 Feb 2026 09:00:10 GMT",
+        "date": "Mon, 02 Feb 2026 09:00:00 GMT",
+    }
+    assert retry_after_s(headers, now=NOW) == 10.0
+
+
+def test_claims() -> None:
+    """A claims challenge comes through as it is, an overlong one not at all."""
+    challenge = 'Bearer realm="", error="insufficient_claims", claims="eyJhIjoxfQ=="'
+    assert graph_answer(reply(401, www_authenticate=challenge), now=NOW).claims == "eyJhIjoxfQ=="
+    overlong = f'Bearer claims="{"x" * 2049}"'
+    assert graph_answer(reply(401, www_authenticate=overlong), now=NOW).claims == ""
+    assert graph_answer(reply(401), now=NOW).claims == ""
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"error": null}', b'{"error": "x"}', b'{"error": {"code": 5}}', b"\xff"]
+)
+def test_an_error_of_no_shape(body: bytes) -> None:
+    """Whatever the body of an error is, the answer can be told."""
+    assert str(graph_answer(reply(500, body), now=NOW)) == "Graph answered 500"
+
+
+def test_a_long_message_is_cut() -> None:
+    """Graph's message is quoted in one line of a sane length."""
+    answer = graph_answer(reply(400, error("c", "é\n" * 5000)), now=NOW)
+    assert len(answer.message.encode()) <= 384
+    assert answer.message.startswith("é é é")
+    assert answer.message.endswith("…")
+
+
+def test_an_attachment_of_another_kind() -> None:
+    """What Graph made is read as Graph names it."""
+    body = {"@odata.type": "#microsoft.graph.referenceAttachment", "id": "A="}
+    created = judge(reply(201, body), FILE, now=NOW)
+    assert created.WhichOneof("kind") == "reference_attachment"
