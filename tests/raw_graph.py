@@ -113,6 +113,7 @@ class RawGraph:
     received: list[Received] = field(default_factory=list)
     script: list[Handler] = field(default_factory=list)
     connections: int = 0
+    tasks: set[asyncio.Task] = field(default_factory=set)
 
     @property
     def url(self) -> str:
@@ -120,22 +121,34 @@ class RawGraph:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task)
+        try:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
                 handle = self.script.pop(0) if self.script else answer()
                 await handle(Exchange(reader, writer, head, self))
-        writer.close()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            return
+        finally:
+            self.tasks.discard(task)
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 @asynccontextmanager
 async def raw_graph() -> AsyncIterator[RawGraph]:
     """Run a Graph made of bytes on a free port."""
     graph = RawGraph()
-    server = await asyncio.startserver(graph.serve, "127.0.0.1", 0, limit=1 << 24)
+    server = await asyncio.start_server(graph.serve, "127.0.0.1", 0, limit=1 << 24)
     graph.port = server.sockets[0].getsockname()[1]
     try:
         yield graph
     finally:
         server.close()
-        server.close_clients() if hasattr(server, "close_clients") else None
+        for task in graph.tasks:
+            task.cancel()
+        if graph.tasks:
+            await asyncio.wait(graph.tasks)

@@ -9,7 +9,6 @@ from uuid import uuid4
 
 import grpc.aio
 import structlog
-from google.protobuf.message import DecodeError
 from grpc_status import rpc_status
 
 from attachment_gateway import status
@@ -20,8 +19,8 @@ from attachment_gateway.errors import (
     GatewayFault,
     NotSent,
     StreamIdle,
-    StreamProtocol,
 )
+from attachment_gateway.malformed import understood
 
 _T = TypeVar("_T")
 
@@ -89,6 +88,7 @@ class Call:
             async with asyncio.timeout(idle_s) as patience:
                 with self._cutting_short(patience):
                     async for request in requests:
+                        understood(request)
                         take(request)
                         patience.reschedule(asyncio.get_running_loop().time() + idle_s)
                     await self._surely_half_closed()
@@ -96,8 +96,6 @@ class Call:
             raise (
                 self.expired.result() if self.expired.done() else StreamIdle(idle_s=idle_s)
             ) from None
-        except DecodeError:
-            raise StreamProtocol("a message that is no UploadFileAttachmentRequest") from None
 
     async def _surely_half_closed(self) -> None:
         """Tell a half-close from a caller that is gone.

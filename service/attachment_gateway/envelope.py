@@ -93,7 +93,7 @@ class Head:
         """
         room = self.sender.max_request_bytes - (self.size_bytes(0) - len("0"))
         digits = range(1, len(str(room)) + 1)
-        return max(min(room - count, 10**count - 1) for count in digits)
+        return max(min(room - count, int("9" * count)) for count in digits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

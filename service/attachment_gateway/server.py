@@ -16,6 +16,7 @@ from attachment_gateway.calls import Calls
 from attachment_gateway.delivery import Delivery
 from attachment_gateway.envelope import GraphRoot
 from attachment_gateway.graph import ANSWER_ALLOWANCE_BYTES, Graph, GraphLimits
+from attachment_gateway.malformed import MalformedRequests
 from attachment_gateway.servicer import RequestLimits, Servicer
 from attachment_gateway.settings import SettingError, Settings
 from graphattachments.v1 import attachment_service_pb2
@@ -82,7 +83,7 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
     limits = RequestLimits(
         max_request_bytes=settings.max_request_bytes, stream_idle_s=settings.stream_idle_s
     )
-    server = grpc.aio.server(options=_options(settings))
+    server = grpc.aio.server(interceptors=[MalformedRequests()], options=_options(settings))
     add_AttachmentServiceServicer_to_server(
         Servicer(calls=calls, delivery=delivery, root=root, limits=limits), server
     )

@@ -9,6 +9,7 @@ from attachment_gateway.calls import Call, Calls, Context
 from attachment_gateway.creation import envelope_of
 from attachment_gateway.delivery import Delivery
 from attachment_gateway.envelope import GraphRoot, Sender
+from attachment_gateway.malformed import understood
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,
     CreateAttachmentResponse,
@@ -52,6 +53,7 @@ class Servicer(AttachmentServiceServicer):
     ) -> CreateAttachmentResponse:
         """Deliver an attachment that came whole."""
         async with self._calls.begin(context, "CreateAttachment") as call:
+            understood(request)
             envelope = envelope_of(request, self._sender(call))
             attachment = await self._delivery.deliver(envelope, call)
             return CreateAttachmentResponse(attachment=fitted(attachment))
