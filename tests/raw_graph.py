@@ -134,7 +134,7 @@ class RawGraph:
         finally:
             self.tasks.discard(task)
             writer.close()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, asyncio.CancelledError):
                 await writer.wait_closed()
 
 
@@ -142,7 +142,7 @@ class RawGraph:
 async def raw_graph() -> AsyncIterator[RawGraph]:
     """Run a Graph made of bytes on a free port."""
     graph = RawGraph()
-    server = await asyncio.start_server(graph.serve, "127.0.0.1", 0, limit=1 << 24)
+    server = await asyncio.start_server(graph.serve, "127.0.0.1", 0)
     graph.port = server.sockets[0].getsockname()[1]
     try:
         yield graph

@@ -1,0 +1,136 @@
+"""graph: HTTP to Graph, over a real connection."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from attachment_gateway.envelope import Envelope, GraphRoot, Head, Sender
+from attachment_gateway.graph import Graph, GraphLimits
+from attachment_gateway.outcome import Broken, Reply
+from raw_graph import Exchange, RawGraph, answer
+from test_envelope import wire
+
+
+@pytest.fixture
+async def client(graph: RawGraph) -> AsyncIterator[Graph]:
+    """A client of the Graph made of bytes."""
+    limits = GraphLimits(timeout_s=0.5, max_connections=1, max_answer_bytes=100_000)
+    running = Graph(GraphRoot.parse(graph.url), limits)
+    yield running
+    await running.close()
+
+
+def envelope(graph: Graph, *pieces: bytes) -> Envelope:
+    sender = Sender(root=graph.root, token="tok", client_request_id="id", max_request_bytes=4194304)
+    head = Head(sender, "/groups/g%2F%3F%25/threads/%2e%2e/posts/%C3%A9/attachments")
+    return Envelope(head=head, body=pieces or (b"{", b"}"), kind="file_attachment")
+
+
+async def test_the_request_is_the_envelope(client: Graph, graph: RawGraph) -> None:
+    """What comes out of the wire is the envelope to the byte, and as long as it said."""
+    sent = envelope(client, b'{"a":', b"1" * 100_000, b"}")
+    await client.create_attachment(sent).send()
+    assert graph.received[0].raw == wire(sent)
+    assert len(graph.received[0].raw) == sent.size_bytes
+
+
+async def test_a_reply(client: Graph, graph: RawGraph) -> None:
+    """A reply comes with its status, its headers in lower case and its body."""
+    graph.script = [answer(418, b"body", Retry_After="7")]
+    reply = await client.create_attachment(envelope(client)).send()
+    assert isinstance(reply, Reply)
+    assert (reply.http_status, reply.body, reply.request_left) == (418, b"body", True)
+    assert reply.headers["retry-after"] == "7"
+
+
+async def test_connections_are_kept(client: Graph, graph: RawGraph) -> None:
+    """One after the other, requests go over one connection."""
+    for _ in range(3):
+        await client.create_attachment(envelope(client)).send()
+    assert (len(graph.received), graph.connections) == (3, 1)
+
+
+async def cut(exchange: Exchange, data: bytes = b"") -> None:
+    await exchange.receive()
+    await exchange.send(data)
+    exchange.writer.close()
+
+
+async def nothing(exchange: Exchange) -> None:
+    await exchange.receive()
+    await asyncio.sleep(5)
+
+
+async def garbage(exchange: Exchange) -> None:
+    await cut(exchange, b"SSH-2.0\r\n\r\n")
+
+
+async def cut_head(exchange: Exchange) -> None:
+    await cut(exchange, b"HTTP/1.1 201 Cr")
+
+
+@pytest.mark.parametrize(
+    ("handler", "what"),
+    [
+        (cut, "RemoteProtocolError"),
+        (garbage, "RemoteProtocolError"),
+        (cut_head, "RemoteProtocolError"),
+        (nothing, "ReadTimeout"),
+    ],
+)
+async def test_no_reply(client: Graph, graph: RawGraph, handler: object, what: str) -> None:
+    """No answer after the whole request left."""
+    graph.script = [handler]
+    result = await client.create_attachment(envelope(client)).send()
+    assert result == Broken(what=what, request_left=True)
+
+
+async def cut_body(exchange: Exchange) -> None:
+    await cut(exchange, b"HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\n{")
+
+
+async def no_gzip(exchange: Exchange) -> None:
+    await cut(exchange, b"HTTP/1.1 201 C\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\n{}")
+
+
+@pytest.mark.parametrize("handler", [cut_body, no_gzip, answer(201, b"x" * 100_001)])
+async def test_a_body_that_cannot_be_had(client: Graph, graph: RawGraph, handler: object) -> None:
+    """A body that is cut, can't be decoded or is beyond the limit leaves the status."""
+    graph.script = [handler]
+    reply = await client.create_attachment(envelope(client)).send()
+    assert isinstance(reply, Reply)
+    assert (reply.http_status, reply.body) == (201, None)
+
+
+async def test_the_longest_body(client: Graph, graph: RawGraph) -> None:
+    """A body at the limit is read."""
+    graph.script = [answer(201, b"x" * 100_000)]
+    reply = await client.create_attachment(envelope(client)).send()
+    assert isinstance(reply, Reply)
+    assert reply.body is not None
+    assert len(reply.body) == 100_000
+
+
+async def test_an_early_answer(client: Graph, graph: RawGraph) -> None:
+    """An answer to a part of the request is read, and known to be one."""
+
+    async def early(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        exchange.writer.write_eof()
+        await asyncio.sleep(0.2)
+        exchange.reset()
+
+    graph.script = [early]
+    post = client.create_attachment(envelope(client, *[b"x" * 1_000_000] * 12, b"}"))
+    result = await post.send()
+    assert result.request_left is post.request_left is False
+
+
+async def test_no_listener() -> None:
+    """A connection that can't be made: it never left."""
+    limits = GraphLimits(timeout_s=0.5, max_connections=1, max_answer_bytes=100)
+    nowhere = Graph(GraphRoot.parse("http://127.0.0.1:9/v1.0"), limits)
+    result = await nowhere.create_attachment(envelope(nowhere)).send()
+    assert result == Broken(what="ConnectError", request_left=False)
+    await nowhere.close()

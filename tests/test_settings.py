@@ -1,0 +1,64 @@
+"""settings: every limit and name that an operator can set."""
+
+import pytest
+
+from attachment_gateway.settings import SettingError, Settings
+
+
+def test_the_defaults() -> None:
+    """The defaults are those of the contract."""
+    settings = Settings()
+    assert settings.listen == "127.0.0.1:50051"
+    assert settings.graph_url == "https://graph.microsoft.com/v1.0"
+    assert settings.max_request_bytes == 4194304
+    assert settings.graph_timeout_s == 60
+    assert settings.max_message_bytes == 8 * 1024 * 1024
+
+
+def test_messages_are_never_the_lower_limit() -> None:
+    """A larger cap takes larger messages along."""
+    assert Settings(max_request_bytes=10_000_000).max_message_bytes == 20_000_000
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://graph.microsoft.us/v1.0",
+        "http://127.0.0.1:8080/v1.0",
+        "http://127.1.2.3",
+        "http://[::1]:8080",
+        "http://localhost/v1.0",
+    ],
+)
+def test_graph_urls(url: str) -> None:
+    """Graph is anywhere by https, and on this machine by http."""
+    assert Settings(graph_url=url).graph_url == url
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"graph_url": "http://graph.microsoft.com/v1.0"}, "plain http to loopback only"),
+        ({"graph_url": "http://10.0.0.1/v1.0"}, "plain http to loopback only"),
+        ({"graph_url": "graph.microsoft.com"}, "give an https URL"),
+        ({"graph_url": "ftp://graph.microsoft.com"}, "give an https URL"),
+        ({"graph_url": "https://"}, "give an https URL"),
+        ({"graph_url": "https://u:p@graph.microsoft.com"}, "leave it out"),
+        ({"graph_url": "https://graph.microsoft.com/v1.0?x=1"}, "leave it out"),
+        ({"listen": "50051"}, "listen is '50051'"),
+        ({"listen": "127.0.0.1:x"}, "give host:port or unix:path"),
+        ({"listen": "127.0.0.1:65536"}, "give host:port or unix:path"),
+        ({"listen": ":50051"}, "give host:port or unix:path"),
+        ({"listen": "unix:"}, "name the socket's path"),
+        ({"max_request_bytes": 0}, "max_request_bytes is 0"),
+        ({"max_request_bytes": -5}, "max_request_bytes is -5"),
+        ({"graph_timeout_s": 0.0}, "graph_timeout_s is 0.0"),
+        ({"stream_idle_s": float("inf")}, "stream_idle_s is inf"),
+        ({"drain_s": float("nan")}, "drain_s is nan"),
+        ({"log_level": "loud"}, "log_level is 'loud'"),
+    ],
+)
+def test_what_cannot_be(settings: dict[str, object], words: str) -> None:
+    """A setting that can't be is named, with what was got and what is wanted."""
+    with pytest.raises(SettingError, match=words):
+        Settings(**settings)
