@@ -1,0 +1,137 @@
+"""What Graph does with each request on attachments: the answer, and the effect if there is one.
+
+Pure, and in two steps: an outcome is worked out first, and becomes true when its `effect` is
+called. Between the two is room for what can go wrong.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from urllib.parse import quote
+
+from graph_emulator import rendering
+from graph_emulator.answers import Answer, json_answer
+from graph_emulator.config import EmulatorConfig
+from graph_emulator.query import Query
+from graph_emulator.refusals import METHOD_NOT_ALLOWED, Refused
+from graph_emulator.rewrites import rewritten
+from graph_emulator.validation import parse_attachment
+from graph_emulator.world import Post, StoredAttachment, World, stored
+
+Effect = Callable[[datetime], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """A request that has passed the door."""
+
+    post: Post
+    attachment_id: str | None
+    base_url: str
+    """`http://HOST:PORT/v1.0`"""
+    url: str
+    """What was asked for, without the query."""
+    query: Query
+    content_type: str | None
+    body: bytes
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The answer if all goes well, and what makes it true; `effect` takes the time of it."""
+
+    answer: Answer
+    effect: Effect | None = None
+
+
+Operation = Callable[[World, EmulatorConfig, Call], Outcome]
+
+
+def create(world: World, config: EmulatorConfig, call: Call) -> Outcome:
+    """Make a new attachment, from the body."""
+    attachment = stored(parse_attachment(call.content_type, call.body), call.post, call.now)
+    document = rendering.full(attachment, with_content=config.echo_content_bytes)
+    location = f"{call.url}/{quote(attachment.id, safe='')}"
+    return Outcome(
+        answer=json_answer(
+            config.created_status,
+            {"@odata.context": _context(call, entity=True), **document},
+            {"Location": location},
+        ),
+        effect=lambda now: world.store(replace(attachment, stored_at=now)),
+    )
+
+
+def list_all(world: World, config: EmulatorConfig, call: Call) -> Outcome:
+    """List a page of what can be seen."""
+    rendering.check_select(call.query.select)
+    attachments = world.visible(call.post, call.now, config.lag_s)
+    end = _page_end(call.query, config.page_size)
+    document: dict[str, object] = {
+        "@odata.context": _context(call, entity=False),
+        "value": [_read(config, call.query, one) for one in attachments[call.query.skip : end]],
+    }
+    if end is not None and end < len(attachments):
+        document["@odata.nextLink"] = f"{call.url}?{call.query.skipping(end)}"
+    return Outcome(answer=json_answer(200, document))
+
+
+def get(world: World, config: EmulatorConfig, call: Call) -> Outcome:
+    """Read one."""
+    rendering.check_select(call.query.select)
+    attachment = _named(world, config, call)
+    document = _read(config, call.query, attachment)
+    return Outcome(
+        answer=json_answer(200, {"@odata.context": _context(call, entity=True), **document})
+    )
+
+
+def get_value(world: World, config: EmulatorConfig, call: Call) -> Outcome:
+    """Read a file's bytes."""
+    attachment = _named(world, config, call)
+    if attachment.kind != "file":  # Graph renders items as MIME, which isn't imitated
+        raise Refused(METHOD_NOT_ALLOWED)
+    content_type = attachment.content_type or "application/octet-stream"
+    answer = Answer(status=200, headers={"Content-Type": content_type}, body=attachment.content)
+    return Outcome(answer=answer)
+
+
+def delete(world: World, config: EmulatorConfig, call: Call) -> Outcome:
+    """Take one away."""
+    attachment = _named(world, config, call)
+    return Outcome(answer=Answer(status=204), effect=lambda now: world.delete(attachment.id, now))
+
+
+# What each of the three paths can do; a method that it lacks is a 405.
+COLLECTION: Mapping[str, Operation] = {"GET": list_all, "POST": create}
+ENTITY: Mapping[str, Operation] = {"GET": get, "DELETE": delete}
+VALUE: Mapping[str, Operation] = {"GET": get_value}
+
+WRITES = frozenset({"POST", "DELETE"})
+
+
+def _named(world: World, config: EmulatorConfig, call: Call) -> StoredAttachment:
+    return world.attachment(call.post, call.attachment_id or "", call.now, config.lag_s)
+
+
+def _read(config: EmulatorConfig, query: Query, attachment: StoredAttachment) -> dict[str, object]:
+    document = rendering.selected(attachment, query.select)
+    if query.expand_item and attachment.item is not None:
+        document["item"] = (
+            rewritten(attachment.item, attachment.stored_at)
+            if config.rewrite_items
+            else attachment.item
+        )
+    return document
+
+
+def _page_end(query: Query, page_size: int | None) -> int | None:
+    sizes: Sequence[int] = [size for size in (query.top, page_size) if size is not None]
+    return query.skip + min(sizes) if sizes else None
+
+
+def _context(call: Call, *, entity: bool) -> str:
+    post = call.post
+    path = f"groups('{post.group_id}')/threads('{post.thread_id}')/posts('{post.post_id}')"
+    return f"{call.base_url}/$metadata#{path}/attachments{'/$entity' if entity else ''}"

@@ -1,0 +1,92 @@
+"""Outlook's limits: requests at once per app and mailbox, and one write at a time per post.
+
+A request holds its place from its head to its answer. The peaks count every request that came, also
+those that were refused for being one too many: they say what the client did.
+"""
+
+from base64 import urlsafe_b64decode
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import orjson
+
+from graph_emulator.config import EmulatorConfig
+from graph_emulator.refusals import CONFLICT, THROTTLED, Refused
+from graph_emulator.world import Post
+
+Key = TypeVar("Key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peaks:
+    """The most that ever came at once."""
+
+    groups: dict[str, int] = field(default_factory=dict)
+    """Requests of any kind, by lower-cased group id."""
+    posts: dict[str, int] = field(default_factory=dict)
+    """Writes, by post id."""
+
+
+class Throttle:
+    """Who is in. Raises `Refused` for one too many."""
+
+    def __init__(self) -> None:
+        self._by_app: Counter[tuple[str, str]] = Counter()
+        self._by_group: Counter[str] = Counter()
+        self._by_post: Counter[str] = Counter()
+        self.peaks = Peaks()
+
+    @contextmanager
+    def place(
+        self, config: EmulatorConfig, app_id: str, post: Post, *, write: bool
+    ) -> Iterator[None]:
+        """Hold a place in the post's mailbox, and the post itself for a write."""
+        group = post.group_id.lower()
+        with (
+            _counted(self._by_app, (app_id, group)) as of_app,
+            _counted(self._by_group, group) as of_group,
+            _counted(self._by_post, post.post_id if write else None) as of_post,
+        ):
+            _raise_peak(self.peaks.groups, group, of_group)
+            _raise_peak(self.peaks.posts, post.post_id, of_post)
+            if of_app > config.concurrent_requests_per_group:
+                raise Refused(THROTTLED, {"Retry-After": f"{config.retry_after_s:g}"})
+            if of_post > 1:
+                raise Refused(CONFLICT)
+            yield
+
+    def forget_peaks(self) -> None:
+        """Count anew."""
+        self.peaks = Peaks()
+
+
+@contextmanager
+def _counted(counter: Counter[Key], key: Key | None) -> Iterator[int]:
+    if key is None:
+        yield 0
+        return
+    counter[key] += 1
+    try:
+        yield counter[key]
+    finally:
+        counter[key] -= 1
+
+
+def _raise_peak(peaks: dict[str, int], key: str, count: int) -> None:
+    if count > peaks.get(key, 0):
+        peaks[key] = count
+
+
+def app_id(token: str) -> str:
+    """Read whose token it is: `appid` or `azp`, unverified, or else the token itself."""
+    try:
+        payload = token.split(".")[1]
+        claims: object = orjson.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (IndexError, ValueError):
+        return token
+    if not isinstance(claims, dict):
+        return token
+    return str(claims.get("appid") or claims.get("azp") or token)

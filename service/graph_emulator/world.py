@@ -1,0 +1,146 @@
+"""The posts of one Graph, and every attachment that was ever stored on them.
+
+Pure: time is passed in, and nothing here knows of HTTP. Deleted attachments stay on record, so that
+a test can count all that ever came to be.
+"""
+
+import hashlib
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from typing import Literal
+from urllib.parse import quote
+
+from graph_emulator.refusals import ITEM_NOT_FOUND, Refused
+
+Kind = Literal["file", "item", "reference"]
+
+# Outlook's ids are case-sensitive and hold `=`, `-` and `_`.
+GROUP_ID = "4c6f5a2e-9d3b-4e71-8a5c-2f1b0e7d9a63"
+CONVERSATION_ID = "AAQkAGRjYmQ3ZWY1LTc4NGQtNGE2Yi05-zFkLWRmNmU_NzBhOQAQAKx3_tb5-0pDkW8="
+THREAD_ID = "AAQkAGRjYmQ3ZWY1LTc4NGQtNGE2Yi05-zFkLWRmNmU_NzBhOQMkABAArHf-1vn7SkORbw==EAAtQ2_9"
+POST_ID = "AAMkAGRjYmQ3ZWY1LTc4NGQtNGE2Yi05-zFkLWRmNmU_NzBhOQBGAAAAAAB8YL-0eS5mTI_AAA="
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """A post, by the ids that lead to it."""
+
+    group_id: str = GROUP_ID
+    conversation_id: str = CONVERSATION_ID
+    thread_id: str = THREAD_ID
+    post_id: str = POST_ID
+
+    def path(self, *, with_conversation: bool = False) -> str:
+        """Write the path of its attachments below `/v1.0`, by the short or the long route."""
+        conversation = f"/conversations/{quote(self.conversation_id, safe='')}"
+        return (
+            f"/groups/{quote(self.group_id, safe='')}{conversation if with_conversation else ''}"
+            f"/threads/{quote(self.thread_id, safe='')}"
+            f"/posts/{quote(self.post_id, safe='')}/attachments"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachmentDraft:
+    """What a create asks for, once it has been checked."""
+
+    kind: Kind
+    name: str
+    content_type: str | None = None
+    is_inline: bool = False
+    content_id: str | None = None
+    content: bytes = b""
+    """A file's bytes; an item as the JSON that was sent."""
+    item: Mapping[str, object] | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Of the content, in hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAttachment(AttachmentDraft):
+    """An attachment of a post, present or past."""
+
+    id: str
+    post: Post
+    stored_at: datetime
+    deleted_at: datetime | None = None
+
+
+def stored(draft: AttachmentDraft, post: Post, now: datetime) -> StoredAttachment:
+    """Make an attachment of that post, with an id of its own."""
+    asked_for = {field.name: getattr(draft, field.name) for field in fields(draft)}
+    return StoredAttachment(id=new_id(), post=post, stored_at=now, **asked_for)
+
+
+def new_id() -> str:
+    """Make an id in Outlook's look; 42 random bytes are 56 characters without padding."""
+    return f"AAMkAG-{urlsafe_b64encode(secrets.token_bytes(42)).decode()}_BEgAQAA="
+
+
+class World:
+    """Posts and attachments. Raises `Refused` as Graph does for what isn't there."""
+
+    def __init__(self, *posts: Post) -> None:
+        self._posts: dict[tuple[str, str, str], Post] = {}
+        self._attachments: dict[str, StoredAttachment] = {}
+        for post in posts:
+            self.add_post(post)
+
+    def add_post(self, post: Post) -> None:
+        """Put it there; adding it twice changes nothing."""
+        self._posts[_key(post.group_id, post.thread_id, post.post_id)] = post
+
+    def post(
+        self, group_id: str, conversation_id: str | None, thread_id: str, post_id: str
+    ) -> Post:
+        """Find the post at the end of that path; the short route names no conversation."""
+        post = self._posts.get(_key(group_id, thread_id, post_id))
+        if post is None or conversation_id not in (None, post.conversation_id):
+            raise Refused(ITEM_NOT_FOUND)
+        return post
+
+    def store(self, attachment: StoredAttachment) -> None:
+        """Put it there, and on record."""
+        self._attachments[attachment.id] = attachment
+
+    def delete(self, attachment_id: str, now: datetime) -> None:
+        """Hide it from reads; it stays on record."""
+        attachment = self._attachments[attachment_id]
+        self._attachments[attachment_id] = replace(attachment, deleted_at=now)
+
+    def visible(self, post: Post, now: datetime, lag_s: float) -> list[StoredAttachment]:
+        """List what a read sees, in the order of storing: what was stored at least `lag_s` ago."""
+        newest = now - timedelta(seconds=lag_s)
+        return [
+            attachment
+            for attachment in self._attachments.values()
+            if attachment.post == post
+            and attachment.deleted_at is None
+            and attachment.stored_at <= newest
+        ]
+
+    def attachment(self, post: Post, id_: str, now: datetime, lag_s: float) -> StoredAttachment:
+        """Find one that a read sees, by its case-sensitive id."""
+        for attachment in self.visible(post, now, lag_s):
+            if attachment.id == id_:
+                return attachment
+        raise Refused(ITEM_NOT_FOUND)
+
+    def record(self) -> list[StoredAttachment]:
+        """List every attachment that was ever stored, in that order."""
+        return list(self._attachments.values())
+
+    def emptied(self) -> "World":
+        """Make another world with the same posts; what is still to come true, does so in this."""
+        return World(*self._posts.values())
+
+
+def _key(group_id: str, thread_id: str, post_id: str) -> tuple[str, str, str]:
+    """Group ids are GUIDs and compare without case; Outlook's ids with it."""
+    return group_id.lower(), thread_id, post_id

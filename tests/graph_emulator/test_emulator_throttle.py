@@ -1,0 +1,112 @@
+"""Places in a mailbox and on a post."""
+
+from base64 import urlsafe_b64encode
+from contextlib import ExitStack
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from graph_emulator.config import EmulatorConfig
+from graph_emulator.refusals import Refused
+from graph_emulator.throttle import Peaks, Throttle, app_id
+from graph_emulator.world import Post
+
+TWO = EmulatorConfig(concurrent_requests_per_group=2, retry_after_s=1.5)
+A, B, C = (Post(group_id="G", post_id=id_) for id_ in "abc")
+
+
+def token(claims: object) -> str:
+    """Make a JWT with these claims, and a signature that nobody checks."""
+    payload = urlsafe_b64encode(orjson.dumps(claims)).rstrip(b"=").decode()
+    return f"e30.{payload}.c2ln"
+
+
+def test_one_too_many_in_a_mailbox() -> None:
+    """The third at once is told when to come again; after one has left there is room."""
+    throttle = Throttle()
+    with throttle.place(TWO, "app", A, write=True):
+        with (
+            throttle.place(TWO, "app", B, write=True),
+            pytest.raises(Refused) as caught,
+            throttle.place(TWO, "app", C, write=True),
+        ):
+            pytest.fail("there was a third place")
+        with throttle.place(TWO, "app", C, write=True):
+            pass
+
+    assert caught.value.refusal.code == "ApplicationThrottled"
+    assert caught.value.headers == {"Retry-After": "1.5"}
+
+
+def test_reads_take_places_too() -> None:
+    """A read counts against the mailbox as a write does."""
+    throttle = Throttle()
+    with (
+        throttle.place(TWO, "app", A, write=False),
+        throttle.place(TWO, "app", A, write=False),
+        pytest.raises(Refused),
+        throttle.place(TWO, "app", A, write=False),
+    ):
+        pytest.fail("there was a third place")
+
+
+def test_apps_and_groups_have_places_of_their_own() -> None:
+    """The limit is per app and group; a group's case doesn't matter."""
+    throttle = Throttle()
+    other_group = Post(group_id="H", post_id="d")
+    lower = Post(group_id="g", post_id="e")
+    with ExitStack() as places:
+        for app, post in [("app", A), ("app", B), ("other", C), ("app", other_group)]:
+            places.enter_context(throttle.place(TWO, app, post, write=True))
+        with pytest.raises(Refused):
+            places.enter_context(throttle.place(TWO, "app", lower, write=True))
+
+
+def test_one_write_per_post() -> None:
+    """A second write to a post conflicts, whosever it is; a read doesn't."""
+    throttle = Throttle()
+    with throttle.place(TWO, "app", A, write=True):
+        with throttle.place(TWO, "app", A, write=False):
+            pass
+        with pytest.raises(Refused) as caught, throttle.place(TWO, "other", A, write=True):
+            pytest.fail("there was a second write")
+
+    assert caught.value.refusal.code == "ErrorIrresolvableConflict"
+
+
+def test_peaks_count_all_that_came() -> None:
+    """The peaks hold what was refused as well, and can be forgotten."""
+    throttle = Throttle()
+    with ExitStack() as places:
+        for post in (A, B):
+            places.enter_context(throttle.place(TWO, "app", post, write=True))
+        with pytest.raises(Refused):
+            places.enter_context(throttle.place(TWO, "app", A, write=True))
+
+    assert throttle.peaks == Peaks(groups={"g": 3}, posts={"a": 2, "b": 1})
+    throttle.forget_peaks()
+    assert throttle.peaks == Peaks()
+
+
+@pytest.mark.parametrize(
+    ("given_token", "app"),
+    [
+        (token({"appid": "one", "azp": "two"}), "one"),
+        (token({"azp": "two"}), "two"),
+        (token({}), token({})),
+        (token([]), token([])),
+        ("opaque", "opaque"),
+        ("a.b.c", "a.b.c"),
+    ],
+)
+def test_app_id(given_token: str, app: str) -> None:
+    """An app is known by its token's claims, or else by the token."""
+    assert app_id(given_token) == app
+
+
+@given(st.text())
+def test_any_token_has_an_app(text: str) -> None:
+    """No token is too strange to be counted."""
+    assert app_id(f"a.{text}.c")
