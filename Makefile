@@ -8,6 +8,8 @@ BIN    := $(VENV)/bin
 RUN    := $(VENV)/run.stamp
 DEV    := $(VENV)/dev.stamp
 
+PYTEST := $(BIN)/python -m pytest
+
 GENERATED := generated
 PROTOS := $(sort $(wildcard protos/graphattachments/v1/*.proto))
 PROTOC  = PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --fatal_warnings \
@@ -29,7 +31,7 @@ run: $(RUN)  ## the same, and stay up, with grpcurl lines to paste
 	$(BIN)/python examples/demo.py --stay --listen $(LISTEN)
 
 test: $(DEV)  ## the tests
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: $(DEV)  ## everything that CI does
 	$(BIN)/ruff format --check .
@@ -39,7 +41,9 @@ check: $(DEV)  ## everything that CI does
 	$(BIN)/buf format --diff --exit-code
 	$(MAKE) --no-print-directory check-generated
 	$(BIN)/coverage erase
-	$(MAKE) --no-print-directory test PYTHON_TEST="$(BIN)/coverage run -m pytest"
+	$(MAKE) --no-print-directory test PYTEST="$(BIN)/coverage run -m pytest"
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 format: $(DEV)  ## put the code in its form
 	$(BIN)/ruff format .

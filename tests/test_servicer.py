@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
 from grpc_status import rpc_status
+from structlog.testing import capture_logs
 
 from conftest import BEARER, TOKEN, Start
 from graphattachments.v1.attachment_pb2 import (
@@ -27,7 +28,7 @@ from graphattachments.v1.attachment_service_pb2 import (
 )
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
 from graphattachments.v1.event_pb2 import Event
-from raw_graph import CREATED, Exchange, RawGraph, answer, error
+from raw_graph import CREATED, Exchange, Handler, RawGraph, answer, error
 
 CAP = 4194304
 
@@ -515,32 +516,33 @@ async def test_a_deadline_while_chunks_come(
     assert graph.connections == 0
 
 
-async def test_a_deadline_while_the_body_is_sent(
-    start: Start, graph: RawGraph, post: PostRef
-) -> None:
-    """A body that is still on its way is stopped: Graph never gets its end, so NOT_SENT is true."""
+MORE_THAN_SOCKETS_HOLD = 40_000_000
+
+
+def slow_reader() -> tuple[list[Handler], asyncio.Future[bytes]]:
+    """A Graph that reads the body only after a while, and what it got of it."""
     ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def slow(exchange: Exchange) -> None:
         await asyncio.sleep(1.5)
-        try:
-            ended.set_result(await exchange.body())
-        except asyncio.IncompleteReadError as incomplete:
-            ended.set_result(incomplete.partial)
-        raise ConnectionError
+        ended.set_result(await exchange.reader.read())
 
-    graph.script = [slow]
-    gateway = await start()
+    return [slow], ended
+
+
+async def test_a_deadline_while_the_body_is_sent(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """A body that is still on its way is stopped: Graph never gets its end, so NOT_SENT is true."""
+    graph.script, ended = slow_reader()
+    gateway = await start(max_request_bytes=MORE_THAN_SOCKETS_HOLD)
     async with grpc.aio.insecure_channel(gateway.address) as channel:
+        requests = upload(post, [bytes(262144)] * 90)
         stub = AttachmentServiceStub(channel)
-        requests = upload(post, [bytes(262144)] * 11)
-        call = stub.UploadFileAttachment(requests, metadata=BEARER, timeout=1)
+        call = stub.UploadFileAttachment(requests, metadata=BEARER, timeout=1.2)
         failed = await failure(call)
-    received = await ended
-    if failed.info.reason == "NOT_SENT":
-        assert not received.endswith(b'"}')
-    else:
-        assert failed.info.reason == "OUTCOME_UNKNOWN"
+        assert failed.info.reason == "NOT_SENT"
+        assert not (await ended).endswith(b'"}')
 
 
 async def test_no_deadline(start: Start, graph: RawGraph, post: PostRef) -> None:
@@ -553,28 +555,39 @@ async def test_no_deadline(start: Start, graph: RawGraph, post: PostRef) -> None
     assert failed.info.reason == "OUTCOME_UNKNOWN"
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"), [(b'{"id": "A="}', "CREATED"), (b"{}", "OUTCOME_UNKNOWN")]
+)
 async def test_a_cancel_while_graph_works(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef, body: bytes, reason: str
 ) -> None:
-    """A POST that Graph has is not cut off by its caller's cancel; the next call is served."""
-    received, finished = asyncio.Event(), asyncio.Event()
-
-    async def slowly(exchange: Exchange) -> None:
-        await exchange.receive()
-        received.set()
-        await asyncio.sleep(0.3)
-        assert not exchange.reader.at_eof()
-        await exchange.send(b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}")
-        finished.set()
-
-    graph.script = [slowly]
-    call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
-    async with asyncio.timeout(10):
-        await received.wait()
+    """A POST that Graph has is not cut off by its caller's cancel, and its outcome is logged."""
+    graph.script = [answer(201, body, delay_s=0.3, request_id="g-1")]
+    with capture_logs() as log:
+        call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+        await asyncio.sleep(0.15)
         call.cancel()
-        await finished.wait()
-    await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
-    assert len(graph.received) == 2
+        await asyncio.sleep(0.4)
+    assert len(graph.received) == 1
+    assert [entry["event"] for entry in log] == ["call", "orphan"]
+    assert log[0]["code"] == "CANCELLED"
+    assert (log[1]["reason"], log[1]["graph_request_id"]) == (reason, "g-1")
+    assert (await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)).attachment.id
+
+
+async def test_a_cancel_while_the_body_is_sent(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """A POST whose end is still here is stopped with its caller: Graph never gets the end."""
+    graph.script, ended = slow_reader()
+    gateway = await start(max_request_bytes=MORE_THAN_SOCKETS_HOLD)
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        requests = upload(post, [bytes(262144)] * 90)
+        call = AttachmentServiceStub(channel).UploadFileAttachment(requests, metadata=BEARER)
+        await asyncio.sleep(0.8)
+        call.cancel()
+        async with asyncio.timeout(10):
+            assert not (await ended).endswith(b'"}')
 
 
 async def test_callers_that_vanish_half_way(start: Start, graph: RawGraph, post: PostRef) -> None:

@@ -1,7 +1,6 @@
 """The calls in flight: each one's token, ids and time, and the one door by which it ends."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar, cast
@@ -45,8 +44,10 @@ class Call:
     caller's deadline is near or the gateway has to stop. Every wait of the call looks at it.
     """
 
-    def __init__(self, context: Context, *, default_deadline_s: float) -> None:
+    def __init__(self, context: Context, method: str, *, default_deadline_s: float) -> None:
         loop = asyncio.get_running_loop()
+        self._method = method
+        self._began = loop.time()
         self.token = ""
         self.client_request_id = str(uuid4())
         self.graph_request_id = ""
@@ -67,6 +68,11 @@ class Call:
     def close(self) -> None:
         """Let go of the timer."""
         self._timer.cancel()
+
+    def log(self, code: str, **fields: str) -> None:
+        """Write the one event of the call."""
+        took_s = round(asyncio.get_running_loop().time() - self._began, 3)
+        log.info("call", method=self._method, code=code, took_s=took_s, **fields, **self.ids)
 
     @property
     def ids(self) -> dict[str, str]:
@@ -133,20 +139,23 @@ class Calls:
     @asynccontextmanager
     async def begin(self, context: Context, method: str) -> AsyncIterator[Call]:
         """Run a call; what it raises becomes its status, here and nowhere else."""
-        call = Call(context, default_deadline_s=self._default_deadline_s)
+        call = Call(context, method, default_deadline_s=self._default_deadline_s)
         self._calls.add(call)
         try:
             self._admit()
             call.token = bearer_token(context.invocation_metadata() or ())
             yield call
         except GatewayError as error:
-            await _abort(context, call, method, error)
+            await _abort(context, call, error)
+        except asyncio.CancelledError:
+            call.log("CANCELLED")
+            raise
         except Exception:
             log.exception("unforeseen", method=method, **call.ids)
-            await _abort(context, call, method, GatewayFault())
+            await _abort(context, call, GatewayFault())
         else:
             context.set_trailing_metadata(_trailers(call))
-            log.info("call", method=method, code="OK", **call.ids)
+            call.log("OK")
         finally:
             call.close()
             self._calls.discard(call)
@@ -173,13 +182,9 @@ def _trailers(call: Call) -> tuple[tuple[str, str], ...]:
     return tuple((name.replace("_", "-"), value) for name, value in call.ids.items())
 
 
-async def _abort(context: Context, call: Call, method: str, error: GatewayError) -> None:
+async def _abort(context: Context, call: Call, error: GatewayError) -> None:
     """End the call with the error's status; raises, as abort does."""
-    code = status.code_of(error)
-    level = logging.ERROR if isinstance(error, GatewayFault) else logging.INFO
-    log.log(
-        level, "call", method=method, code=code.name, reason=status.reason_of(error), **call.ids
-    )
     made = rpc_status.to_status(status.to_status(error, call.ids))
     trailers = (*made.trailing_metadata, *_trailers(call), *status.pushback(error))
+    call.log(made.code.name, reason=status.reason_of(error))
     await context.abort(made.code, made.details, trailers)

@@ -43,7 +43,7 @@ class Graph:
             http1=True,
             http2=False,
             retries=0,
-            trust_env=False,
+            trust_env=True,  # SSL_CERT_FILE and SSL_CERT_DIR; proxies are the client's, not used
             limits=httpx.Limits(
                 max_connections=limits.max_connections,
                 # Fewer kept than opened would close connections that are about to be needed.
