@@ -13,6 +13,7 @@ from attachment_gateway.settings import Settings
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
 from raw_graph import RawGraph, raw_graph
+from tools import path_with_grpcurl
 
 TOKEN = "eyJ0eXAi.eyJhcHBpZCI6.c2lnbg"
 Start = Callable[..., Awaitable[Gateway]]
@@ -50,3 +51,9 @@ async def stub(start: Start) -> AsyncIterator[AttachmentServiceStub]:
     gateway = await start()
     async with grpc.aio.insecure_channel(gateway.address) as channel:
         yield AttachmentServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def path() -> str:
+    """A PATH that has grpcurl; without one, and without Go, what asks for it skips."""
+    return path_with_grpcurl()

@@ -5,12 +5,14 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.resources import files
 
 import grpc.aio
 import structlog
-from google.rpc import error_details_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from attachment_gateway.calls import Calls
 from attachment_gateway.delivery import Delivery
@@ -36,8 +38,8 @@ PINGED_AT_MOST_EVERY_S = 10
 # How long before the end of the grace the calls still in flight are answered.
 ANSWER_BEFORE_STOP_S = 0.5
 
-# Importing it puts Google's error details where reflection finds them.
-_REFLECTED_TOO = error_details_pb2.DESCRIPTOR
+# The contract with its JSON names, which generated code doesn't keep, and Google's error details.
+DESCRIPTORS = files("graphattachments.v1") / "graphattachments.protoset"
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
@@ -151,6 +153,16 @@ async def _add_health_and_reflection(server: grpc.aio.Server) -> health.aio.Heal
     for name in (health.OVERALL_HEALTH, SERVICE):
         await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     reflection.enable_server_reflection(
-        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server, pool=_reflected()
     )
     return servicer
+
+
+def _reflected() -> DescriptorPool:
+    """Return what reflection tells: by it, too, a field's JSON name is its name in Graph."""
+    pool = DescriptorPool()
+    for file in FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()).file:
+        pool.Add(file)
+    for module in (health_pb2, reflection_pb2):
+        pool.AddSerializedFile(module.DESCRIPTOR.serialized_pb)
+    return pool
