@@ -96,6 +96,8 @@ class Call:
                     async for request in requests:
                         understood(request)
                         take(request)
+                        if self.expired.done():
+                            raise self.expired.result()
                         patience.reschedule(asyncio.get_running_loop().time() + idle_s)
                     await self._surely_half_closed()
         except TimeoutError:
@@ -114,7 +116,8 @@ class Call:
     @contextmanager
     def _cutting_short(self, patience: asyncio.Timeout) -> Iterator[None]:
         def cut(_: object) -> None:
-            patience.reschedule(asyncio.get_running_loop().time())
+            if not patience.expired():
+                patience.reschedule(asyncio.get_running_loop().time())
 
         self.expired.add_done_callback(cut)
         try:
