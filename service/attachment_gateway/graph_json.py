@@ -264,9 +264,10 @@ def _read_value(message: Message, field: FieldDescriptor, value: JsonValue) -> N
     codec = _codec(field)
     try:
         if codec is None:
-            target: Message = getattr(message, field.name)
-            target.SetInParent()
-            _read(target, value if isinstance(value, dict) else {})
+            if isinstance(value, dict):
+                target: Message = getattr(message, field.name)
+                target.SetInParent()
+                _read(target, value)
         elif field.message_type is not None:
             getattr(message, field.name).CopyFrom(codec.read(value))
         else:
@@ -294,10 +295,12 @@ def _member_named_by(described: JsonObject, holder: Message, oneof: str) -> Mess
     """
     if oneof not in holder.DESCRIPTOR.oneofs_by_name:
         return None
-    named = str(described.get(_ODATA_TYPE, "")).removeprefix("#")
+    named = described.get(_ODATA_TYPE)
+    if not isinstance(named, str):
+        return None
     for field in holder.DESCRIPTOR.oneofs_by_name[oneof].fields:
         member: Message = getattr(holder, field.name)
-        if _ODATA_TYPES[member.DESCRIPTOR.name] == f"#{named}":
+        if _ODATA_TYPES[member.DESCRIPTOR.name] == "#" + named.removeprefix("#"):
             member.SetInParent()
             return member
     return None
@@ -330,6 +333,7 @@ def _read_additional(additional: Struct, descriptor: Descriptor, described: Json
         if "@" in name or name.casefold() in _modelled(descriptor):
             continue
         try:
-            additional.update({name: values.bounded(value)})
+            read = values.struct_value(value)
+            additional.fields[name].CopyFrom(read)
         except _UNREADABLE:
             continue

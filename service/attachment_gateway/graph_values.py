@@ -165,14 +165,22 @@ def _number_to_json(number: float) -> JsonValue:
     return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
-def bounded(value: JsonValue, depth: int = MAX_DEPTH) -> JsonValue:
-    """Return a value of an answer with what lies too deep left out."""
-    if depth == 0:
-        return None if isinstance(value, dict | list) else value
+def struct_value(value: JsonValue) -> Value:
+    """Read a value of any shape, but for what lies deeper than MAX_DEPTH."""
+    struct = Struct()
+    struct.update({"value": _bounded(value, MAX_DEPTH)})
+    return struct.fields["value"]
+
+
+def _bounded(value: JsonValue, depth: int) -> JsonValue:
+    if isinstance(value, dict | list) and depth == 0:
+        return None
     if isinstance(value, dict):
-        return {name: bounded(member, depth - 1) for name, member in value.items()}
+        return {name: _bounded(member, depth - 1) for name, member in value.items()}
     if isinstance(value, list):
-        return [bounded(member, depth - 1) for member in value]
+        return [_bounded(member, depth - 1) for member in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError
     return value
 
 
