@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -109,6 +110,7 @@ def error(status: int, code: str, message: str = "", **headers: str) -> Handler:
 class RawGraph:
     """Answers by `script`, a handler a request, and 201 when that is at its end."""
 
+    scheme: str = "http"
     port: int = 0
     received: list[Received] = field(default_factory=list)
     script: list[Handler] = field(default_factory=list)
@@ -117,7 +119,7 @@ class RawGraph:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1.0"
+        return f"{self.scheme}://127.0.0.1:{self.port}/v1.0"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -139,10 +141,10 @@ class RawGraph:
 
 
 @asynccontextmanager
-async def raw_graph() -> AsyncIterator[RawGraph]:
+async def raw_graph(tls: ssl.SSLContext | None = None) -> AsyncIterator[RawGraph]:
     """Run a Graph made of bytes on a free port."""
-    graph = RawGraph()
-    server = await asyncio.start_server(graph.serve, "127.0.0.1", 0)
+    graph = RawGraph(scheme="http" if tls is None else "https")
+    server = await asyncio.start_server(graph.serve, "127.0.0.1", 0, ssl=tls)
     graph.port = server.sockets[0].getsockname()[1]
     try:
         yield graph

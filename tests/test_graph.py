@@ -1,14 +1,17 @@
 """graph: HTTP to Graph, over a real connection."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+import trustme
 
 from attachment_gateway.envelope import Envelope, GraphRoot, Head, Sender
 from attachment_gateway.graph import Graph, GraphLimits
 from attachment_gateway.outcome import Broken, Reply
-from raw_graph import Exchange, RawGraph, answer
+from raw_graph import Exchange, RawGraph, answer, raw_graph
 from test_envelope import wire
 
 
@@ -134,3 +137,23 @@ async def test_no_listener() -> None:
     result = await nowhere.create_attachment(envelope(nowhere)).send()
     assert result == Broken(what="ConnectError", request_left=False)
     await nowhere.close()
+
+
+async def test_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By https, Graph's certificate counts; SSL_CERT_FILE names who may have signed it."""
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    limits = GraphLimits(timeout_s=5, max_connections=1, max_answer_bytes=100_000)
+    async with raw_graph(tls) as graph:
+        stranger = Graph(GraphRoot.parse(graph.url), limits)
+        refused = await stranger.create_attachment(envelope(stranger)).send()
+        assert refused == Broken(what="ConnectError", request_left=False)
+        await stranger.close()
+        authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        friend = Graph(GraphRoot.parse(graph.url), limits)
+        reply = await friend.create_attachment(envelope(friend)).send()
+        assert isinstance(reply, Reply)
+        assert reply.http_status == 201
+        await friend.close()
