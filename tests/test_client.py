@@ -12,13 +12,14 @@ import pytest
 from grpc_status import rpc_status
 
 from attachment_gateway import errors, status
-from attachment_gateway.client import AttachmentClient, AttachmentError, SystemClock
+from attachment_gateway.client import AttachmentClient, AttachmentError, SystemClock, _File
 from graphattachments.v1 import attachment_service_pb2
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentResponse,
     UploadFileAttachmentRequest,
     UploadFileAttachmentResponse,
+    UploadHeader,
 )
 
 SERVICE = attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"]
@@ -182,12 +183,20 @@ def test_grpcs_own_errors(talk: Talk, file: Path) -> None:
     assert (caught.value.reason, caught.value.metadata) == ("", {})
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    """A file that can't be read is an OSError, over a real channel, too."""
-    with grpc.insecure_channel("unix:/nowhere") as channel:
-        client = AttachmentClient(channel, lambda: "t")
-        with pytest.raises(FileNotFoundError):
-            client.upload(tmp_path / "missing", POST)
+def test_a_file_that_is_not_there(talk: Talk, tmp_path: Path) -> None:
+    """A file that isn't there is an OSError, before anything is called."""
+    with pytest.raises(FileNotFoundError):
+        talk.client.upload(tmp_path / "missing", POST)
+
+
+def test_a_file_that_goes_away(talk: Talk, file: Path) -> None:
+    """A file that fails once it is called for is an OSError, whatever gRPC makes of its stream."""
+    messages = _File(file, 4)
+    file.unlink()
+    with pytest.raises(FileNotFoundError):
+        next(messages.requests(UploadHeader()))
+    with pytest.raises(FileNotFoundError):
+        messages.raise_own_error()
 
 
 def test_the_systems_clock() -> None:

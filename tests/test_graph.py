@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from attachment_gateway.envelope import Envelope, GraphRoot, Head, Sender
-from attachment_gateway.graph import Graph, GraphLimits
+from attachment_gateway.graph import Graph, GraphLimits, _Body
 from attachment_gateway.outcome import Broken, Reply
 from raw_graph import Exchange, RawGraph, answer, raw_graph
 from test_envelope import wire
@@ -36,6 +36,15 @@ async def test_the_request_is_the_envelope(client: Graph, graph: RawGraph) -> No
     await client.create_attachment(sent).send()
     assert graph.received[0].raw == wire(sent)
     assert len(graph.received[0].raw) == sent.size_bytes
+
+
+async def test_when_a_request_has_left() -> None:
+    """From the moment that its last piece is asked for, whatever becomes of that piece."""
+    body = _Body((b"{", b"}"))
+    pieces = aiter(body)
+    assert (await anext(pieces), body.offered) == (b"{", False)
+    assert (await anext(pieces), body.offered) == (b"}", True)
+    await pieces.aclose()
 
 
 async def test_a_reply(client: Graph, graph: RawGraph) -> None:

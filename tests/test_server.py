@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -101,9 +100,9 @@ def test_settings_that_cannot_be(command: list[str], words: str) -> None:
 
 
 def test_a_port_in_use() -> None:
-    """A port in use is a clear error, and not shared."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        finished = run("serve", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+    """A port in use is a clear error, and not shared, also if it is a gateway that uses it."""
+    with started("serve", "--listen=127.0.0.1:0") as (_, line):
+        finished = run("serve", "--listen", line.split()[-1])
     assert finished.returncode == 2
     assert "can't be bound" in finished.stderr
 
@@ -145,6 +144,7 @@ async def test_a_drain_lets_calls_finish(start: Start, graph: RawGraph, post: Po
         await asyncio.sleep(0.2)
         draining = asyncio.create_task(gateway.drain(10))
         assert (await call).attachment.id == "AAMkAD="
+        assert gateway.calls._draining
         async with asyncio.timeout(5):
             await draining
 

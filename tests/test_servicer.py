@@ -253,6 +253,18 @@ async def test_an_echo_of_the_file(
     assert failed.info.reason == "OUTCOME_UNKNOWN"
 
 
+async def test_an_echo_of_an_item(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """An answer stays under a client's default limit: an item that would pass it is left out."""
+    item = {"@odata.type": "#microsoft.graph.event", "subject": "s" * CAP}
+    described = {"@odata.type": "#microsoft.graph.itemAttachment", "id": "A=", "item": item}
+    graph.script = [answer(201, described)]
+    attachment = Attachment(name="n", item_attachment=ItemAttachment(event=Event()))
+    response = await stub.CreateAttachment(create(post, attachment), metadata=BEARER)
+    assert response.attachment == Attachment(id="A=", item_attachment=ItemAttachment())
+
+
 @pytest.mark.parametrize(
     ("status", "graph_code", "headers", "code", "reason", "extra"),
     [

@@ -112,18 +112,17 @@ class AttachmentClient:
 
         Raises OSError if the file can't be read; then nothing comes to be.
         """
-        file = _File(Path(path), self._chunk_bytes)
-        described = Attachment(name=file.path.name)
+        described = Attachment(name=Path(path).name)
         described.MergeFrom(attachment or Attachment())
         header = UploadHeader(
             post=post, attachment=described, request_id=request_id or str(uuid4())
         )
+        file = _File(Path(path), self._chunk_bytes)
 
         def send(timeout_s: float, metadata: tuple[tuple[str, str], ...]) -> Attachment:
             try:
-                requests = file.requests(header)
                 response = self._stub.UploadFileAttachment(
-                    requests, timeout=timeout_s, metadata=metadata
+                    file.requests(header), timeout=timeout_s, metadata=metadata
                 )
             except grpc.RpcError:
                 file.raise_own_error()
@@ -171,14 +170,15 @@ class _File:
     """A file as the messages of an upload, as often as they are asked for."""
 
     def __init__(self, path: Path, chunk_bytes: int) -> None:
-        self.path = path
+        with path.open("rb"):  # what can't be opened is told before anything is called
+            self._path = path
         self._chunk_bytes = chunk_bytes
         self._error: OSError | None = None
 
     def requests(self, header: UploadHeader) -> Iterator[UploadFileAttachmentRequest]:
         """Give header and chunks; the size tells the gateway if the file changes meanwhile."""
         try:
-            with self.path.open("rb") as file:
+            with self._path.open("rb") as file:
                 header.size_bytes = os.fstat(file.fileno()).st_size
                 yield UploadFileAttachmentRequest(header=header)
                 while chunk := file.read(self._chunk_bytes):
