@@ -82,6 +82,32 @@ async def test_the_log_tells_no_secrets(graph: RawGraph, post: PostRef) -> None:
     assert "report.pdf" not in json.dumps(log)
 
 
+UNFORESEEN = """
+import structlog
+from attachment_gateway.__main__ import _log_to_stderr
+
+def fail(token):
+    raise RuntimeError("what happened")
+
+_log_to_stderr("info")
+try:
+    fail("secret")
+except RuntimeError:
+    structlog.get_logger().exception("unforeseen")
+"""
+
+
+def test_a_traceback_tells_no_secrets() -> None:
+    """The log has where something unforeseen happened, without what was in hand there."""
+    finished = subprocess.run(
+        [sys.executable, "-c", UNFORESEEN], capture_output=True, text=True, check=True, timeout=30
+    )
+    [entry] = [json.loads(line) for line in finished.stderr.splitlines()]
+    assert entry["exception"][0]["exc_value"] == "what happened"
+    assert entry["exception"][0]["frames"][-1]["name"] == "fail"
+    assert "secret" not in finished.stderr
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [
