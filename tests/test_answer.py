@@ -27,3 +27,14 @@ def test_a_name_too_large_leaves_the_id() -> None:
     answered = fitted(Attachment(id="A=", name="n" * LIMIT, file_attachment=FileAttachment()))
     assert answered == Attachment(id="A=")
     assert CreateAttachmentResponse(attachment=answered).ByteSize() < LIMIT
+
+
+def test_a_file_stays_a_file() -> None:
+    """What is too large of a file doesn't make an item of it."""
+    file = FileAttachment(content_id="c" * LIMIT)
+    assert fitted(Attachment(id="A=", file_attachment=file)) == Attachment(id="A=")
+
+
+def test_an_id_too_large_is_left_out() -> None:
+    """An answer can always be sent: it was created, whatever Graph calls it."""
+    assert fitted(Attachment(id="A" * LIMIT)) == Attachment()

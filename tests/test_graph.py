@@ -1,6 +1,7 @@
 """graph: HTTP to Graph, over a real connection."""
 
 import asyncio
+import gzip
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -113,6 +114,47 @@ async def test_a_body_that_cannot_be_had(client: Graph, graph: RawGraph, handler
     reply = await client.create_attachment(envelope(client)).send()
     assert isinstance(reply, Reply)
     assert (reply.http_status, reply.body) == (201, None)
+
+
+async def trickle(exchange: Exchange, first: bytes, then: bytes) -> None:
+    await exchange.receive()
+    await exchange.send(first)
+    for _ in range(20):
+        await asyncio.sleep(0.2)
+        await exchange.send(then)
+
+
+async def trickling_head(exchange: Exchange) -> None:
+    await trickle(exchange, b"", b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+async def trickling_body(exchange: Exchange) -> None:
+    await trickle(exchange, b"HTTP/1.1 403 X\r\nContent-Length: 9999\r\n\r\n", b" ")
+
+
+async def test_an_answer_that_trickles(client: Graph, graph: RawGraph) -> None:
+    """The time for an answer isn't put off by what comes of it, and its status is kept."""
+    graph.script = [trickling_head, trickling_body]
+    async with asyncio.timeout(3):
+        no_head = await client.create_attachment(envelope(client)).send()
+        no_body = await client.create_attachment(envelope(client)).send()
+    assert no_head == Broken(what="ReadTimeout", request_left=True)
+    assert isinstance(no_body, Reply)
+    assert (no_body.http_status, no_body.body) == (403, None)
+
+
+@pytest.mark.parametrize(("encoding", "body"), [("gzip", b"{}"), ("gzip, gzip", None)])
+async def test_an_encoded_answer(
+    client: Graph, graph: RawGraph, encoding: str, body: bytes | None
+) -> None:
+    """One encoding is undone, although none was asked for; two are not: they hide too much."""
+    data = b"{}"
+    for _ in encoding.split(","):
+        data = gzip.compress(data)
+    graph.script = [answer(201, data, Content_Encoding=encoding)]
+    reply = await client.create_attachment(envelope(client)).send()
+    assert isinstance(reply, Reply)
+    assert reply.body == body
 
 
 async def test_the_longest_body(client: Graph, graph: RawGraph) -> None:

@@ -8,9 +8,15 @@ MAX_ATTACHMENT_BYTES = 4 * 1024 * 1024 - 1024
 
 def fitted(attachment: Attachment) -> Attachment:
     """Return the attachment without its item, or with its id alone, if it is too large."""
-    if attachment.ByteSize() <= MAX_ATTACHMENT_BYTES:
+    if _fits(attachment):
         return attachment
-    attachment.item_attachment.ClearField("item")
-    if attachment.ByteSize() <= MAX_ATTACHMENT_BYTES:
-        return attachment
-    return Attachment(id=attachment.id)
+    if attachment.WhichOneof("kind") == "item_attachment":
+        attachment.item_attachment.ClearField("item")
+        if _fits(attachment):
+            return attachment
+    named = Attachment(id=attachment.id)
+    return named if _fits(named) else Attachment()
+
+
+def _fits(attachment: Attachment) -> bool:
+    return attachment.ByteSize() <= MAX_ATTACHMENT_BYTES

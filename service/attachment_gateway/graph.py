@@ -5,7 +5,8 @@ no redirect is followed and nothing is sent twice. What the exceptions of the tr
 on how much of the body had been offered to the socket, so the body counts.
 """
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import httpx
@@ -25,7 +26,7 @@ CONNECT_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphLimits:
-    """`timeout_s` is for one answer, and for each piece of a request or answer to move on."""
+    """`timeout_s`: for each piece of a request to move on, for the answer's head, for its body."""
 
     timeout_s: float
     max_connections: int
@@ -74,8 +75,13 @@ class Graph:
             stream=body,
             extensions={"timeout": self._timeouts},
         )
+        loop = asyncio.get_running_loop()
         try:
-            response = await self._transport.handle_async_request(request)
+            async with asyncio.timeout(None) as patience:
+                body.when_left(lambda: patience.reschedule(loop.time() + self._limits.timeout_s))
+                response = await self._transport.handle_async_request(request)
+        except TimeoutError:  # as the transport's own, which a trickle of bytes puts off
+            return Broken(what=httpx.ReadTimeout.__name__, request_left=body.offered)
         except Exception as error:  # noqa: BLE001 whatever it is, what was offered judges it
             return Broken(what=type(error).__name__, request_left=body.offered)
         return Reply(
@@ -86,14 +92,17 @@ class Graph:
         )
 
     async def _read(self, response: httpx.Response) -> bytes | None:
-        """Return the body of an answer; None if it is cut, undecodable or beyond the limit."""
+        """Return the body of an answer; None if it is cut, late, undecodable or too long."""
         read = bytearray()
         try:
-            async for piece in response.aiter_bytes():
-                read += piece
-                if len(read) > self._limits.max_answer_bytes:
-                    return None
-        except httpx.HTTPError:
+            if "," in response.headers.get("content-encoding", ""):
+                return None  # one encoding multiplies a thousandfold at most, two a millionfold
+            async with asyncio.timeout(self._limits.timeout_s):
+                async for piece in response.aiter_bytes():
+                    read += piece
+                    if len(read) > self._limits.max_answer_bytes:
+                        return None
+        except (httpx.HTTPError, TimeoutError):
             return None
         finally:
             await response.aclose()
@@ -123,10 +132,16 @@ class _Body(httpx.AsyncByteStream):
 
     def __init__(self, pieces: tuple[bytes, ...]) -> None:
         self._pieces = pieces
+        self._tell: Callable[[], None] = lambda: None
         self.offered = False
+
+    def when_left(self, tell: Callable[[], None]) -> None:
+        """Call this when the last piece is asked for."""
+        self._tell = tell
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self._pieces[:-1]:
             yield piece
         self.offered = True
+        self._tell()
         yield self._pieces[-1]
