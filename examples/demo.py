@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -70,7 +70,8 @@ def main() -> None:
     parser.add_argument("--stay", action="store_true", help="stay up until interrupted")
     parser.add_argument("--listen", default="127.0.0.1:0", help="where the gateway shall listen")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))
     with ExitStack() as stack:
         graph = stack.enter_context(started("emulator"))
         url = f"http://{graph}/v1.0"
@@ -176,8 +177,7 @@ grpcurl -plaintext {address} describe {SERVICE}
 Ctrl-C ends it.""",
         flush=True,
     )
-    with suppress(KeyboardInterrupt):
-        signal.pause()
+    signal.pause()
 
 
 if __name__ == "__main__":
