@@ -895,3 +895,36 @@ def test_no_json_makes_reading_fail(described: Any) -> None:
 def test_no_bytes_make_reading_fail(body: bytes) -> None:
     """Nor does what is no JSON at all."""
     assert attachment_from_json(body, kind=FILE) is None
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"{}",
+        b'{"@odata.type":"#microsoft.graph.user"}',
+        b'{"@odata.type":5}',
+        b'{"@odata.type":null}',
+        b'{"error":{"code":"x"}}',
+    ],
+)
+def test_what_describes_no_attachment(body: bytes) -> None:
+    """Neither a property of an attachment nor a type of one: nothing is described."""
+    assert attachment_from_json(body, kind="file_attachment") is None
+
+
+def test_a_type_that_is_null_is_none() -> None:
+    """It is taken for what was sent, as where no type is named."""
+    body = b'{"@odata.type":null,"id":"i"}'
+    assert attachment_from_json(body, kind="file_attachment") == Attachment(
+        id="i", file_attachment=FileAttachment()
+    )
+
+
+def test_an_additional_property_may_have_our_fields_name() -> None:
+    """Graph knows no property additionalProperties, so it is one like any other."""
+    extra = struct(additionalProperties="x")
+    item = Message(additional_properties=extra)
+    attachment = Attachment(name="n", item_attachment=ItemAttachment(message=item))
+    written = attachment_to_json(attachment, kind="item_attachment")["item"]
+    assert written == {"@odata.type": "#microsoft.graph.message", "additionalProperties": "x"}
+    assert read_item("message", {"additionalProperties": "x"}) == item

@@ -90,15 +90,13 @@ def attachment_from_json(body: bytes, *, kind: str) -> Attachment | None:
     described = parsed(body)
     attachment = Attachment()
     _read(attachment, described)
-    if _ODATA_TYPE not in described:
-        if not attachment.ByteSize():
-            return None
+    if not isinstance(described.get(_ODATA_TYPE), str) and attachment.ByteSize():
         described[_ODATA_TYPE] = _ODATA_TYPES[getattr(attachment, kind).DESCRIPTOR.name]
     special = _member_named_by(described, attachment, "kind")
     if special is not None:
         _read(special, described)
         _read_item(special, described.get("item"))
-    return attachment
+    return attachment if attachment.ByteSize() else None
 
 
 def _read_item(special: Message, described: JsonValue) -> None:
@@ -311,7 +309,8 @@ def _member_named_by(described: JsonObject, holder: Message, oneof: str) -> Mess
 
 @cache
 def _modelled(descriptor: Descriptor) -> frozenset[str]:
-    return frozenset(field.json_name.casefold() for field in descriptor.fields)
+    properties = (field for field in descriptor.fields if field.name != _ADDITIONAL)
+    return frozenset(field.json_name.casefold() for field in properties)
 
 
 def _additional_to_json(additional: Struct, descriptor: Descriptor, path: str) -> JsonObject:

@@ -106,7 +106,7 @@ def date_to_json(value: object) -> JsonValue:
     date = _of(Date, value)
     try:
         return datetime.date(date.year, date.month, date.day).isoformat()
-    except (ValueError, OverflowError):
+    except ValueError:
         raise ValueError(
             f"year {date.year}, month {date.month}, day {date.day} is no day of the calendar; set "
             f"all three"
