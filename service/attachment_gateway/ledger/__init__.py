@@ -1,0 +1,145 @@
+"""What is being sent, by whom, and what became of it: shared by all that shares a ledger.
+
+Two things are kept. A queue of writers for each post: its head may write, until it leaves. And an
+entry for each request id: who holds it, and how it ended. Both are leases: a holder that dies
+without a word is passed over when its lease ends.
+
+All times that go in or come out are spans in seconds; each ledger reads a clock of its own.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from attachment_gateway.errors import LedgerUnavailable as LedgerUnavailable
+
+# A holder renews its lease several times within it; one that died is passed over after it.
+LEASE_S = 10.0
+RENEW_EVERY_S = 2.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """A call's place. `holder` is new for each; `post` names the post that is written to.
+
+    `request_id` is "" without one; `fingerprint` tells whether two requests are the same.
+    """
+
+    holder: str
+    post: str
+    request_id: str = ""
+    fingerprint: bytes = b""
+
+
+# What `enter` finds.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unsettled:
+    """What an earlier holder of the request id sent, and nobody knows what became of it.
+
+    The sending began `began_ago_s` ago; in `settled_in_s` (negative if that is past) Graph no
+    longer acts on it. `created` says that Graph has told of a success, without telling the id.
+    """
+
+    began_ago_s: float
+    settled_in_s: float
+    created: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class First:
+    """The place is at the head of the post's queue, and holds its request id."""
+
+    unsettled: Unsettled | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Others are before it; `enter` again, before long."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InProgress:
+    """Another holder has the request id, for so long unless it renews."""
+
+    lease_left_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Created:
+    """The request id's attachment was created."""
+
+    attachment_id: str
+    ago_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reused:
+    """The request id was given to another request."""
+
+
+Standing = First | Waiting | InProgress | Created | Reused
+
+
+# How a place is left.
+
+
+@dataclass(frozen=True, slots=True)
+class AsCreated:
+    """With an attachment, which isn't anybody else's from now on."""
+
+    attachment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AsNothing:
+    """With nothing: it is certain that nothing was created."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AsUnknown:
+    """Not knowing: Graph may act for so long on what was sent. `created` as in Unsettled."""
+
+    settled_in_s: float
+    created: bool = False
+
+
+End = AsCreated | AsNothing | AsUnknown
+
+
+class Ledger(Protocol):
+    """Every method raises LedgerUnavailable, and then has changed everything or nothing."""
+
+    async def enter(self, place: Place) -> Standing:
+        """Take the request id and join the post's queue, or look how it stands there.
+
+        Again while Waiting, several times a lease. A place that isn't told to be First or Waiting
+        is in no queue. The request id of a holder whose lease has ended is taken over, and with it
+        the dead holder's place in the queue.
+        """
+
+    async def find(self, place: Place) -> Created | Reused | InProgress | None:
+        """Look the request id up, and take nothing; None if `enter` would have it join."""
+
+    async def renew(self, place: Place) -> bool:
+        """Renew the lease; whether the place is still held."""
+
+    async def sending(self, place: Place, *, settled_in_s: float, anew: bool) -> bool:
+        """Write ahead that a request is about to be sent; whether the place is still held.
+
+        For so long Graph may act on it. `anew` says that nothing of what was sent before can come
+        to be any more. Renews the lease.
+        """
+
+    async def leave(self, place: Place, end: End) -> None:
+        """Leave the queue and give the request id back, with what became of it.
+
+        Nothing happens if the place is no longer held, except that an AsCreated attachment is
+        remembered. An AsUnknown place stays in the queue until that is settled.
+        """
+
+    async def claimed(self, post: str) -> frozenset[str]:
+        """Return the ids of the post's attachments that calls have answered with."""
+
+    async def close(self) -> None:
+        """Let go of files and connections."""

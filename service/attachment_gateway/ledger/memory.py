@@ -1,0 +1,136 @@
+"""The ledger of one process, in its memory: it knows nothing of before its start."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from attachment_gateway.ledger import LEASE_S, Created, End, InProgress, Place, Reused, Standing
+from attachment_gateway.ledger.expiring import Expiring
+from attachment_gateway.ledger.rules import Entry, Row, Rules
+
+
+class MemoryLedger:
+    """A Ledger. It is never away."""
+
+    def __init__(
+        self,
+        *,
+        settle_s: float,
+        retention_s: float,
+        lease_s: float = LEASE_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._rules = Rules(
+            MemoryStore(), settle_s=settle_s, retention_s=retention_s, lease_s=lease_s
+        )
+        self._clock = clock
+
+    async def enter(self, place: Place) -> Standing:
+        """As Ledger has it, like all below."""
+        return self._rules.enter(place, self._clock())
+
+    async def find(self, place: Place) -> Created | Reused | InProgress | None:
+        """Look the request id up."""
+        return self._rules.find(place, self._clock())
+
+    async def renew(self, place: Place) -> bool:
+        """Renew the lease."""
+        return self._rules.renew(place, self._clock())
+
+    async def sending(self, place: Place, *, settled_in_s: float, anew: bool) -> bool:
+        """Write ahead."""
+        return self._rules.sending(place, self._clock(), settled_in_s=settled_in_s, anew=anew)
+
+    async def leave(self, place: Place, end: End) -> None:
+        """Leave the queue, with what became of it."""
+        self._rules.leave(place, end, self._clock())
+
+    async def claimed(self, post: str) -> frozenset[str]:
+        """Return the ids that calls have answered with."""
+        return self._rules.claimed(post, self._clock())
+
+    async def close(self) -> None:
+        """Let go of nothing."""
+
+
+class MemoryStore:
+    """A Store of dictionaries; an idle post is in none of them."""
+
+    def __init__(self) -> None:
+        self._rows = Expiring[str, Row]()
+        self._queues: dict[str, dict[int, Row]] = {}
+        self._last_seq = 0
+        self._entries = Expiring[str, Entry]()
+        self._claims = Expiring[tuple[str, str], tuple[str, str]]()
+        self._claimed: dict[str, dict[str, float]] = {}
+
+    def __len__(self) -> int:
+        each = (self._rows, self._queues, self._entries, self._claims, self._claimed)
+        return sum(len(things) for things in each)
+
+    def purge(self, now: float, gone_by: float) -> None:
+        """Forget what may go; each thing once, so that a call pays for what it adds."""
+        for row in self._rows.expired(gone_by):
+            self._dequeue(row)
+        for _ in self._entries.expired(now):
+            pass
+        for post, attachment_id in self._claims.expired(now):
+            _remove(self._claimed, post, attachment_id)
+
+    def row(self, holder: str) -> Row | None:
+        """Return a holder's row."""
+        return self._rows.get(holder)
+
+    def head(self, post: str) -> Row | None:
+        """Return the first row; a dictionary keeps its order, and a row rewritten its place."""
+        return next(iter(self._queues.get(post, {}).values()), None)
+
+    def next_seq(self, post: str) -> int:  # noqa: ARG002 - one count does for all posts
+        """Return a number that grows."""
+        self._last_seq += 1
+        return self._last_seq
+
+    def put_row(self, row: Row) -> None:
+        """Write a row instead of the holder's, and instead of the one with its post and `seq`."""
+        before = self._rows.get(row.holder)
+        if before and (before.post, before.seq) != (row.post, row.seq):
+            self._dequeue(before)
+        queue = self._queues.setdefault(row.post, {})
+        if (instead := queue.get(row.seq)) and instead.holder != row.holder:
+            self._rows.pop(instead.holder)
+        queue[row.seq] = row
+        self._rows.put(row.holder, row, row.gone_at)
+
+    def drop_row(self, row: Row) -> None:
+        """Remove a row."""
+        self._rows.pop(row.holder)
+        self._dequeue(row)
+
+    def _dequeue(self, row: Row) -> None:
+        _remove(self._queues, row.post, row.seq)
+
+    def entry(self, request_id: str, now: float) -> Entry | None:
+        """Return the entry that hasn't expired."""
+        return self._entries.get(request_id, now)
+
+    def put_entry(self, request_id: str, entry: Entry, expires_at: float) -> None:
+        """Write an entry instead of the request id's."""
+        self._entries.put(request_id, entry, expires_at)
+
+    def claim(self, post: str, attachment_id: str, expires_at: float) -> None:
+        """Remember an attachment."""
+        self._claimed.setdefault(post, {})[attachment_id] = expires_at
+        self._claims.put((post, attachment_id), (post, attachment_id), expires_at)
+
+    def claimed(self, post: str, now: float) -> frozenset[str]:
+        """Return the post's attachments that haven't expired."""
+        found = self._claimed.get(post, {})
+        return frozenset(each for each, expires_at in found.items() if now < expires_at)
+
+
+def _remove(groups: dict[str, dict[Any, Any]], group: str, key: object) -> None:
+    """Remove a member, and the group with its last one."""
+    members = groups.get(group, {})
+    members.pop(key, None)
+    if not members:
+        groups.pop(group, None)

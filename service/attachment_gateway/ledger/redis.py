@@ -1,0 +1,197 @@
+"""The ledger of gateways on several machines, in Redis or Valkey."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from attachment_gateway.ledger import (
+    LEASE_S,
+    AsCreated,
+    AsUnknown,
+    Created,
+    End,
+    First,
+    InProgress,
+    LedgerUnavailable,
+    Place,
+    Reused,
+    Standing,
+    Unsettled,
+    Waiting,
+)
+from attachment_gateway.ledger.redis_client import check_policy, redis_client
+from attachment_gateway.settings import SettingError
+
+_T = TypeVar("_T")
+
+SCRIPT = files("attachment_gateway.ledger").joinpath("redis.lua").read_text(encoding="utf-8")
+
+# What is in braces is the hash tag: all keys lie on one node of a cluster.
+KEY_PREFIX = "{attachment-gateway}:ledger"
+
+# All of a method: waiting for a connection, connecting, the answer, and once more if that broke.
+METHOD_TIMEOUT_S = 5.0
+
+US_PER_S = 1_000_000
+
+
+class RedisLedger:
+    """A Ledger. Each method is one script, which Redis runs whole or not at all, on its own clock.
+
+    A script whose answer was lost may be run again: all of them are made for that.
+    """
+
+    def __init__(
+        self, client: Redis, *, settle_s: float, retention_s: float, lease_s: float
+    ) -> None:
+        self._client = client
+        self._script = client.register_script(SCRIPT)
+        kept_s = max(retention_s, lease_s + settle_s)
+        self._spans = (_us(lease_s), _us(settle_s), _us(kept_s))
+        self._is_checked = False
+        self._running = set[asyncio.Task[Any]]()
+
+    @classmethod
+    async def open(
+        cls, url: str, *, settle_s: float, retention_s: float, lease_s: float = LEASE_S
+    ) -> Self:
+        """Connect, or do that later if Redis is away. Raises SettingError."""
+        ledger = cls(redis_client(url), settle_s=settle_s, retention_s=retention_s, lease_s=lease_s)
+        try:
+            await ledger._to_its_end(ledger._check())
+        except LedgerUnavailable:
+            pass
+        except BaseException:
+            await ledger.close()
+            raise
+        return ledger
+
+    async def enter(self, place: Place) -> Standing:
+        """As Ledger has it, like all below."""
+        answer, *numbers = await self._run("enter", place)
+        return _STANDINGS[answer](*numbers)
+
+    async def find(self, place: Place) -> Created | Reused | InProgress | None:
+        """Look the request id up."""
+        answer, *numbers = await self._run("find", place)
+        return _FOUND[answer](*numbers)
+
+    async def renew(self, place: Place) -> bool:
+        """Renew the lease."""
+        return await self._run("renew", place) == [b"held"]
+
+    async def sending(self, place: Place, *, settled_in_s: float, anew: bool) -> bool:
+        """Write ahead."""
+        return await self._run("sending", place, _us(settled_in_s), int(anew)) == [b"held"]
+
+    async def leave(self, place: Place, end: End) -> None:
+        """Leave the queue, with what became of it."""
+        if isinstance(end, AsCreated):
+            await self._run("leave_created", place, end.attachment_id)
+        elif isinstance(end, AsUnknown):
+            await self._run("leave_unknown", place, _us(end.settled_in_s), int(end.created))
+        else:
+            await self._run("leave_nothing", place)
+
+    async def claimed(self, post: str) -> frozenset[str]:
+        """Return the ids that calls have answered with."""
+        return frozenset(
+            each.decode() for each in await self._run("claimed", Place(holder="", post=post))
+        )
+
+    async def close(self) -> None:
+        """Finish what is under way, and let go of the connections."""
+        if self._running:
+            await asyncio.wait(self._running)
+        await self._client.aclose()
+
+    async def _run(self, method: str, place: Place, *args: str | int) -> list[Any]:
+        keys = [
+            f"{KEY_PREFIX}:{kind}:{name}"
+            for kind, name in (
+                ("queue", place.post),
+                ("rows", place.post),
+                ("entry", place.request_id),
+                ("claimed", place.post),
+            )
+        ]
+        named = (method, place.holder, place.post, place.request_id, place.fingerprint)
+        return await self._to_its_end(self._checked(keys, (*named, *self._spans, *args)))
+
+    async def _checked(self, keys: list[str], args: tuple[str | bytes | int, ...]) -> list[Any]:
+        if not self._is_checked:
+            try:
+                await self._check()
+            except SettingError as error:
+                raise LedgerUnavailable(str(error)) from error
+        answer: list[Any] = await self._script(keys, args)
+        return answer
+
+    async def _check(self) -> None:
+        await check_policy(self._client)
+        self._is_checked = True
+
+    async def _to_its_end(self, work: Coroutine[Any, Any, _T]) -> _T:
+        """Do it in a task of its own: who is cancelled while it waits breaks no connection."""
+        task = asyncio.create_task(_translated(work))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+
+async def _translated(work: Coroutine[Any, Any, _T]) -> _T:
+    try:
+        async with asyncio.timeout(METHOD_TIMEOUT_S):
+            return await work
+    except (RedisError, OSError) as error:  # a TimeoutError is an OSError
+        raise LedgerUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+
+
+def _us(span_s: float) -> int:
+    return round(span_s * US_PER_S)
+
+
+def _first(*unsettled_us: int) -> First:
+    if not unsettled_us:
+        return First()
+    began_ago, settled_in, created = unsettled_us
+    return First(
+        unsettled=Unsettled(
+            began_ago_s=began_ago / US_PER_S,
+            settled_in_s=settled_in / US_PER_S,
+            created=bool(created),
+        )
+    )
+
+
+def _created(attachment_id: bytes, ago: int) -> Created:
+    return Created(attachment_id=attachment_id.decode(), ago_s=ago / US_PER_S)
+
+
+def _in_progress(left: int) -> InProgress:
+    return InProgress(lease_left_s=left / US_PER_S)
+
+
+_FOUND: Mapping[bytes, Callable[..., Created | Reused | InProgress | None]] = MappingProxyType(
+    {
+        b"created": _created,
+        b"reused": Reused,
+        b"in_progress": _in_progress,
+        b"nothing": lambda: None,
+    }
+)
+
+_STANDINGS: Mapping[bytes, Callable[..., Standing]] = MappingProxyType(
+    {
+        b"first": _first,
+        b"waiting": Waiting,
+        b"created": _created,
+        b"reused": Reused,
+        b"in_progress": _in_progress,
+    }
+)

@@ -1,0 +1,79 @@
+"""A client of Redis or Valkey, with all its limits named."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionError  # noqa: A004 - the library's name
+
+from attachment_gateway.ledger.urls import redis_url
+from attachment_gateway.settings import SettingError
+
+# A command takes a fraction of a millisecond, so few connections carry many calls; the rest waits.
+CONNECTIONS = 16
+CONNECTION_WITHIN_S = 2.0
+CONNECT_TIMEOUT_S = 2.0
+ANSWER_TIMEOUT_S = 2.0
+
+# Nothing of a ledger's may go before its time.
+POLICY = "noeviction"
+
+
+def redis_client(url: str) -> Redis:
+    """Make a client; it connects when it is used. Raises SettingError.
+
+    A command whose connection broke is sent once more: only such may be sent as may come twice.
+    """
+    pool = BlockingConnectionPool.from_url(
+        redis_url(url),
+        max_connections=CONNECTIONS,
+        timeout=CONNECTION_WITHIN_S,
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_timeout=ANSWER_TIMEOUT_S,
+        socket_keepalive=True,
+        retry=Retry(NoBackoff(), 1, (ConnectionError,)),
+        # Proxies in front of Redis may know no other, and we need no other.
+        protocol=2,
+        driver_info=None,
+        **_tls(redis_url(url)),
+    )
+    return Redis.from_pool(pool)
+
+
+def _tls(url: str) -> dict[str, Any]:
+    parts = urlsplit(url)
+    if parts.scheme != "rediss":
+        return {}
+    for option, path in parse_qsl(parts.query):
+        if not Path(path).is_file():
+            raise SettingError(f"ledger has {option} {path!r}, which is no file; name a PEM file")
+    return {
+        "ssl_cert_reqs": "required",
+        "ssl_check_hostname": True,
+        "ssl_min_version": ssl.TLSVersion.TLSv1_2,
+    }
+
+
+async def check_policy(client: Redis) -> None:
+    """Raise SettingError if Redis may forget what it is told, or lets nobody in."""
+    try:
+        policy = (await client.info("memory")).get("maxmemory_policy")
+    except AuthenticationError as error:
+        raise SettingError(
+            f"ledger's Redis doesn't take its user and password ({error}); correct them in its URL"
+        ) from error
+    except NoPermissionError as error:
+        raise SettingError(
+            "ledger's Redis doesn't let its user ask for INFO, which tells whether keys can get "
+            "lost; allow +info, and +@scripting, and all commands on the keys "
+            "{attachment-gateway}:*"
+        ) from error
+    if policy != POLICY:
+        raise SettingError(
+            f"ledger's Redis has the maxmemory-policy {policy!r}, by which it may forget what was "
+            f"sent; set it to {POLICY!r}, or give the gateway a Redis of its own"
+        )

@@ -1,0 +1,118 @@
+"""The SQLite file of a ledger: how it is made and opened."""
+
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+from attachment_gateway.settings import SettingError
+
+# "agwl", so that `file` and we tell it from another program's.
+APPLICATION_ID = 0x6167776C
+
+# How long one process waits for the others, whose transactions take well under a millisecond; and
+# less than a lease, so that a renewal that had to wait still counts.
+BUSY_S = 5.0
+
+# Pages of 4 KiB. The same few pages are written again and again, and so four times less often than
+# by default from the log into the file.
+CHECKPOINT_PAGES = 4000
+
+SCHEMA_VERSION = 1
+
+# Each index costs every call some pages, so none is there to find what has expired: the ledger goes
+# through the tables, round and round.
+SCHEMA = f"""
+CREATE TABLE queue (
+  post TEXT NOT NULL,
+  seq INTEGER NOT NULL,
+  holder TEXT NOT NULL UNIQUE,
+  lease_until REAL,
+  sent INTEGER NOT NULL,
+  gone_at REAL NOT NULL,
+  PRIMARY KEY (post, seq)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE entries (
+  n INTEGER PRIMARY KEY,
+  request_id TEXT NOT NULL UNIQUE,
+  post TEXT NOT NULL,
+  fingerprint BLOB NOT NULL,
+  holder TEXT NOT NULL,
+  began_at REAL,
+  settled_at REAL NOT NULL,
+  told INTEGER NOT NULL,
+  attachment_id TEXT NOT NULL,
+  created_at REAL NOT NULL,
+  expires_at REAL NOT NULL
+) STRICT;
+CREATE TABLE claimed (
+  n INTEGER PRIMARY KEY,
+  post TEXT NOT NULL,
+  attachment_id TEXT NOT NULL,
+  expires_at REAL NOT NULL,
+  UNIQUE (post, attachment_id)
+) STRICT;
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {SCHEMA_VERSION};
+"""
+
+
+def opened(path: str) -> sqlite3.Connection:
+    """Open the file, for the calling thread alone, and make it and its directory if need be.
+
+    Raises SettingError.
+    """
+    try:
+        _make(Path(path))
+        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+    except (OSError, sqlite3.Error) as error:
+        raise _unusable(path, error) from error
+    try:
+        _prepare(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise _unusable(path, error) from error
+    except SettingError:
+        connection.close()
+        raise
+    return connection
+
+
+def _make(path: Path) -> None:
+    """Make an empty file that others can't read; SQLite gives its other files the same mode."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        path.touch(mode=0o600, exist_ok=False)
+
+
+def _prepare(connection: sqlite3.Connection, path: str) -> None:
+    connection.execute("PRAGMA journal_mode = WAL")
+    # A killed process loses nothing; a machine that loses its power loses the last moments.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    with connection:
+        # Told now, and not at the first call, if the file can't be written.
+        connection.execute("BEGIN IMMEDIATE")
+        _migrate(connection, path)
+
+
+def _migrate(connection: sqlite3.Connection, path: str) -> None:
+    [application_id] = connection.execute("PRAGMA application_id").fetchone()
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if not tables:
+        for statement in SCHEMA.split(";"):
+            connection.execute(statement)
+    elif application_id != APPLICATION_ID:
+        raise SettingError(f"ledger is {path!r}, another program's database; name another file")
+    elif version > SCHEMA_VERSION:
+        raise SettingError(
+            f"ledger is {path!r}, which a later version of this program wrote (its schema is "
+            f"{version}, {SCHEMA_VERSION} is known here); run that version, or name another file"
+        )
+
+
+def _unusable(path: str, error: Exception) -> SettingError:
+    return SettingError(
+        f"ledger is {path!r}, which can't be used as an SQLite file ({error}); name one that can "
+        f"be written, in a directory that can"
+    )
