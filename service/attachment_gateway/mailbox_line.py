@@ -1,0 +1,135 @@
+"""One mailbox: who has a turn, who waits for one, and what stands in the way."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from attachment_gateway.mailbox import (
+    GRAPH_ASKED,
+    PLACE_RETRY_DELAY_S,
+    MailboxBusy,
+    MailboxLimits,
+)
+from attachment_gateway.mailbox_window import UploadWindow
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a turn can't begin, and how long that lasts; 0.0: until somebody leaves."""
+
+    wait_s: float
+    why: str
+
+    def busy(self) -> MailboxBusy:
+        """Say it to whom it stops."""
+        return MailboxBusy(retry_delay_s=self.wait_s or PLACE_RETRY_DELAY_S, why=self.why)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Waiter:
+    """Who waits, until when, with how many counted bytes.
+
+    `told` becomes the time at which the turn began, or why it couldn't.
+    """
+
+    size_bytes: int
+    until_s: float
+    told: asyncio.Future[float | MailboxBusy]
+
+
+class Line:
+    """A mailbox that is used, or was a moment ago. Times are readings of the loop's clock.
+
+    `timer` looks at the head of the line when time, and nobody's leaving, is what it waits for.
+    """
+
+    __slots__ = (
+        "_held_until_s",
+        "_limits",
+        "_taken",
+        "_waiting_bytes",
+        "_window",
+        "name",
+        "timer",
+        "waiters",
+    )
+
+    def __init__(self, name: str, limits: MailboxLimits) -> None:
+        self.name = name
+        self.waiters: OrderedDict[Waiter, None] = OrderedDict()  # in order of arrival
+        self.timer: asyncio.TimerHandle | None = None
+        self._limits = limits
+        self._window = UploadWindow(limits)
+        self._held_until_s = 0.0
+        self._taken = 0
+        self._waiting_bytes = 0
+
+    def obstacle(self, size_bytes: int, now_s: float) -> Obstacle | None:
+        """Tell why so many counted bytes can't begin now, were they the head of the line."""
+        hold_s = self._held_until_s - now_s
+        bytes_s = self._window.fits_in_s(size_bytes, now_s)
+        if hold_s > 0 and hold_s >= bytes_s:
+            return Obstacle(hold_s, GRAPH_ASKED)
+        if bytes_s > 0:
+            return Obstacle(bytes_s, self._limits.upload_bytes_reached)
+        if self._limits.concurrent and self._taken >= self._limits.concurrent:
+            return Obstacle(0.0, self._limits.concurrent_reached)
+        return None
+
+    def obstacle_to_last(self, now_s: float) -> Obstacle | None:
+        """Tell why the last in line can't begin now, if all before it begin as early as they can.
+
+        None only where nobody waits for anything.
+        """
+        return self.obstacle(self._waiting_bytes, now_s)
+
+    def hold_until(self, until_s: float) -> None:
+        """Let nobody begin before."""
+        self._held_until_s = max(self._held_until_s, until_s)
+
+    def late(self, until_s: float) -> list[Waiter]:
+        """Return those in line who have less time than until then."""
+        return [waiter for waiter in self.waiters if waiter.until_s < until_s]
+
+    def join(self, waiter: Waiter) -> None:
+        """Wait behind all others."""
+        self.waiters[waiter] = None
+        self._waiting_bytes += waiter.size_bytes
+
+    def leave(self, waiter: Waiter) -> None:
+        """Wait no longer."""
+        del self.waiters[waiter]
+        self._waiting_bytes -= waiter.size_bytes
+
+    def counted(self, size_bytes: int) -> int:
+        """Return how many of the bytes count."""
+        return self._window.counted(size_bytes)
+
+    def begin(self, size_bytes: int, now_s: float) -> None:
+        """Take a place, and count the bytes."""
+        self._taken += 1
+        self._window.add(size_bytes, now_s)
+
+    def begin_late(self, size_bytes: int, began_s: float, now_s: float) -> None:
+        """Count the bytes of a turn from the moment at which its task woke up to it."""
+        if now_s > began_s:
+            self._window.take_back(size_bytes, began_s)
+            self._window.add(size_bytes, now_s)
+
+    def end(self) -> None:
+        """Give the place back."""
+        self._taken -= 1
+
+    def undo(self, size_bytes: int, began_s: float) -> None:
+        """Give back the place and the bytes of a turn that nobody has used."""
+        self.end()
+        self._window.take_back(size_bytes, began_s)
+
+    def is_idle(self, now_s: float) -> bool:
+        """Tell whether there is nothing to remember."""
+        return (
+            not self._taken
+            and not self.waiters
+            and self._held_until_s <= now_s
+            and self._window.is_empty(now_s)
+        )

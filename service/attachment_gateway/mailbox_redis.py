@@ -1,0 +1,225 @@
+"""The mailboxes' limits, kept for all replicas together, in Redis.
+
+In a process, those who wait for one mailbox stand in a line, and only its head has a ticket in
+Redis. So the order of arrival holds in each process, and among the heads of all.
+"""
+
+import asyncio
+import math
+import random
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from uuid import uuid4
+
+from redis.asyncio import Redis
+
+from attachment_gateway.ledger import LedgerUnavailable
+from attachment_gateway.mailbox import GRAPH_ASKED, MAX_HOLD_S, MailboxBusy, MailboxLimits
+from attachment_gateway.mailbox_line import Obstacle
+from attachment_gateway.mailbox_local import LocalMailboxes
+from attachment_gateway.mailbox_store import Begun, MailboxStore
+
+_T = TypeVar("_T")
+
+# How often the head of a line looks: jittered, so that replicas don't come all at once, and backing
+# off. A turn that ends in the same process has it look at once.
+POLL_MIN_S = 0.02
+POLL_MAX_S = 0.1
+
+# How often the leases of the places that are held are renewed: twice in each.
+RENEW_EVERY_S = 10.0
+
+# What leaving may cost an answer that is known already. The place is given back all the same.
+LEAVE_PATIENCE_S = 1.0
+
+# How long closing waits for what is still to be given back.
+CLOSE_PATIENCE_S = 5.0
+
+# The line in front of Redis, in which one at a time is the head.
+_LINE = MailboxLimits(concurrent=1, upload_bytes=0)
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class _Ticket:
+    """One turn, wanted or begun.
+
+    `asked` is the last look; `obstacle` what it found, which lasts until `obstacle_until_s`;
+    `look_again` is set when another look is worth while.
+    """
+
+    mailbox: str
+    size_bytes: int
+    until_s: float
+    name: str = field(default_factory=lambda: uuid4().hex)
+    asked: asyncio.Task[Begun | Obstacle] | None = None
+    obstacle: Obstacle | None = None
+    obstacle_until_s: float = -math.inf
+    look_again: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def left_s(self) -> float:
+        """Return how long it may still wait."""
+        return self.until_s - _now_s()
+
+    def met(self, obstacle: Obstacle) -> None:
+        """Remember what stands in the way."""
+        self.obstacle = obstacle
+        self.obstacle_until_s = _now_s() + obstacle.wait_s
+
+
+class RedisMailboxes:
+    """Turns at mailboxes for everything that shares a Redis.
+
+    To take a turn and to hold raise LedgerUnavailable, too. The client is closed with it.
+    """
+
+    def __init__(self, client: Redis, limits: MailboxLimits) -> None:
+        self._limits = limits
+        self._store = MailboxStore(client, limits)
+        self._lines = LocalMailboxes(_LINE)
+        self._heads: dict[str, _Ticket] = {}
+        self._begun: set[_Ticket] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._renewing: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def turn(
+        self, mailbox: str, *, upload_bytes: int = 0, within_s: float
+    ) -> AsyncIterator[None]:
+        """Wait for a turn; see Mailboxes."""
+        size_bytes = min(upload_bytes, self._limits.upload_bytes)
+        ticket = _Ticket(mailbox=mailbox, size_bytes=size_bytes, until_s=_now_s() + within_s)
+        await self._stand_in_line(ticket)
+        self._keep(ticket)
+        try:
+            yield
+        finally:
+            self._begun.discard(ticket)
+            leaving = self._spawn(self._leave(ticket))
+            await asyncio.wait({leaving}, timeout=LEAVE_PATIENCE_S)
+
+    async def hold(self, mailbox: str, for_s: float) -> None:
+        """Let no turn begin for so long; see Mailboxes."""
+        if not for_s > 0:
+            return
+        for_s = min(for_s, MAX_HOLD_S)
+        await asyncio.shield(self._spawn(self._store.hold(mailbox, for_s)))
+        self._lines.refuse_late(mailbox, Obstacle(for_s, GRAPH_ASKED))
+        self._look_again(mailbox)
+
+    async def close(self) -> None:
+        """Give back what is to be given back, and let go of the connections."""
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_PATIENCE_S)
+        await self._store.close()
+
+    async def _stand_in_line(self, ticket: _Ticket) -> None:
+        obstacle = self._obstacle_of_head(ticket.mailbox)
+        if obstacle.wait_s > max(ticket.left_s(), 0.0):
+            raise obstacle.busy()
+        try:
+            async with self._lines.turn(ticket.mailbox, within_s=ticket.left_s()):
+                await self._be_head(ticket)
+        except MailboxBusy as busy:
+            if busy.why == _LINE.concurrent_reached:  # its time is over, behind the head
+                raise self._obstacle_of_head(ticket.mailbox).busy() from None
+            raise
+
+    def _obstacle_of_head(self, mailbox: str) -> Obstacle:
+        """Return what is known to keep the head of the line, and so everyone behind it."""
+        head = self._heads.get(mailbox)
+        if head is None or head.obstacle is None:
+            return Obstacle(0.0, self._limits.concurrent_reached)
+        return Obstacle(max(head.obstacle_until_s - _now_s(), 0.0), head.obstacle.why)
+
+    async def _be_head(self, ticket: _Ticket) -> None:
+        self._heads[ticket.mailbox] = ticket
+        try:
+            await self._look_until_begun(ticket)
+        except BaseException:
+            self._spawn(self._withdraw(ticket))
+            raise
+        finally:
+            del self._heads[ticket.mailbox]
+
+    async def _look_until_begun(self, ticket: _Ticket) -> None:
+        poll_s = POLL_MIN_S
+        while isinstance(obstacle := await self._look(ticket), Obstacle):
+            left_s = ticket.left_s()
+            if left_s <= 0 or obstacle.wait_s > left_s:
+                raise obstacle.busy()
+            ticket.met(obstacle)
+            self._lines.refuse_late(ticket.mailbox, obstacle)
+            poll_s = min(2 * poll_s, POLL_MAX_S)
+            delay_s = random.uniform(POLL_MIN_S, poll_s)  # noqa: S311 spreads looks, keeps no secret
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(delay_s, obstacle.wait_s or delay_s, left_s)):
+                    await ticket.look_again.wait()
+            ticket.look_again.clear()
+
+    async def _look(self, ticket: _Ticket) -> Begun | Obstacle:
+        """Take the turn, or keep the place in the queue.
+
+        The look ends by itself, whatever befalls who waits for it, so that it is known what it
+        took.
+        """
+        ticket.asked = self._spawn(
+            self._store.enter(
+                ticket.mailbox,
+                ticket.name,
+                size_bytes=ticket.size_bytes,
+                within_s=ticket.left_s(),
+            )
+        )
+        return await asyncio.shield(ticket.asked)
+
+    async def _withdraw(self, ticket: _Ticket) -> None:
+        """Give back what the last look may have taken."""
+        found: Begun | Obstacle | None = None
+        if ticket.asked is not None:
+            with suppress(LedgerUnavailable):
+                found = await ticket.asked
+        await self._leave(ticket, unused=found if isinstance(found, Begun) else None)
+
+    async def _leave(self, ticket: _Ticket, *, unused: Begun | None = None) -> None:
+        # Where Redis is away, the lease ends it; what the turn was for is known, and stays so.
+        with suppress(LedgerUnavailable):
+            await self._store.leave(
+                ticket.mailbox, ticket.name, size_bytes=ticket.size_bytes, unused=unused
+            )
+        self._look_again(ticket.mailbox)
+
+    def _look_again(self, mailbox: str) -> None:
+        if mailbox in self._heads:
+            self._heads[mailbox].look_again.set()
+
+    def _keep(self, ticket: _Ticket) -> None:
+        self._begun.add(ticket)
+        if self._renewing is None or self._renewing.done():
+            self._renewing = asyncio.create_task(self._renew())
+
+    async def _renew(self) -> None:
+        while self._begun:
+            await asyncio.sleep(RENEW_EVERY_S)
+            for ticket in tuple(self._begun):
+                with suppress(LedgerUnavailable):
+                    await self._store.renew(ticket.mailbox, ticket.name)
+
+    def _spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Do it to the end, whatever befalls who asked for it."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever waits is told; that nobody does is no fault
+
+
+def _now_s() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,141 @@
+"""What Redis does for a mailbox, each in one step and on Redis's own clock.
+
+The keys are one mailbox's, in the order of `KEYS`; every one of them ends by itself. All numbers,
+in and out, are integers: bytes, and milliseconds.
+"""
+
+# What begins within so much of the window is one entry: five seconds of five minutes. Each look sums
+# them up, which takes Redis some 0.1 ms for so many. An entry leaves the window at its end.
+GRAINS = 60
+
+# places  those who have a turn, each with the end of its lease
+# queue   those who wait, each with the microsecond of its arrival
+# leases  those who wait, each with the end of its lease
+# bytes   what began in each grain of the window
+# hold    there as long as nobody may begin
+PARTS = ("places", "queue", "leases", "bytes", "hold")
+
+# What ENTER answers: one of these, and a number.
+BEGUN = 0  # the grain in which the bytes were counted, or -1 if they were before
+HELD = 1  # for so long
+BYTES_REACHED = 2  # for so long
+CONCURRENT_REACHED = 3  # 0
+
+_COMMON = f"""
+local places, queue, leases, bytes, hold = unpack(KEYS)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- How long until so many bytes fit, which are no more than the limit.
+local function bytes_wait(size, limit, window)
+  if limit == 0 or size == 0 then return 0 end
+  local sum, begun = 0, {{}}
+  local counted = redis.call('HGETALL', bytes)
+  for i = 1, #counted, 2 do
+    local gone = (counted[i] + 1) * window / {GRAINS} + window
+    if gone <= now then
+      redis.call('HDEL', bytes, counted[i])
+    else
+      sum = sum + counted[i + 1]
+      begun[#begun + 1] = {{gone, tonumber(counted[i + 1])}}
+    end
+  end
+  table.sort(begun, function(one, other) return one[1] < other[1] end)
+  local excess, wait = sum + size - limit, 0
+  for _, entry in ipairs(begun) do
+    if excess <= 0 then break end
+    excess = excess - entry[2]
+    wait = math.ceil(entry[1] - now)
+  end
+  return wait
+end
+"""
+
+# ARGV: ticket, its bytes, its patience, places (0: any number), bytes (likewise) in the window, the
+# window, lease of a place, lease of a ticket.
+# Begins, or joins the queue, or renews the lease there; leaves it if the patience can't be enough.
+ENTER = (
+    _COMMON
+    + f"""
+local ticket = ARGV[1]
+local size, patience, concurrent, limit, window, place_lease, ticket_lease =
+  tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]),
+  tonumber(ARGV[7]), tonumber(ARGV[8])
+
+if redis.call('ZSCORE', places, ticket) then return {{{BEGUN}, -1}} end
+redis.call('ZREMRANGEBYSCORE', places, '-inf', now)
+for _, dead in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now)) do
+  redis.call('ZREM', queue, dead)
+  redis.call('ZREM', leases, dead)
+end
+
+local held = redis.call('PTTL', hold)
+local reached = bytes_wait(size, limit, window)
+local wait, why = 0, {CONCURRENT_REACHED}
+if held > 0 and held >= reached then
+  wait, why = held, {HELD}
+elseif reached > 0 then
+  wait, why = reached, {BYTES_REACHED}
+end
+
+local head = redis.call('ZRANGE', queue, 0, 0)[1] or ticket
+local full = concurrent > 0 and redis.call('ZCARD', places) >= concurrent
+if wait == 0 and head == ticket and not full then
+  redis.call('ZREM', queue, ticket)
+  redis.call('ZREM', leases, ticket)
+  redis.call('ZADD', places, now + place_lease, ticket)
+  redis.call('PEXPIRE', places, place_lease)
+  local grain = string.format('%.0f', math.floor(now * {GRAINS} / window))
+  if size > 0 then
+    redis.call('HINCRBY', bytes, grain, size)
+    redis.call('PEXPIRE', bytes, math.ceil(window + window / {GRAINS}))
+  end
+  return {{{BEGUN}, tonumber(grain)}}
+end
+
+if wait > patience or patience <= 0 then
+  redis.call('ZREM', queue, ticket)
+  redis.call('ZREM', leases, ticket)
+else
+  redis.call('ZADD', queue, 'NX', time[1] .. string.format('%06d', time[2]), ticket)
+  redis.call('ZADD', leases, now + ticket_lease, ticket)
+  redis.call('PEXPIRE', queue, ticket_lease)
+  redis.call('PEXPIRE', leases, ticket_lease)
+end
+return {{why, wait}}
+"""
+)
+
+# ARGV: ticket, the grain and the number of the bytes to give back (0: they have been used).
+LEAVE = (
+    _COMMON
+    + """
+redis.call('ZREM', queue, ARGV[1])
+redis.call('ZREM', leases, ARGV[1])
+if redis.call('ZREM', places, ARGV[1]) == 1 and tonumber(ARGV[3]) > 0 then
+  redis.call('HINCRBY', bytes, ARGV[2], -ARGV[3])
+end
+return {0, 0}
+"""
+)
+
+# ARGV: ticket, lease of a place. Of a place that is lost nothing comes back.
+RENEW = (
+    _COMMON
+    + """
+redis.call('ZADD', places, 'XX', now + ARGV[2], ARGV[1])
+redis.call('PEXPIRE', places, ARGV[2])
+return {0, 0}
+"""
+)
+
+# ARGV: how long nobody may begin.
+HOLD = (
+    _COMMON
+    + """
+if redis.call('PTTL', hold) < tonumber(ARGV[1]) then
+  redis.call('SET', hold, 1, 'PX', ARGV[1])
+end
+return {0, 0}
+"""
+)

@@ -1,0 +1,111 @@
+"""What Redis knows of the mailboxes: scripts called, answers understood, errors translated once."""
+
+import asyncio
+import math
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from attachment_gateway.ledger import LedgerUnavailable
+from attachment_gateway.mailbox import GRAPH_ASKED, MAX_HOLD_S, MailboxLimits
+from attachment_gateway.mailbox_line import Obstacle
+from attachment_gateway.mailbox_scripts import (
+    BEGUN,
+    BYTES_REACHED,
+    CONCURRENT_REACHED,
+    ENTER,
+    HELD,
+    HOLD,
+    LEAVE,
+    PARTS,
+    RENEW,
+)
+
+# A place whose holder has died is free after its lease; one that is held is renewed twice in it.
+PLACE_LEASE_S = 30.0
+
+# A ticket is renewed by each look, and passed over when its holder has looked no more for so long.
+TICKET_LEASE_S = 2.0
+
+# What one command may take, also with a client that has no timeout of its own.
+COMMAND_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The turn is had. Its bytes were counted in `grain`; None: by an earlier look, if at all."""
+
+    grain: int | None
+
+
+class MailboxStore:
+    """The mailboxes in Redis. Every method raises LedgerUnavailable; spans are in seconds."""
+
+    def __init__(self, client: Redis, limits: MailboxLimits) -> None:
+        self._client = client
+        self._limits = limits
+        self._scripts = {text: client.register_script(text) for text in (ENTER, LEAVE, RENEW, HOLD)}
+        self._why = {
+            HELD: GRAPH_ASKED,
+            BYTES_REACHED: limits.upload_bytes_reached,
+            CONCURRENT_REACHED: limits.concurrent_reached,
+        }
+
+    async def enter(
+        self, mailbox: str, ticket: str, *, size_bytes: int, within_s: float
+    ) -> Begun | Obstacle:
+        """Begin, or join the queue, or stay in it; where `within_s` can't be enough, leave it.
+
+        Again, several times in TICKET_LEASE_S, to stay. To enter twice counts once.
+        """
+        answer, number = await self._run(
+            ENTER,
+            mailbox,
+            ticket,
+            size_bytes,
+            _ms(min(within_s, MAX_HOLD_S)),
+            self._limits.concurrent,
+            self._limits.upload_bytes,
+            _ms(self._limits.upload_window_s),
+            _ms(PLACE_LEASE_S),
+            _ms(TICKET_LEASE_S),
+        )
+        if answer == BEGUN:
+            return Begun(number if number >= 0 else None)
+        return Obstacle(number / 1000, self._why[answer])
+
+    async def leave(
+        self, mailbox: str, ticket: str, *, size_bytes: int, unused: Begun | None = None
+    ) -> None:
+        """Give back the place, or the place in the queue; with it the bytes of an unused turn."""
+        if unused is None or unused.grain is None:
+            await self._run(LEAVE, mailbox, ticket, 0, 0)
+        else:
+            await self._run(LEAVE, mailbox, ticket, unused.grain, size_bytes)
+
+    async def renew(self, mailbox: str, ticket: str) -> None:
+        """Keep the place, if it isn't lost."""
+        await self._run(RENEW, mailbox, ticket, _ms(PLACE_LEASE_S))
+
+    async def hold(self, mailbox: str, for_s: float) -> None:
+        """Let nobody begin for so long."""
+        await self._run(HOLD, mailbox, _ms(for_s))
+
+    async def close(self) -> None:
+        """Close the client."""
+        await self._client.aclose()
+
+    async def _run(self, script: str, mailbox: str, *args: str | int) -> list[int]:
+        # The braces are the hash tag: what belongs to a mailbox lies on one node of a cluster.
+        keys = [f"attachment-gateway:mailbox:{{{mailbox}}}:{part}" for part in PARTS]
+        try:
+            async with asyncio.timeout(COMMAND_TIMEOUT_S):
+                answer: list[int] = await self._scripts[script](keys, args)
+        except (RedisError, OSError) as error:  # asyncio's TimeoutError is an OSError
+            raise LedgerUnavailable(type(error).__name__) from error
+        return answer
+
+
+def _ms(span_s: float) -> int:
+    return math.ceil(span_s * 1000)

@@ -1,0 +1,125 @@
+"""mailbox_window: the bytes begun in a sliding window of time."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attachment_gateway.mailbox import MailboxLimits
+from attachment_gateway.mailbox_window import GRAINS, UploadWindow
+
+TEN = MailboxLimits(upload_bytes=10, upload_window_s=300.0)
+
+
+def window(*begun: tuple[int, float], limits: MailboxLimits = TEN) -> UploadWindow:
+    made = UploadWindow(limits)
+    for size_bytes, at_s in begun:
+        made.add(size_bytes, at_s)
+    return made
+
+
+def test_all_of_it_may_go_in_one_burst() -> None:
+    """The limit is on the sum; nothing is asked of the time between."""
+    assert window().fits_in_s(10, 5.0) == 0.0
+    assert window((4, 5.0), (4, 5.0)).fits_in_s(2, 5.0) == 0.0
+
+
+def test_it_fits_when_enough_has_left() -> None:
+    """What began leaves the window when it is over, the oldest first."""
+    begun = window((4, 0.0), (4, 100.0), (2, 200.0))
+    assert begun.fits_in_s(3, 250.0) == 50.0
+    assert begun.fits_in_s(5, 250.0) == 150.0
+    assert begun.fits_in_s(10, 250.0) == 250.0
+    assert begun.fits_in_s(4, 299.5) == 0.5
+    assert begun.fits_in_s(4, 300.0) == 0.0
+
+
+def test_what_began_in_one_second_leaves_with_the_last_of_it() -> None:
+    """It is one entry, and none of it is forgotten too early."""
+    begun = window((4, 0.0), (4, 0.75), (2, 1.5))
+    assert begun.fits_in_s(1, 250.0) == 50.75
+    assert begun.fits_in_s(9, 250.0) == 51.5
+    assert begun.fits_in_s(1, 300.5) == 0.25
+    assert begun.fits_in_s(8, 300.75) == 0.0
+    assert not begun.is_empty(301.0)
+
+
+def test_what_is_larger_than_the_whole_counts_as_the_whole() -> None:
+    """It goes when nothing else is in the window."""
+    begun = window((1, 100.0))
+    assert begun.counted(1000) == 10
+    assert begun.counted(3) == 3
+    assert begun.fits_in_s(10, 150.0) == 250.0
+    assert begun.fits_in_s(10, 400.0) == 0.0
+
+
+def test_a_queue_takes_as_many_windows_as_it_fills() -> None:
+    """Asked for the sum of a queue, it tells the earliest moment for the last of it."""
+    assert window().fits_in_s(11, 0.0) == 300.0
+    assert window().fits_in_s(20, 0.0) == 300.0
+    assert window((4, 0.0)).fits_in_s(17, 50.0) == 550.0
+    assert window((4, 0.0)).fits_in_s(16, 50.0) == 300.0
+
+
+def test_no_bytes_and_no_limit() -> None:
+    """What uploads nothing never waits for the window; nor does anything without a limit."""
+    assert window((10, 0.0)).fits_in_s(0, 1.0) == 0.0
+    unlimited = MailboxLimits(upload_bytes=0)
+    assert window(limits=unlimited).counted(1 << 40) == 0
+    assert window(limits=unlimited).fits_in_s(1 << 40, 1.0) == 0.0
+
+
+def test_what_is_taken_back_counts_no_more() -> None:
+    """Not even in part, and wherever in an entry it was."""
+    begun = window((3, 0.0), (4, 0.5), (2, 100.0))
+    begun.take_back(2, 100.0)
+    assert begun.fits_in_s(3, 100.0) == 0.0
+    begun.take_back(4, 0.5)
+    assert begun.fits_in_s(7, 100.0) == 0.0
+    begun.take_back(3, 0.0)
+    assert begun.is_empty(100.0)
+    begun.take_back(3, 0.0)
+    assert begun.is_empty(100.0)
+
+
+def test_it_is_empty_when_all_has_left() -> None:
+    """A turn without bytes leaves nothing in it."""
+    begun = window((1, 0.0), (0, 200.0))
+    assert not begun.is_empty(299.0)
+    assert begun.is_empty(300.0)
+
+
+def test_the_record_is_bounded() -> None:
+    """However many begin, what is kept of a window is an entry a second."""
+    limits = MailboxLimits(upload_bytes=10**9, upload_window_s=300.0)
+    begun = window(*((1, count / 50) for count in range(50_000)), limits=limits)
+    assert begun.fits_in_s(1, 1000.0) == 0.0
+    assert len(begun._entries) <= GRAINS + 2
+    assert begun.fits_in_s(10**9, 1000.0) <= 300.0
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 40, width=16), st.integers(0, 12), st.booleans()), max_size=40)
+)
+def test_no_window_ever_holds_more(steps: list[tuple[float, int, bool]]) -> None:
+    """Beginning when it says so, no window holds more, nor is a grain longer waited than needed."""
+    limits = MailboxLimits(upload_bytes=10, upload_window_s=60.0)
+    grain_s = limits.upload_window_s / GRAINS
+    begun, kept, now_s = UploadWindow(limits), list[tuple[float, int]](), 0.0
+
+    def inside(at_s: float) -> int:
+        return sum(size for began_s, size in kept if began_s > at_s - limits.upload_window_s)
+
+    for pause_s, size, taken_back in steps:
+        now_s += pause_s
+        counted = begun.counted(size)
+        wait_s = begun.fits_in_s(counted, now_s)
+        if wait_s > grain_s:
+            assert inside(now_s + wait_s - 1.01 * grain_s) + counted > 10
+        now_s += wait_s
+        while begun.fits_in_s(counted, now_s) > 0:  # for the last bit of a sum
+            now_s += 1e-9
+        begun.add(counted, now_s)
+        kept.append((now_s, counted))
+        assert inside(now_s) <= 10
+        if taken_back:
+            begun.take_back(counted, now_s)
+            kept.pop()
