@@ -77,7 +77,8 @@ def main() -> None:
         url = f"http://{graph}/v1.0"
         address = stack.enter_context(
             started(
-                "serve", f"--listen={arguments.listen}", f"--graph-url={url}", "--log-level=warning"
+                *("serve", f"--listen={arguments.listen}", f"--graph-url={url}"),
+                *("--ledger=memory:", "--log-level=warning"),
             )
         )
         print(f"a local Graph at {url}, a gateway at {address}\n")

@@ -1,6 +1,6 @@
 """What the tests share: a Graph made of bytes, and a gateway in front of it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,20 @@ from tools import path_with_grpcurl
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A state directory that isn't the user's, for gateways that run as they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 TOKEN = "eyJ0eXAi.eyJhcHBpZCI6.c2lnbg"
+
+# A Graph that settles in no time, and a ledger that leaves nothing behind.
+QUICK = {"ledger": "memory:", "settle_s": 0.2}
+
 Start = Callable[..., Awaitable[Gateway]]
 BEARER = (("authorization", f"Bearer {TOKEN}"),)
 
@@ -44,7 +57,8 @@ async def start(graph: RawGraph, tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def started(**settings: Any) -> Gateway:
-            made = Settings(**{"listen": f"unix:{tmp_path}/gw", "graph_url": graph.url, **settings})
+            usual = {"listen": f"unix:{tmp_path}/gw", "graph_url": graph.url, **QUICK}
+            made = Settings(**{**usual, **settings})
             return await stack.enter_async_context(running(made))
 
         yield started

@@ -54,16 +54,24 @@ class Exchange:
     head: bytes
     graph: "RawGraph"
 
+    @property
+    def reads(self) -> bool:
+        """Whether the request reads."""
+        return self.head.startswith(b"GET ")
+
     async def body(self, size: int | None = None) -> bytes:
         """Read so much of the body, all of it by default."""
         headers = Received(b"", self.head, b"").headers
-        length = int({name.lower(): value for name, value in headers.items()}["content-length"])
+        length = int(
+            {name.lower(): value for name, value in headers.items()}.get("content-length", 0)
+        )
         return await self.reader.readexactly(length if size is None else size)
 
     async def receive(self) -> None:
         """Read the whole request and record it."""
         body = await self.body()
-        self.graph.received.append(Received(self.head + body, self.head, body))
+        received = Received(self.head + body, self.head, body)
+        (self.graph.reads if self.reads else self.graph.received).append(received)
 
     async def send(self, data: bytes) -> None:
         self.writer.write(data)
@@ -108,18 +116,28 @@ def error(status: int, code: str, message: str = "", **headers: str) -> Handler:
 
 @dataclass
 class RawGraph:
-    """Answers by `script`, a handler a request, and 201 when that is at its end."""
+    """Answers by `script`, a handler a POST, and 201 when that is at its end.
+
+    What is read, is answered by `read_script`, and when that is at its end, by an empty list.
+    """
 
     scheme: str = "http"
     port: int = 0
     received: list[Received] = field(default_factory=list)
+    reads: list[Received] = field(default_factory=list)
     script: list[Handler] = field(default_factory=list)
+    read_script: list[Handler] = field(default_factory=list)
     connections: int = 0
     tasks: set[asyncio.Task] = field(default_factory=set)
 
     @property
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}/v1.0"
+
+    def _handler(self, exchange: Exchange) -> Handler:
+        if exchange.reads:
+            return self.read_script.pop(0) if self.read_script else answer(200, {"value": []})
+        return self.script.pop(0) if self.script else answer()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -129,8 +147,8 @@ class RawGraph:
         try:
             while not writer.is_closing():
                 head = await reader.readuntil(b"\r\n\r\n")
-                handle = self.script.pop(0) if self.script else answer()
-                await handle(Exchange(reader, writer, head, self))
+                exchange = Exchange(reader, writer, head, self)
+                await self._handler(exchange)(exchange)
         except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
             return
         finally:

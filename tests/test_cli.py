@@ -9,7 +9,7 @@ import pytest
 
 from conftest import Start
 from processes import run
-from raw_graph import RawGraph, error
+from raw_graph import RawGraph, answer, error
 
 TO = ("--group=g", "--thread=t", "--post=p")
 
@@ -75,6 +75,21 @@ async def test_what_goes_wrong(gateway: tuple[str, ...], graph: RawGraph, tmp_pa
     assert finished.stderr.startswith(
         "GRAPH_PERMISSION_DENIED: Graph answered 403 ErrorAccessDenied: Access is denied.;"
     )
+
+
+async def test_a_repeat(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path) -> None:
+    """What went wrong can be repeated, by the id that was told."""
+    graph.script = [error(403, "ErrorAccessDenied")]
+    graph.read_script = [answer(200)]
+    path = tmp_path / "x"
+    path.write_bytes(b"x")
+    upload = ("upload", str(path), *gateway)
+    failed = await asyncio.to_thread(run, *upload, GRAPH_TOKEN="tok")
+    repeat = failed.stderr.splitlines()[-1].removeprefix("to repeat it: ").split()
+    for _ in range(2):
+        finished = await asyncio.to_thread(run, *upload, *repeat, GRAPH_TOKEN="tok")
+        assert json.loads(finished.stdout)["id"] == "AAMkAD="
+    assert (len(graph.received), len(graph.reads)) == (2, 1)
 
 
 @pytest.mark.parametrize(

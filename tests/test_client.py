@@ -173,12 +173,24 @@ def test_it_never_comes_again_by_itself(talk: Talk, file: Path, error: errors.Ga
     assert str(caught.value) == f"{status.reason_of(error)}: {error}"
 
 
+def test_a_gateway_that_is_gone(talk: Talk, file: Path) -> None:
+    """A bare UNAVAILABLE tells nothing; the request id makes it safe to ask."""
+    made = talk.begin(talk.client.upload, file, POST)
+    _, [first, *_], rpc = talk.take_upload()
+    rpc.terminate(None, (), grpc.StatusCode.UNAVAILABLE, "connection lost")
+    _, [second, *_], rpc = talk.take_upload()
+    assert talk.clock.time() == 1001
+    assert second == first
+    succeed(rpc, UploadFileAttachmentResponse(attachment=MADE))
+    assert made.result(5) == MADE
+
+
 def test_grpcs_own_errors(talk: Talk, file: Path) -> None:
-    """A bare error tells nothing of what became of it, so nothing is sent again."""
+    """Where asking again isn't known to help, nothing is sent again."""
     made = talk.begin(talk.client.upload, file, POST)
     _, _, rpc = talk.take_upload()
-    rpc.terminate(None, (), grpc.StatusCode.UNAVAILABLE, "connection lost")
-    with pytest.raises(AttachmentError, match="UNAVAILABLE: connection lost") as caught:
+    rpc.terminate(None, (), grpc.StatusCode.CANCELLED, "connection lost")
+    with pytest.raises(AttachmentError, match="CANCELLED: connection lost") as caught:
         made.result(5)
     assert (caught.value.reason, caught.value.metadata) == ("", {})
 

@@ -11,7 +11,7 @@ import trustme
 
 from attachment_gateway.envelope import Envelope, GraphRoot, Head, Sender
 from attachment_gateway.graph import Graph, GraphLimits, _Body
-from attachment_gateway.outcome import Broken, Reply
+from attachment_gateway.reply import Broken, Reply
 from raw_graph import Exchange, RawGraph, answer, raw_graph
 from test_envelope import wire
 
@@ -208,3 +208,60 @@ async def test_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         assert isinstance(reply, Reply)
         assert reply.http_status == 201
         await friend.close()
+
+
+async def test_what_may_not_leave_does_not(client: Graph, graph: RawGraph) -> None:
+    """The last piece is held back, and the connection reset."""
+    post = client.create_attachment(envelope(client), may_leave=lambda: False)
+    result = await post.send()
+    assert isinstance(result, Broken)
+    assert (result.request_left, post.request_left, graph.received) == (False, False, [])
+
+
+async def test_what_is_given_up_does_not_arrive_later(client: Graph, graph: RawGraph) -> None:
+    """A request that lies in the kernel's buffers goes with its connection."""
+    arrived = asyncio.get_running_loop().create_future()
+
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(1)
+        try:
+            arrived.set_result(await exchange.reader.read())
+        except ConnectionResetError:
+            arrived.set_result(b"")
+
+    graph.script = [slow]
+    result = await client.create_attachment(envelope(client, bytes(1_000_000), b"}")).send()
+    assert result == Broken(what="ReadTimeout", request_left=True)
+    assert not (await arrived).endswith(b"}")
+
+
+async def test_a_connection_of_its_own(client: Graph, graph: RawGraph) -> None:
+    """One request may go over a new connection, beside those that are kept."""
+    await client.create_attachment(envelope(client)).send()
+    await client.create_attachment(envelope(client), anew=True).send()
+    await client.create_attachment(envelope(client)).send()
+    assert (len(graph.received), graph.connections) == (3, 2)
+
+
+async def test_reading(client: Graph, graph: RawGraph) -> None:
+    """A GET with the caller's token and id, its path as it is."""
+    graph.read_script = [answer(200, b"bytes")]
+    sender = envelope(client).head.sender
+    reply = await client.get("/groups/g%2F/posts?$select=id,name", sender)
+    assert isinstance(reply, Reply)
+    assert reply.body == b"bytes"
+    assert graph.reads[0].raw == (
+        b"GET /v1.0/groups/g%2F/posts?$select=id,name HTTP/1.1\r\n"
+        b"Host: 127.0.0.1:" + str(graph.port).encode() + b"\r\n"
+        b"Authorization: Bearer tok\r\n"
+        b"Accept: application/json\r\n"
+        b"Accept-Encoding: identity\r\n"
+        b"User-Agent: attachment-gateway\r\n"
+        b"client-request-id: id\r\n\r\n"
+    )
+
+
+async def test_an_answer_to_a_get_that_does_not_come(client: Graph, graph: RawGraph) -> None:
+    """Is waited for as long as any."""
+    graph.read_script = [nothing]
+    assert isinstance(await client.get("/x", envelope(client).head.sender), Broken)

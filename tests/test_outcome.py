@@ -7,7 +7,17 @@ import pytest
 from attachment_gateway import errors
 from attachment_gateway.envelope import Envelope, GraphRoot, Head, Sender
 from attachment_gateway.errors import GatewayError
-from attachment_gateway.outcome import Broken, Reply, graph_answer, judge, retry_after_s
+from attachment_gateway.outcome import (
+    Done,
+    GiveUp,
+    LookUp,
+    SendAgain,
+    Situation,
+    decide,
+    decide_absent,
+    judge,
+)
+from attachment_gateway.reply import Broken, Reply, graph_answer, retry_after_s
 
 NOW = 1_770_000_000.0  # 2026-02-02T02:40:00Z
 HEAD = Head(
@@ -272,3 +282,115 @@ def test_an_attachment_of_another_kind() -> None:
     body = {"@odata.type": "#microsoft.graph.referenceAttachment", "id": "A="}
     created = judge(reply(201, body), FILE, now=NOW)
     assert created.WhichOneof("kind") == "reference_attachment"
+
+
+# What to do next.
+
+
+def at(attempt: int = 1, left_s: float = 100.0, chance: float = 0.5) -> Situation:
+    return Situation(attempt=attempt, left_s=left_s, chance=chance, now=NOW)
+
+
+def again(result: Reply | Broken, **situation: object) -> SendAgain:
+    step = decide(result, FILE, at(**situation))
+    assert isinstance(step, SendAgain), step
+    return step
+
+
+def test_done() -> None:
+    """A success is the end."""
+    step = decide(reply(201, {"id": "A="}), FILE, at())
+    assert isinstance(step, Done)
+    assert step.attachment.id == "A="
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 509])
+def test_unclear_is_looked_up(status: int) -> None:
+    """Whatever the time left, once the request has left; before, it may simply go again."""
+    assert isinstance(decide(reply(status), FILE, at(left_s=0)), LookUp)
+    assert isinstance(decide(Broken(what="ReadError", request_left=True), FILE, at()), LookUp)
+    assert isinstance(decide(reply(status, left=False), FILE, at()), SendAgain)
+    assert isinstance(
+        decide(Broken(what="ConnectError", request_left=False), FILE, at()), SendAgain
+    )
+
+
+def test_what_cannot_be_read_is_looked_up_and_was_created() -> None:
+    """A 2XX is a success."""
+    step = decide(reply(201, b"{"), FILE, at())
+    assert isinstance(step, LookUp)
+    assert step.error.created
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 410, 413, 422, 423, 501, 507])
+def test_refused_is_the_end(status: int) -> None:
+    """Sending it again wouldn't help."""
+    assert isinstance(decide(reply(status), FILE, at()), GiveUp)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "chance", "wait_s"),
+    [(1, 0.0, 0.25), (1, 1.0, 0.5), (2, 1.0, 1.0), (3, 0.0, 1.0), (7, 1.0, 30.0), (99, 0.0, 15.0)],
+)
+def test_backing_off(attempt: int, chance: float, wait_s: float) -> None:
+    """Twice as long each time, with a jitter of a half, up to half a minute."""
+    broken = Broken(what="ConnectError", request_left=False)
+    assert again(broken, attempt=attempt, chance=chance).wait_s == wait_s
+
+
+@pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [
+        ("2", 2.0),
+        ("2.128", 2.128),
+        ("30,120", 120.0),
+        ("0", 0.375),
+        ("soon", 0.375),
+        ("-1", 0.375),
+        ("Mon, 02 Feb 2026 02:40:07 GMT", 7.0),
+        ("Mon, 02 Feb 2026 02:39:00 GMT", 0.375),
+        ("99999999", 3600.0),
+    ],
+)
+def test_a_wait_that_graph_asks_for(value: str, wait_s: float) -> None:
+    """Is kept to; a zero, or none, is our own back-off."""
+    step = again(reply(429, retry_after=value), left_s=5000)
+    assert (step.wait_s, step.asked) == (wait_s, True)
+
+
+def test_a_wait_that_does_not_fit() -> None:
+    """The answer is given at once, and says when to come again."""
+    step = decide(reply(429, retry_after="5"), FILE, at(left_s=5))
+    assert isinstance(step, GiveUp)
+    assert step.error.retry_delay_s == 5
+
+
+def test_conflicts_end() -> None:
+    """After some attempts."""
+    assert isinstance(decide(reply(412), FILE, at(attempt=5)), SendAgain)
+    assert isinstance(decide(reply(412), FILE, at(attempt=6)), GiveUp)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "since_s", "wait_s"), [("", 0.1, 0.275), ("", 9, 0), ("20", 5, 15), ("3", 5, 0)]
+)
+def test_after_a_settled_absence(retry_after: str, since_s: float, wait_s: float) -> None:
+    """The time of settling is part of the wait."""
+    looked_up = decide(reply(503, retry_after=retry_after), FILE, at())
+    assert isinstance(looked_up, LookUp)
+    step = decide_absent(looked_up.error, at(), since_s=since_s)
+    assert isinstance(step, SendAgain)
+    assert step.wait_s == pytest.approx(wait_s)
+    assert step.anew  # as Microsoft asks for after a 503
+    assert not step.asked
+
+
+def test_after_a_settled_absence_without_time() -> None:
+    """Nothing was created, and that is said."""
+    looked_up = decide(reply(504), FILE, at())
+    assert isinstance(looked_up, LookUp)
+    step = decide_absent(looked_up.error, at(left_s=0.1), since_s=0)
+    assert isinstance(step, GiveUp)
+    assert type(step.error) is errors.GraphUnavailable
+    assert step.error.answer is not None
+    assert step.error.answer.http_status == 504

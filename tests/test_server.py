@@ -226,7 +226,7 @@ async def test_a_drain_waits_for_orphans(start: Start, graph: RawGraph, post: Po
         await asyncio.sleep(0.3)
         call.cancel()
     await gateway.drain(10)
-    assert not gateway.delivery._sending
+    assert not gateway.delivery._running
     assert len(graph.received) == 1
 
 

@@ -15,6 +15,7 @@ IDS = {"graph_request_id": "g-1", "client_request_id": "c-1"}
 ANSWER = GraphAnswer(http_status=499, codes=("Code", "Inner"), message="words")
 OF_GRAPH = {"http_status": "499", "graph_code": "Code"}
 THREE_S = RetryInfo(retry_delay=Duration(seconds=3))
+FIVE_S = RetryInfo(retry_delay=Duration(seconds=5))
 POST = ResourceInfo(
     resource_type="microsoft.graph.post",
     resource_name="/groups/g",
@@ -46,6 +47,19 @@ ROWS = [
     (
         errors.ChecksumMismatch(declared=b"a", computed=b"b"),
         *("INVALID_ARGUMENT", "CHECKSUM_MISMATCH", {}, [], None),
+    ),
+    (errors.RequestIdReused(), "INVALID_ARGUMENT", "REQUEST_ID_REUSED", {}, [], None),
+    (
+        errors.RequestInProgress(retry_delay_s=3),
+        *("ABORTED", "REQUEST_IN_PROGRESS", {}, [THREE_S], "3000"),
+    ),
+    (
+        errors.MailboxLimit("x", retry_delay_s=3),
+        *("RESOURCE_EXHAUSTED", "MAILBOX_LIMIT", {}, [THREE_S], "3000"),
+    ),
+    (
+        errors.LedgerUnavailable("x"),
+        *("UNAVAILABLE", "LEDGER_UNAVAILABLE", {}, [FIVE_S], "5000"),
     ),
     (errors.StreamIdle(idle_s=30), "ABORTED", "STREAM_IDLE", {}, [], None),
     (errors.TokenMissing("x"), "UNAUTHENTICATED", "TOKEN_MISSING", {}, [], None),

@@ -49,6 +49,7 @@ class Assembly:
         self._content = Base64Stream()
         self._size_bytes = 0
         self._envelope: FileEnvelope | None = None
+        self._request_id = ""
         self._declared: list[_Declared] = []
         self._footer: UploadFooter | None = None
 
@@ -76,7 +77,9 @@ class Assembly:
             self._check_size(declared)
         content = self._content.finish()
         self._check_sha256(content)
-        return self._envelope.seal(content, file_bytes=self._size_bytes)
+        return self._envelope.seal(
+            content, file_bytes=self._size_bytes, request_id=self._request_id
+        )
 
     def _take_header(self, header: UploadHeader) -> None:
         if self._envelope is not None:
@@ -84,14 +87,15 @@ class Assembly:
         post = validation.parent(header, within="header.")
         attachment = validation.named_attachment(header, within="header.")
         _check_kind(attachment)
-        validation.request_id(header.request_id, within="header.")
+        request_id = validation.request_id(header.request_id, within="header.")
         declared = _Declared.by(header, "header")
         path = attachments_path(post, within="header.post")
-        envelope = FileEnvelope(Head(self._sender, path), attachment)
+        envelope = FileEnvelope(Head(self._sender, path, post), attachment)
         if declared.size_bytes is not None:
             envelope.check(declared.size_bytes)
         self._declared.append(declared)
         self._envelope = envelope
+        self._request_id = request_id
 
     def _take_chunk(self, chunk: bytes, envelope: FileEnvelope) -> None:
         self._size_bytes += len(chunk)

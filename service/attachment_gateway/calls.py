@@ -10,12 +10,13 @@ import grpc.aio
 import structlog
 from grpc_status import rpc_status
 
-from attachment_gateway import status
+from attachment_gateway import metrics, status
 from attachment_gateway.credentials import bearer_token
 from attachment_gateway.errors import (
     GatewayDraining,
     GatewayError,
     GatewayFault,
+    LedgerUnavailable,
     NotSent,
     StreamIdle,
 )
@@ -60,6 +61,11 @@ class Call:
         early_s = min(left_s * ANSWER_EARLY_SHARE, ANSWER_EARLY_MAX_S)
         self._timer = loop.call_later(left_s - early_s, self.expire, NotSent())
 
+    def left_s(self) -> float:
+        """Return what is left of the call's time, none if it has ended."""
+        left_s = self._timer.when() - asyncio.get_running_loop().time()
+        return 0.0 if self.expired.done() else left_s
+
     def expire(self, error: GatewayError) -> None:
         """End the call's time."""
         if not self.expired.done():
@@ -71,6 +77,7 @@ class Call:
 
     def log(self, code: str, **fields: str) -> None:
         """Write the one event of the call."""
+        metrics.CALLS.labels(self._method, code, fields.get("reason", "")).inc()
         took_s = round(asyncio.get_running_loop().time() - self._began, 3)
         log.info("call", method=self._method, code=code, took_s=took_s, **fields, **self.ids)
 
@@ -189,5 +196,6 @@ async def _abort(context: Context, call: Call, error: GatewayError) -> None:
     """End the call with the error's status; raises, as abort does."""
     made = rpc_status.to_status(status.to_status(error, call.ids))
     trailers = (*made.trailing_metadata, *_trailers(call), *status.pushback(error))
-    call.log(made.code.name, reason=status.reason_of(error))
+    why = {"why": error.why} if isinstance(error, LedgerUnavailable) else {}
+    call.log(made.code.name, reason=status.reason_of(error), **why)
     await context.abort(made.code, made.details, trailers)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TextIO
+from uuid import UUID, uuid4
 
 import click
 import grpc
@@ -24,6 +25,13 @@ _OPTIONS = (
     click.option("--thread", "thread_id", required=True, help="the thread's id"),
     click.option("--post", "post_id", required=True, help="the post's id"),
     click.option("--timeout", default=TIMEOUT_S, help="seconds in all"),
+    click.option(
+        "--request-id",
+        type=click.UUID,
+        default=uuid4,
+        show_default="a new one",
+        help="a UUID; with that of an earlier call, that call is repeated, and not made twice",
+    ),
     click.option(
         "--token",
         envvar="GRAPH_TOKEN",
@@ -58,7 +66,7 @@ def upload(
         file_attachment=FileAttachment(content_id=content_id),
     )
     _run(
-        lambda client, post, timeout_s: client.upload(path, post, attachment, timeout_s=timeout_s),
+        lambda client, post, **how: client.upload(path, post, attachment, **how),
         **to,
     )
 
@@ -76,22 +84,24 @@ def create(file: TextIO, **to: Any) -> None:
         attachment = json_format.Parse(file.read(), Attachment())
     except json_format.ParseError as error:
         raise click.UsageError(f"FILE is no Attachment: {error}") from None
-    _run(lambda client, post, s: client.create(attachment, post, timeout_s=s), **to)
+    _run(lambda client, post, **how: client.create(attachment, post, **how), **to)
 
 
 def _run(
-    act: Callable[[AttachmentClient, PostRef, float], Attachment],
+    act: Callable[..., Attachment],
     *,
     gateway: str,
     token: str,
     timeout: float,
+    request_id: UUID,
     **ids: str,
 ) -> None:
     with grpc.insecure_channel(gateway) as channel:
         client = AttachmentClient(channel, lambda: token)
         try:
-            attachment = act(client, PostRef(**ids), timeout)
+            attachment = act(client, PostRef(**ids), timeout_s=timeout, request_id=str(request_id))
         except AttachmentError as error:
             click.echo(error, err=True)
+            click.echo(f"to repeat it: --request-id {request_id}", err=True)
             sys.exit(1)
     click.echo(json_format.MessageToJson(attachment))

@@ -1,7 +1,7 @@
 """The Python client, synchronous: upload a file by its path, create an attachment from a message.
 
-A call is sent again only where the gateway says that nothing was created and when to come back, and
-only as long as the time given allows.
+A call is sent again, with the same request id, where the gateway says when to come back, or is not
+there, and only as long as the time given allows.
 """
 
 import os
@@ -25,6 +25,10 @@ from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStu
 
 CHUNK_BYTES = 256 * 1024
 TIMEOUT_S = 120.0
+
+# When to come back to a gateway that is gone: a restart takes a second or two. What became of the
+# call nobody has told, but the request id makes it safe to ask.
+GONE_RETRY_DELAY_S = 1.0
 
 _R = TypeVar("_R")
 
@@ -56,7 +60,7 @@ class AttachmentError(Exception):
 
     `code` is gRPC's; `reason` and `metadata` are those of the gateway's ErrorInfo, "" and empty if
     gRPC itself failed, which tells nothing of what became of the attachment. `retry_delay_s` is
-    None where sending it again isn't known to help.
+    None where sending it again, with the same request id, isn't known to help.
     """
 
     def __init__(self, error: grpc.RpcError) -> None:
@@ -66,6 +70,8 @@ class AttachmentError(Exception):
         self.metadata: dict[str, str] = {}
         self.retry_delay_s: float | None = None
         self._read(call)
+        if self.code is grpc.StatusCode.UNAVAILABLE and not self.reason:
+            self.retry_delay_s = GONE_RETRY_DELAY_S
         super().__init__(f"{self.reason or self.code.name}: {call.details()}")
 
     def _read(self, call: grpc.Call) -> None:

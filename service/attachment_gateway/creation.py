@@ -21,13 +21,13 @@ def envelope_of(request: CreateAttachmentRequest, sender: Sender) -> Envelope:
     """Return the REST request that a request asks for; raises CallerError."""
     post = validation.parent(request)
     attachment = validation.named_attachment(request)
-    validation.request_id(request.request_id)
-    head = Head(sender, attachments_path(post, within="post"))
+    request_id = validation.request_id(request.request_id)
+    head = Head(sender, attachments_path(post, within="post"), post)
     match attachment.WhichOneof("kind"):
         case "file_attachment":
-            return _file(head, attachment)
+            return _file(head, attachment, request_id)
         case "item_attachment":
-            return item_envelope(head, attachment)
+            return item_envelope(head, attachment, request_id=request_id)
         case None:
             raise InvalidRequest("attachment.kind", f"missing; set {FILE}, or {ITEM} with an item")
         case kind:
@@ -36,10 +36,10 @@ def envelope_of(request: CreateAttachmentRequest, sender: Sender) -> Envelope:
             )
 
 
-def _file(head: Head, attachment: Attachment) -> Envelope:
+def _file(head: Head, attachment: Attachment, request_id: str) -> Envelope:
     envelope = FileEnvelope(head, attachment)
     content = attachment.file_attachment.content_bytes
     envelope.check(len(content))
     encoded = Base64Stream()
     encoded.feed(content)
-    return envelope.seal(encoded.finish(), file_bytes=len(content))
+    return envelope.seal(encoded.finish(), file_bytes=len(content), request_id=request_id)

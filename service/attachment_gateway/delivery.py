@@ -1,26 +1,26 @@
-"""Send, and tell what became of it.
+"""Each call's errand, from its start to its end, whichever of the two ends first.
 
-Drives `graph` by `outcome`. One attempt for each call: nothing is ever sent a second time.
+The errand runs in a task of its own, so that neither the caller's cancel nor its deadline cuts off
+what Graph may act on already: such a one goes on until it is settled, and the ledger has it.
 """
 
 import asyncio
-import time
 from functools import partial
 
 import structlog
 
 from attachment_gateway.calls import Call
 from attachment_gateway.envelope import Envelope
-from attachment_gateway.errors import GatewayError, OutcomeUnknown
-from attachment_gateway.graph import Graph, Post
-from attachment_gateway.outcome import Broken, Reply, judge
+from attachment_gateway.errand import Errand
+from attachment_gateway.errors import GatewayError, NotSent, OutcomeUnknown
 from attachment_gateway.status import reason_of
+from attachment_gateway.world import World
 from graphattachments.v1.attachment_pb2 import Attachment
 
-# A GUID has 36 characters. What stands there instead may be longer, but goes into a trailer.
-_MAX_ID_CHARS = 128
+# How long those that are cut off at the end have, to write down where they stand.
+LAST_WORDS_S = 2.0
 
-Sending = asyncio.Task[Reply | Broken]
+_Running = asyncio.Task[Attachment]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
@@ -28,69 +28,66 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 class Delivery:
     """Delivers envelopes to Graph."""
 
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._sending: set[Sending] = set()
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._running: set[_Running] = set()
 
     async def deliver(self, envelope: Envelope, call: Call) -> Attachment:
-        """Send an envelope and return the attachment that it became.
-
-        The POST runs in a task of its own, so that neither the caller's cancel nor its deadline
-        cuts off one that Graph may act on already.
-        """
+        """Make the attachment of an envelope, or tell why not; raises GatewayError."""
         if call.expired.done():
             raise call.expired.result()
-        post = self._graph.create_attachment(envelope)
-        sending = self._start(post)
+        errand = Errand(self._world, envelope, call)
+        running = self._start(errand)
         try:
-            in_time = await call.outlasts(sending)
+            in_time = await call.outlasts(running)
         except asyncio.CancelledError:
-            if post.request_left:
-                sending.add_done_callback(partial(_log_orphan, envelope, call))
-            else:
-                sending.cancel()
+            call.expire(NotSent())
+            _let_go(errand, running, call)
             raise
         if not in_time:
-            await _stopped(post, sending, call)
-        result = sending.result()
-        call.graph_request_id = _request_id(result)
-        return judge(result, envelope, now=time.time())
+            await _end(errand, running, call)
+        return running.result()
 
     async def finish(self, *, within_s: float) -> None:
-        """Wait for what is still being sent for callers that have gone."""
-        if self._sending:
-            await asyncio.wait(self._sending, timeout=max(within_s, 0))
+        """Wait for what goes on for callers that have gone, and then cut it off."""
+        if self._running:
+            await asyncio.wait(self._running, timeout=max(within_s, 0))
+        if self._running:
+            for running in self._running:
+                running.cancel()
+            await asyncio.wait(self._running, timeout=LAST_WORDS_S)
 
-    def _start(self, post: Post) -> Sending:
-        sending = asyncio.create_task(post.send())
-        self._sending.add(sending)
-        sending.add_done_callback(self._sending.discard)
-        return sending
+    def _start(self, errand: Errand) -> _Running:
+        running = asyncio.create_task(errand.run())
+        self._running.add(running)
+        running.add_done_callback(self._running.discard)
+        return running
 
 
-def _log_orphan(envelope: Envelope, call: Call, sending: Sending) -> None:
-    """Say what became of a POST whose caller had gone."""
-    try:
-        result = sending.result()
-        call.graph_request_id = _request_id(result)
-        judge(result, envelope, now=time.time())
-        reason = "CREATED"
-    except GatewayError as error:
-        reason = reason_of(error)
-    except asyncio.CancelledError:  # the process ends
-        reason = "OUTCOME_UNKNOWN"
+async def _end(errand: Errand, running: _Running, call: Call) -> None:
+    """End an errand whose call's time has ended; raises what that means, unless it is done."""
+    if not errand.may_have_effect:
+        running.cancel()
+        await asyncio.wait({running})
+    if errand.may_have_effect:
+        _let_go(errand, running, call)
+        raise OutcomeUnknown("time ran out before it was settled")
+    if running.cancelled():
+        raise errand.late()
+
+
+def _let_go(errand: Errand, running: _Running, call: Call) -> None:
+    """Let an errand go on by itself if it has to."""
+    if not errand.may_have_effect:
+        running.cancel()
+    running.add_done_callback(partial(_log_orphan, errand, call))
+
+
+def _log_orphan(errand: Errand, call: Call, running: _Running) -> None:
+    """Say what became of an errand whose caller had gone."""
+    if running.cancelled():
+        reason = "OUTCOME_UNKNOWN" if errand.may_have_effect else reason_of(errand.late())
+    else:
+        error = running.exception()
+        reason = reason_of(error) if isinstance(error, GatewayError) else "CREATED"
     log.info("orphan", reason=reason, **call.ids)
-
-
-async def _stopped(post: Post, sending: Sending, call: Call) -> None:
-    """Raise what the end of the call's time means for a POST under way."""
-    if post.request_left:
-        raise OutcomeUnknown("time ran out before Graph answered")
-    sending.cancel()
-    await asyncio.wait({sending})
-    raise call.expired.result()
-
-
-def _request_id(result: Reply | Broken) -> str:
-    value = "" if isinstance(result, Broken) else result.headers.get("request-id", "")
-    return value if value.isascii() and value.isprintable() and len(value) <= _MAX_ID_CHARS else ""

@@ -14,7 +14,7 @@ import orjson
 from attachment_gateway import graph_json
 from attachment_gateway.base64_stream import QUANTUM_BYTES, QUANTUM_CHARS, encoded_size
 from attachment_gateway.errors import AttachmentTooLarge
-from graphattachments.v1.attachment_pb2 import Attachment
+from graphattachments.v1.attachment_pb2 import Attachment, PostRef
 
 # The kinds that can be created, members of Attachment.kind.
 FILE = "file_attachment"
@@ -62,6 +62,7 @@ class Head:
 
     sender: Sender
     path: str
+    post: PostRef = field(default_factory=PostRef)
 
     @property
     def target(self) -> bytes:
@@ -96,18 +97,31 @@ class Head:
         return max(min(room - count, int("9" * count)) for count in digits)
 
 
+def reading_headers(sender: Sender) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of a request that reads, in the order in which they are sent."""
+    return (
+        (b"Host", sender.root.host.encode()),
+        (b"Authorization", b"Bearer " + sender.token.encode()),
+        (b"Accept", b"application/json"),
+        (b"Accept-Encoding", b"identity"),
+        (b"User-Agent", USER_AGENT),
+        (b"client-request-id", sender.client_request_id.encode()),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """One REST request, ready to be sent: `body` in pieces, sent in order.
 
     `kind` is the member of Attachment.kind that it creates; `file_bytes` a file's raw size, None
-    for an item.
+    for an item; `request_id` the id by which its caller may repeat it, in lower case, or "".
     """
 
     head: Head
     body: tuple[bytes, ...]
     kind: str
     file_bytes: int | None = None
+    request_id: str = ""
 
     @property
     def body_bytes(self) -> int:
@@ -146,20 +160,22 @@ class FileEnvelope:
         body = len(self._before) + encoded_size(file_bytes) + len(_AFTER_CONTENT)
         return self._head.size_bytes(body) + body
 
-    def seal(self, content: Iterable[bytes], *, file_bytes: int) -> Envelope:
+    def seal(self, content: Iterable[bytes], *, file_bytes: int, request_id: str = "") -> Envelope:
         """Return the request with the content, base64 in segments, of so many bytes of file.
 
         The two bytes after the content stay a piece of their own: before they are handed to the
         socket Graph has no JSON to act on, so a failure until then is surely no attachment.
         """
         body = (self._before, *content, _AFTER_CONTENT)
-        return Envelope(head=self._head, body=body, kind=FILE, file_bytes=file_bytes)
+        return Envelope(
+            head=self._head, body=body, kind=FILE, file_bytes=file_bytes, request_id=request_id
+        )
 
 
-def item_envelope(head: Head, attachment: Attachment) -> Envelope:
+def item_envelope(head: Head, attachment: Attachment, *, request_id: str = "") -> Envelope:
     """Return the request that attaches an item; raises AttachmentTooLarge if it doesn't fit."""
     body = orjson.dumps(graph_json.attachment_to_json(attachment, kind=ITEM))
-    envelope = Envelope(head=head, body=(body[:-1], body[-1:]), kind=ITEM)
+    envelope = Envelope(head=head, body=(body[:-1], body[-1:]), kind=ITEM, request_id=request_id)
     if envelope.size_bytes > head.sender.max_request_bytes:
         raise AttachmentTooLarge(
             size_bytes=envelope.size_bytes,

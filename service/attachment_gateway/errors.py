@@ -18,6 +18,9 @@ MAX_CODE_BYTES = 128
 MAX_FIELD_BYTES = 256
 MAX_RESOURCE_BYTES = 1024
 
+# When to come again to a gateway whose ledger is away: a failover takes some seconds.
+LEDGER_RETRY_DELAY_S = 5.0
+
 
 def quoted(text: str, max_bytes: int = MAX_MESSAGE_BYTES) -> str:
     """Put a text from elsewhere into one line of at most so many bytes of UTF-8."""
@@ -153,6 +156,27 @@ class TokenMissing(CallerError):
     """The call has no bearer token."""
 
 
+class RequestIdReused(CallerError):
+    """Another request had the same id."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the request_id was given to a request with another post, description or content; "
+            "nothing was sent to Graph: repeat a request as it was, and give each its own id"
+        )
+
+
+class RequestInProgress(CallerError):
+    """The same request is being worked on."""
+
+    def __init__(self, *, retry_delay_s: float) -> None:
+        super().__init__(
+            "a request with this request_id is being worked on; nothing was sent for this one: "
+            "repeat it, with the same id, to learn what became of it"
+        )
+        self.retry_delay_s = retry_delay_s
+
+
 class NotSent(CallerError):
     """The caller's time ran out before anything was sent."""
 
@@ -198,7 +222,9 @@ class GraphNotFound(GraphError):
 
     advice = "check the ids; a post that was just created may take a moment to be found"
 
-    def __init__(self, answer: GraphAnswer, *, resource: str) -> None:
+    def __init__(self, answer: GraphAnswer, *, resource: str, gone: bool = False) -> None:
+        if gone:
+            self.advice = "the attachment was created, and is not there any more"
         super().__init__(answer)
         self.resource = quoted(resource, MAX_RESOURCE_BYTES)
 
@@ -263,15 +289,40 @@ class GatewayDraining(OurError):
         self.retry_delay_s = retry_delay_s
 
 
-class OutcomeUnknown(OurError):
-    """The attachment may or may not have come to be."""
+class LedgerUnavailable(OurError):
+    """What was sent before can't be looked up or written down. `why` is for the log."""
 
-    def __init__(self, what: str, *, answer: GraphAnswer | None = None) -> None:
+    def __init__(self, why: str) -> None:
         super().__init__(
-            f"{what}; the attachment may exist, now or in a moment: look at the post before "
-            f"sending it again"
+            "the gateway's ledger is away; nothing was sent to Graph for this request: send it "
+            "again"
         )
+        self.why = why
+        self.retry_delay_s = LEDGER_RETRY_DELAY_S
+
+
+class MailboxLimit(OurError):
+    """The group's mailbox takes no more for now, by Graph's limits as the gateway keeps them."""
+
+    def __init__(self, why: str, *, retry_delay_s: float) -> None:
+        super().__init__(f"{why}; nothing was sent to Graph: send it again later")
+        self.retry_delay_s = retry_delay_s
+
+
+class OutcomeUnknown(OurError):
+    """The attachment may or may not have come to be; `created` if it did, but can't be named."""
+
+    def __init__(
+        self, what: str, *, answer: GraphAnswer | None = None, created: bool = False
+    ) -> None:
+        fate = "was created, and can't be named" if created else "may exist, now or in a moment"
+        super().__init__(
+            f"{what}; the attachment {fate}: repeat it with the same request_id, or look at the "
+            f"post before sending it again"
+        )
+        self.what = what
         self.answer = answer
+        self.created = created
 
 
 class GatewayFault(OurError):

@@ -1,4 +1,4 @@
-"""HTTP to Graph: one method per Graph call.
+"""HTTP to Graph: a POST that creates, and GETs that read.
 
 httpx's own transport, HTTP/1.1, below httpx's client: nothing is added to the request on the way,
 no redirect is followed and nothing is sent twice. What the exceptions of the transport mean depends
@@ -6,13 +6,15 @@ on how much of the body had been offered to the socket, so the body counts.
 """
 
 import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import httpx
 
-from attachment_gateway.envelope import Envelope, GraphRoot
-from attachment_gateway.outcome import Broken, Reply
+from attachment_gateway.envelope import Envelope, GraphRoot, Sender, reading_headers
+from attachment_gateway.reply import Broken, Reply
 
 # An answer may echo the request's content whole, and says some more of its own.
 ANSWER_ALLOWANCE_BYTES = 64 * 1024
@@ -22,6 +24,12 @@ ANSWER_ALLOWANCE_BYTES = 64 * 1024
 KEEPALIVE_S = 15.0
 
 CONNECT_TIMEOUT_S = 10.0
+
+# A connection that is given up is reset, so that nothing that is still in the kernel's buffer
+# arrives later: when an attempt has ended, its last byte has gone.
+_LINGER = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+_Tell = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,18 +48,8 @@ class Graph:
         self.root = root
         self._limits = limits
         self._url = httpx.URL(scheme=root.scheme, netloc=root.host.encode(), path="/")
-        self._transport = httpx.AsyncHTTPTransport(
-            http1=True,
-            http2=False,
-            retries=0,
-            trust_env=True,  # SSL_CERT_FILE and SSL_CERT_DIR; proxies are the client's, not used
-            limits=httpx.Limits(
-                max_connections=limits.max_connections,
-                # Fewer kept than opened would close connections that are about to be needed.
-                max_keepalive_connections=limits.max_connections,
-                keepalive_expiry=KEEPALIVE_S,
-            ),
-        )
+        self._tls = httpx.create_ssl_context(trust_env=True)  # SSL_CERT_FILE and SSL_CERT_DIR
+        self._transport = self._new_transport(limits.max_connections)
         self._timeouts = {
             "connect": min(CONNECT_TIMEOUT_S, limits.timeout_s),
             "read": limits.timeout_s,
@@ -59,15 +57,36 @@ class Graph:
             "pool": limits.timeout_s,
         }
 
-    def create_attachment(self, envelope: Envelope) -> "Post":
-        """Return the POST of an envelope, to be sent once."""
-        return Post(self, envelope)
+    def create_attachment(
+        self,
+        envelope: Envelope,
+        *,
+        may_leave: Callable[[], bool] = lambda: True,
+        anew: bool = False,
+    ) -> "Post":
+        """Return the POST of an envelope, to be sent once, `anew` over a connection of its own.
+
+        `may_leave` is asked before the last piece is offered; if it may not, nothing is created.
+        """
+        return Post(self, envelope, may_leave, anew=anew)
+
+    async def get(self, path: str, sender: Sender) -> Reply | Broken:
+        """Read what is at a path below Graph's root, query included."""
+        body = _Body((b"",))
+        request = httpx.Request(
+            "GET",
+            self._url.copy_with(raw_path=(self.root.path + path).encode()),
+            headers=list(reading_headers(sender)),
+            stream=body,
+            extensions={"timeout": self._timeouts},
+        )
+        return await self._exchange(self._transport, request, body)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._transport.aclose()
 
-    async def _send(self, envelope: Envelope, body: "_Body") -> Reply | Broken:
+    async def _post(self, envelope: Envelope, body: "_Body", *, anew: bool) -> Reply | Broken:
         request = httpx.Request(
             "POST",
             self._url.copy_with(raw_path=envelope.head.target),
@@ -75,11 +94,20 @@ class Graph:
             stream=body,
             extensions={"timeout": self._timeouts},
         )
+        if not anew:
+            return await self._exchange(self._transport, request, body)
+        async with self._new_transport(1) as transport:
+            return await self._exchange(transport, request, body)
+
+    async def _exchange(
+        self, transport: httpx.AsyncHTTPTransport, request: httpx.Request, body: "_Body"
+    ) -> Reply | Broken:
+        """Send a request and read the answer; from when it has left, the answer has its time."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(None) as patience:
                 body.when_left(lambda: patience.reschedule(loop.time() + self._limits.timeout_s))
-                response = await self._transport.handle_async_request(request)
+                response = await transport.handle_async_request(request)
         except TimeoutError:  # as the transport's own, which a trickle of bytes puts off
             return Broken(what=httpx.ReadTimeout.__name__, request_left=body.offered)
         except Exception as error:  # noqa: BLE001 whatever it is, what was offered judges it
@@ -108,40 +136,82 @@ class Graph:
             await response.aclose()
         return bytes(read)
 
+    def _new_transport(self, max_connections: int) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(
+            verify=self._tls,
+            http1=True,
+            http2=False,
+            retries=0,
+            trust_env=False,  # proxies are the client's business, not the transport's
+            limits=httpx.Limits(
+                max_connections=max_connections,
+                # Fewer kept than opened would close connections that are about to be needed.
+                max_keepalive_connections=max_connections,
+                keepalive_expiry=KEEPALIVE_S,
+            ),
+            socket_options=[_LINGER, *_unacknowledged_at_most(self._limits.timeout_s)],
+        )
+
+
+def _unacknowledged_at_most(timeout_s: float) -> list[tuple[int, int, int]]:
+    """Return the option that ends a connection whose bytes nobody takes for so long."""
+    if not hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it
+        return []
+    return [(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(timeout_s * 1000))]
+
 
 class Post:
     """One POST under way."""
 
-    def __init__(self, graph: Graph, envelope: Envelope) -> None:
+    def __init__(
+        self, graph: Graph, envelope: Envelope, may_leave: Callable[[], bool], *, anew: bool
+    ) -> None:
         self._graph = graph
         self._envelope = envelope
-        self._body = _Body(envelope.body)
+        self._anew = anew
+        self._body = _Body(envelope.body, may_leave)
 
     @property
     def request_left(self) -> bool:
         """Whether the whole request has been offered to the socket, so that Graph may act on it."""
         return self._body.offered
 
+    @property
+    def left_at(self) -> float:
+        """When that was, by the loop's clock."""
+        return self._body.left_at
+
     async def send(self) -> Reply | Broken:
         """Send it and read the answer."""
-        return await self._graph._send(self._envelope, self._body)  # noqa: SLF001
+        return await self._graph._post(self._envelope, self._body, anew=self._anew)  # noqa: SLF001
+
+
+class _MayNotLeaveError(Exception):
+    """The last piece is held back."""
 
 
 class _Body(httpx.AsyncByteStream):
     """A body that knows whether its last piece has been asked for."""
 
-    def __init__(self, pieces: tuple[bytes, ...]) -> None:
+    def __init__(
+        self, pieces: tuple[bytes, ...], may_leave: Callable[[], bool] = lambda: True
+    ) -> None:
         self._pieces = pieces
-        self._tell: Callable[[], None] = lambda: None
+        self._may_leave = may_leave
+        self._tell: _Tell = lambda: None
         self.offered = False
+        self.left_at = 0.0
 
-    def when_left(self, tell: Callable[[], None]) -> None:
+    def when_left(self, tell: _Tell) -> None:
         """Call this when the last piece is asked for."""
         self._tell = tell
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         for piece in self._pieces[:-1]:
             yield piece
+        if not self._may_leave():
+            raise _MayNotLeaveError
         self.offered = True
+        self.left_at = asyncio.get_running_loop().time()
         self._tell()
         yield self._pieces[-1]

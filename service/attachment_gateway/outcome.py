@@ -1,20 +1,17 @@
-"""What a reply of Graph's, or a broken connection, means.
+"""What a reply of Graph's, or a broken connection, means, and what to do next.
 
 The body's last piece decides what a failure can mean. Until it is offered to the socket Graph has
 no JSON to act on: nothing was created. From then on, all but an answer that says so leaves it
-unclear whether the attachment came to be.
+unclear whether the attachment came to be, and only looking it up makes that clear.
 """
 
-import email.utils
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from attachment_gateway import graph_json
 from attachment_gateway.envelope import Envelope
 from attachment_gateway.errors import (
-    MAX_CODE_BYTES,
     AttachmentTooLarge,
     GatewayError,
     GatewayFault,
@@ -30,34 +27,129 @@ from attachment_gateway.errors import (
     GraphUnavailable,
     GraphUnsupported,
     OutcomeUnknown,
-    quoted,
 )
-from attachment_gateway.graph_values import JsonValue
+from attachment_gateway.reply import Broken, Reply, graph_answer
 from graphattachments.v1.attachment_pb2 import Attachment
 
 # When to send again where Graph names no delay: its own SDKs' first back-off.
 DEFAULT_RETRY_DELAY_S = 3.0
 
-# Graph has been seen to ask for hundreds of seconds; more than an hour is a mistake.
-MAX_RETRY_DELAY_S = 3600.0
+# Our own back-off, doubled at each attempt: Graph is often back at once.
+BACKOFF_FIRST_S = 0.5
+BACKOFF_MAX_S = 30.0
+
+# Another program that writes to the post without a pause can keep it from us for good.
+MAX_CONFLICTS = 6
+
+
+# What is next.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """An answer. Header names are in lower case; `body` is None where it can't be had whole."""
+class Situation:
+    """Where a delivery stands.
 
-    http_status: int
-    headers: Mapping[str, str]
-    body: bytes | None
-    request_left: bool
+    `attempt` counts from 1; `left_s` is what the caller's deadline leaves; `chance` is in [0, 1),
+    drawn anew each time; `now` is in seconds since the epoch.
+    """
+
+    attempt: int
+    left_s: float
+    chance: float
+    now: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
-    """No answer: `what` happened, and whether the body's last piece had been offered."""
+class Done:
+    """It was created."""
 
-    what: str
-    request_left: bool
+    attachment: Attachment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """It ends here; nothing was created."""
+
+    error: GatewayError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendAgain:
+    """Nothing was created: wait so long and send it again, or else it ends with `error`.
+
+    `asked` says that Graph itself asked for the wait, which isn't for this one request alone.
+    """
+
+    wait_s: float
+    error: GatewayError
+    asked: bool = False
+    anew: bool = False
+    """Over a new connection, as Microsoft asks for after a 503."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookUp:
+    """Nobody knows: look it up, and until that is settled the call can only end with `error`."""
+
+    error: OutcomeUnknown
+
+
+Step = Done | GiveUp | SendAgain | LookUp
+
+
+def decide(result: Reply | Broken, envelope: Envelope, at: Situation) -> Step:
+    """Return what to do after an attempt that ended so."""
+    try:
+        return Done(attachment=judge(result, envelope, now=at.now))
+    except OutcomeUnknown as error:
+        return LookUp(error=error)
+    except GatewayError as error:
+        return _after(error, at)
+
+
+def decide_absent(unknown: OutcomeUnknown, at: Situation, *, since_s: float) -> SendAgain | GiveUp:
+    """Return what to do when it is settled, `since_s` after the attempt, that nothing came of it.
+
+    The time that the settling took is part of the wait.
+    """
+    error = GraphUnavailable(
+        unknown.what, retry_delay_s=_delay_s(unknown.answer), answer=unknown.answer
+    )
+    return _within(at, _again(error, at, since_s=since_s))
+
+
+def _after(error: GatewayError, at: Situation) -> SendAgain | GiveUp:
+    conflict = isinstance(error, GraphConflict) and at.attempt < MAX_CONFLICTS
+    if conflict or isinstance(error, GraphThrottled | GraphUnavailable):
+        return _within(at, _again(error, at))
+    return GiveUp(error=error)
+
+
+def _again(error: GatewayError, at: Situation, *, since_s: float = 0.0) -> SendAgain:
+    answer = error.answer
+    named_s = None if answer is None else answer.retry_after_s
+    # A zero is no invitation to come again and again without a pause.
+    wait_s = named_s or _backoff_s(at)
+    return SendAgain(
+        wait_s=max(wait_s - since_s, 0.0),
+        error=error,
+        asked=isinstance(error, GraphThrottled),
+        anew=answer is not None and answer.http_status == HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+
+
+def _within(at: Situation, again: SendAgain) -> SendAgain | GiveUp:
+    """Give up at once where the wait leaves no time to send."""
+    return again if again.wait_s < at.left_s else GiveUp(error=again.error)
+
+
+def _backoff_s(at: Situation) -> float:
+    """Return a time between half of the back-off and the whole, so that callers spread."""
+    whole_s: float = min(BACKOFF_FIRST_S * 2 ** min(at.attempt - 1, 16), BACKOFF_MAX_S)
+    return whole_s * (1 + at.chance) / 2
+
+
+# What an attempt has come to.
 
 
 def judge(result: Reply | Broken, envelope: Envelope, *, now: float) -> Attachment:
@@ -77,7 +169,9 @@ def _created(reply: Reply, envelope: Envelope) -> Attachment:
     attachment = graph_json.attachment_from_json(body, kind=envelope.kind)
     if attachment is None:
         answer = GraphAnswer(http_status=reply.http_status)
-        raise OutcomeUnknown(f"{answer}, with a body that describes no attachment", answer=answer)
+        raise OutcomeUnknown(
+            f"{answer}, with a body that describes no attachment", answer=answer, created=True
+        )
     return attachment
 
 
@@ -176,63 +270,3 @@ def _rule(answer: GraphAnswer) -> _Rule | None:
             if words in answer.message.casefold():
                 return rule
     return _BY_STATUS.get(answer.http_status)
-
-
-# Reading an answer.
-
-# A claims challenge has some hundred characters; a client takes 8 KiB of trailers in all.
-_MAX_CLAIMS_CHARS = 2048
-
-_CLAIMS = re.compile(r'claims="([^"]*)"')
-
-_DELAY_S = re.compile(r"\d+(\.\d*)?")
-
-# `innerError` in the documentation, `innererror` on the wire at times.
-_INNER = ("innerError", "innererror")
-
-
-def graph_answer(reply: Reply, *, now: float) -> GraphAnswer:
-    """Return what an answer says, whatever its body is."""
-    error = graph_json.parsed(reply.body or b"").get("error")
-    message = error.get("message") if isinstance(error, dict) else None
-    claims = _CLAIMS.search(reply.headers.get("www-authenticate", ""))
-    return GraphAnswer(
-        http_status=reply.http_status,
-        codes=tuple(_codes(error)),
-        message=quoted(message) if isinstance(message, str) else "",
-        retry_after_s=retry_after_s(reply.headers, now=now),
-        claims=claims[1] if claims and len(claims[1]) <= _MAX_CLAIMS_CHARS else "",
-    )
-
-
-def _codes(error: JsonValue) -> Iterator[str]:
-    """Give the code of an error and those nested in it, outermost first."""
-    while isinstance(error, dict):
-        if isinstance(code := error.get("code"), str) and code:
-            yield quoted(code, MAX_CODE_BYTES)
-        error = next((error[name] for name in _INNER if name in error), None)
-
-
-def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Return the delay that Retry-After asks for in seconds; None where it asks for none.
-
-    Graph writes it whole, with a fraction, as a list (the longest counts) or as a date, which is on
-    the clock of the answer's own Date; `now`, in seconds since the epoch, stands in for that.
-    """
-    value = headers.get("retry-after", "")
-    numbers = [number.strip() for number in value.split(",")]
-    if all(_DELAY_S.fullmatch(number) for number in numbers):
-        return min(max(map(float, numbers)), MAX_RETRY_DELAY_S)
-    at = _http_date(value)
-    if at is None:
-        return None
-    since = _http_date(headers.get("date", ""))
-    return min(max(at - (now if since is None else since), 0.0), MAX_RETRY_DELAY_S)
-
-
-def _http_date(value: str) -> float | None:
-    """Return a date of RFC 9110 in seconds since the epoch; None if it is none."""
-    try:
-        return email.utils.parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
-        return None

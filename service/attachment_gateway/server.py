@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -18,9 +18,17 @@ from attachment_gateway.calls import Calls
 from attachment_gateway.delivery import Delivery
 from attachment_gateway.envelope import GraphRoot
 from attachment_gateway.graph import ANSWER_ALLOWANCE_BYTES, Graph, GraphLimits
+from attachment_gateway.ledger.opening import open_ledger
+from attachment_gateway.ledger.redis_client import redis_client
+from attachment_gateway.ledger.urls import is_redis
+from attachment_gateway.mailbox import Mailboxes, MailboxLimits
+from attachment_gateway.mailbox_local import LocalMailboxes
+from attachment_gateway.mailbox_redis import RedisMailboxes
 from attachment_gateway.malformed import MalformedRequests
+from attachment_gateway.metrics import exposed
 from attachment_gateway.servicer import RequestLimits, Servicer
 from attachment_gateway.settings import SettingError, Settings
+from attachment_gateway.world import World
 from graphattachments.v1 import attachment_service_pb2
 from graphattachments.v1.attachment_service_pb2_grpc import add_AttachmentServiceServicer_to_server
 
@@ -71,38 +79,67 @@ class Gateway:
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[Gateway]:
     """Assemble a gateway, bottom up, and run it until the context is left."""
-    root = GraphRoot.parse(settings.graph_url)
+    async with _world(settings) as world:
+        delivery = Delivery(world)
+        calls = Calls(default_deadline_s=settings.default_deadline_s)
+        limits = RequestLimits(
+            max_request_bytes=settings.max_request_bytes, stream_idle_s=settings.stream_idle_s
+        )
+        server = grpc.aio.server(interceptors=[MalformedRequests()], options=_options(settings))
+        add_AttachmentServiceServicer_to_server(
+            Servicer(calls=calls, delivery=delivery, root=world.graph.root, limits=limits), server
+        )
+        gateway = Gateway(
+            address=_bind(server, settings.listen),
+            calls=calls,
+            delivery=delivery,
+            health=await _add_health_and_reflection(server),
+            server=server,
+        )
+        try:
+            await server.start()
+            yield gateway
+        finally:
+            await server.stop(None)
+            await delivery.finish(within_s=0)
+
+
+@asynccontextmanager
+async def _world(settings: Settings) -> AsyncIterator[World]:
+    """Open what calls work with, and close it."""
     graph = Graph(
-        root,
+        GraphRoot.parse(settings.graph_url),
         GraphLimits(
             timeout_s=settings.graph_timeout_s,
             max_connections=settings.graph_connections,
             max_answer_bytes=settings.max_request_bytes + ANSWER_ALLOWANCE_BYTES,
         ),
     )
-    delivery = Delivery(graph)
-    calls = Calls(default_deadline_s=settings.default_deadline_s)
-    limits = RequestLimits(
-        max_request_bytes=settings.max_request_bytes, stream_idle_s=settings.stream_idle_s
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(graph.close)
+        ledger = await open_ledger(
+            settings.ledger, settle_s=settings.settle_s, retention_s=settings.ledger_retention_s
+        )
+        stack.push_async_callback(ledger.close)
+        mailboxes = _mailboxes(settings)
+        stack.push_async_callback(mailboxes.close)
+        yield World(
+            graph=graph,
+            ledger=ledger,
+            mailboxes=mailboxes,
+            settle_s=settings.settle_s,
+            timeout_s=settings.graph_timeout_s,
+        )
+
+
+def _mailboxes(settings: Settings) -> Mailboxes:
+    """Return the mailboxes, shared by all that share a Redis."""
+    limits = MailboxLimits(
+        concurrent=settings.mailbox_concurrent, upload_bytes=settings.mailbox_upload_bytes
     )
-    server = grpc.aio.server(interceptors=[MalformedRequests()], options=_options(settings))
-    add_AttachmentServiceServicer_to_server(
-        Servicer(calls=calls, delivery=delivery, root=root, limits=limits), server
-    )
-    address = _bind(server, settings.listen)
-    gateway = Gateway(
-        address=address,
-        calls=calls,
-        delivery=delivery,
-        health=await _add_health_and_reflection(server),
-        server=server,
-    )
-    try:
-        await server.start()
-        yield gateway
-    finally:
-        await server.stop(None)
-        await graph.close()
+    if is_redis(settings.ledger):
+        return RedisMailboxes(redis_client(settings.ledger), limits)
+    return LocalMailboxes(limits)
 
 
 async def serve(settings: Settings) -> None:
@@ -111,6 +148,13 @@ async def serve(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    with exposed(settings.metrics_listen):
+        await _serve_until(stop, settings)
+    log.info("stopped")
+
+
+async def _serve_until(stop: asyncio.Event, settings: Settings) -> None:
+    loop = asyncio.get_running_loop()
     async with running(settings) as gateway:
         print(f"listening on {gateway.address}", flush=True)  # noqa: T201 the one line of stdout
         await stop.wait()
@@ -118,7 +162,6 @@ async def serve(settings: Settings) -> None:
             loop.remove_signal_handler(number)  # a second one ends it at once
         log.info("draining", grace_s=settings.drain_s)
         await gateway.drain(settings.drain_s)
-    log.info("stopped")
 
 
 def _options(settings: Settings) -> list[tuple[str, int]]:

@@ -5,9 +5,12 @@ its flag of `serve` the name in kebab case.
 """
 
 import ipaddress
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
+
+from attachment_gateway.ledger.urls import ledger_fault
 
 ENVIRONMENT_PREFIX = "ATTACHMENT_GATEWAY_"
 
@@ -16,6 +19,8 @@ LOG_LEVELS = ("debug", "info", "warning", "error")
 MAX_PORT = 65535
 
 MIB = 1024 * 1024
+
+_OFF_AT_0 = {"mailbox_concurrent", "mailbox_upload_bytes"}
 
 
 class SettingError(ValueError):
@@ -41,6 +46,23 @@ class Settings:
     max_request_bytes: int = _setting(
         4 * MIB, "largest REST request that Graph takes, head and body, in bytes"
     )
+    ledger: str = _setting(
+        "",
+        "where request ids are kept: sqlite:///path, redis://… or rediss://…, or memory:; a SQLite "
+        "file in the state directory if left empty",
+    )
+    ledger_retention_s: float = _setting(
+        86400.0, "how long a request id is remembered after its last use, seconds"
+    )
+    settle_s: float = _setting(
+        15.0, "how long Graph may still act on a request that it hasn't answered, seconds"
+    )
+    mailbox_concurrent: int = _setting(
+        4, "requests at once to one mailbox, which is an app and a group; 0 is no limit"
+    )
+    mailbox_upload_bytes: int = _setting(
+        150_000_000, "bytes uploaded to one mailbox in 5 minutes; 0 is no limit"
+    )
     graph_timeout_s: float = _setting(60.0, "how long to wait for one answer of Graph's, seconds")
     graph_connections: int = _setting(256, "connections to Graph at most")
     stream_idle_s: float = _setting(30.0, "how long an upload may be quiet, seconds")
@@ -48,17 +70,26 @@ class Settings:
         300.0, "the deadline of a call that comes without one, seconds"
     )
     drain_s: float = _setting(30.0, "how long calls in flight may take after SIGTERM, seconds")
+    metrics_listen: str = _setting(
+        "", "host:port at which Prometheus reads /metrics; nowhere if left empty"
+    )
     log_level: str = _setting("info", "debug, info, warning or error")
 
     def __post_init__(self) -> None:
         for setting in fields(self):
             value = getattr(self, setting.name)
-            if setting.type in {int, float} and not 0 < value < float("inf"):
-                raise SettingError(f"{setting.name} is {value}; it must be greater than 0")
+            least = 0 if setting.name in _OFF_AT_0 else math.ulp(0.0)
+            if setting.type in {int, float} and not least <= value < math.inf:
+                wanted = "0 or more" if least == 0 else "greater than 0"
+                raise SettingError(f"{setting.name} is {value}; it must be {wanted}")
         if self.log_level not in LOG_LEVELS:
             raise SettingError(f"log_level is {self.log_level!r}; it is one of {LOG_LEVELS}")
         _check_graph_url(self.graph_url)
         _check_listen(self.listen)
+        if fault := ledger_fault(self.ledger):
+            raise SettingError(fault)
+        if self.metrics_listen:
+            _check_host_and_port("metrics_listen", self.metrics_listen)
 
     @property
     def max_message_bytes(self) -> int:
@@ -91,6 +122,10 @@ def _check_listen(listen: str) -> None:
         if len(listen) == len("unix:"):
             raise SettingError("listen is 'unix:'; name the socket's path, as in unix:/run/gw.sock")
         return
+    _check_host_and_port("listen", listen, or_else=" or unix:path")
+
+
+def _check_host_and_port(name: str, listen: str, *, or_else: str = "") -> None:
     host, _, port = listen.rpartition(":")
     if not host or not (port.isascii() and port.isdigit()) or int(port) > MAX_PORT:
-        raise SettingError(f"listen is {listen!r}; give host:port or unix:path")
+        raise SettingError(f"{name} is {listen!r}; give host:port{or_else}")

@@ -36,6 +36,8 @@ _TABLE: Mapping[type[GatewayError], _Row] = {
     errors.AttachmentTooLarge: _Row(StatusCode.INVALID_ARGUMENT, "ATTACHMENT_TOO_LARGE"),
     errors.SizeMismatch: _Row(StatusCode.INVALID_ARGUMENT, "SIZE_MISMATCH"),
     errors.ChecksumMismatch: _Row(StatusCode.INVALID_ARGUMENT, "CHECKSUM_MISMATCH"),
+    errors.RequestIdReused: _Row(StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"),
+    errors.RequestInProgress: _Row(StatusCode.ABORTED, "REQUEST_IN_PROGRESS"),
     errors.StreamIdle: _Row(StatusCode.ABORTED, "STREAM_IDLE"),
     errors.TokenMissing: _Row(StatusCode.UNAUTHENTICATED, "TOKEN_MISSING"),
     errors.NotSent: _Row(StatusCode.DEADLINE_EXCEEDED, "NOT_SENT"),
@@ -47,11 +49,13 @@ _TABLE: Mapping[type[GatewayError], _Row] = {
     errors.GraphConflict: _Row(StatusCode.ABORTED, "GRAPH_CONFLICT"),
     errors.GraphLocked: _Row(StatusCode.FAILED_PRECONDITION, "GRAPH_LOCKED"),
     errors.GraphThrottled: _Row(StatusCode.RESOURCE_EXHAUSTED, "GRAPH_THROTTLED"),
+    errors.MailboxLimit: _Row(StatusCode.RESOURCE_EXHAUSTED, "MAILBOX_LIMIT"),
     errors.GraphQuotaExceeded: _Row(
         StatusCode.RESOURCE_EXHAUSTED, "GRAPH_QUOTA_EXCEEDED", never_again=True
     ),
     errors.GraphUnavailable: _Row(StatusCode.UNAVAILABLE, "GRAPH_UNAVAILABLE"),
     errors.GatewayDraining: _Row(StatusCode.UNAVAILABLE, "GATEWAY_DRAINING"),
+    errors.LedgerUnavailable: _Row(StatusCode.UNAVAILABLE, "LEDGER_UNAVAILABLE"),
     errors.OutcomeUnknown: _Row(StatusCode.UNKNOWN, "OUTCOME_UNKNOWN", never_again=True),
     errors.GatewayFault: _Row(StatusCode.INTERNAL, "GATEWAY_ERROR"),
 }

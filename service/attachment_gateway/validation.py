@@ -30,12 +30,13 @@ def named_attachment(
     return request.attachment
 
 
-def request_id(value: str, *, within: str = "") -> None:
-    """Check an optional request id."""
+def request_id(value: str, *, within: str = "") -> str:
+    """Check an optional request id and return it in lower case."""
     if value and not _UUID.fullmatch(value):
         raise InvalidRequest(
             f"{within}request_id", "no UUID; write one as 8-4-4-4-12 hexadecimal digits"
         )
+    return value.lower()
 
 
 def declared_size(size_bytes: int, *, within: str) -> None:

@@ -74,8 +74,8 @@ class UploadHeader(_message.Message):
     CHECKSUM_MISMATCH unless the bytes that come have it.
     """
     request_id: _builtins.str
-    """Names the caller's intent: a UUID, the same whenever the same attachment is sent again. Empty:
-    none.
+    """Names the caller's intent: a UUID, the same whenever the same attachment is sent again, by
+    either RPC. Empty: none, and every call is an intent of its own.
     """
     @_builtins.property
     def post(self) -> _attachment_pb2.PostRef:
@@ -173,8 +173,8 @@ class CreateAttachmentRequest(_message.Message):
     ATTACHMENT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Names the caller's intent: a UUID, the same whenever the same attachment is sent again. Empty:
-    none.
+    """Names the caller's intent: a UUID, the same whenever the same attachment is sent again, by
+    either RPC. Empty: none, and every call is an intent of its own.
     """
     @_builtins.property
     def post(self) -> _attachment_pb2.PostRef:

@@ -27,8 +27,14 @@ if _version_not_supported:
 
 class AttachmentServiceStub:
     """AttachmentService adds attachments to the posts of a Microsoft 365 group's conversations, through
-    Microsoft Graph. Each call makes exactly one attachment with one REST request, or says truthfully
-    that it made none, or that it can't know.
+    Microsoft Graph. Each call makes exactly one attachment, or says truthfully that it made none, or
+    that it can't know.
+
+    Sending again. Give each request a request_id, and repeat it with the same one: a repeat within
+    the ledger's retention (24 hours by default) never makes a second attachment. It is answered with
+    the attachment that was created, once Graph has shown that to the repeat's own token, or it goes
+    on where the last one ended. The gateway itself sends again what Graph refused for a while, and
+    what it is settled that nothing came of, as long as the deadline allows.
 
     Token. Every call carries the caller's own Graph token (scope Group.ReadWrite.All) as metadata
     "authorization: Bearer ...". The gateway sends it on and keeps none.
@@ -48,24 +54,28 @@ class AttachmentServiceStub:
     max_size_bytes, claims. Branch on the reason. Both RPCs may end with:
 
     - INVALID_ARGUMENT: INVALID_REQUEST (BadRequest names the fields), ATTACHMENT_TOO_LARGE
-    (max_size_bytes is the largest that would fit), GRAPH_REJECTED (graph_code says why). Mend the
-    request; sending it again as it is will not help.
+    (max_size_bytes is the largest that would fit), REQUEST_ID_REUSED (the id was given to another
+    request), GRAPH_REJECTED (graph_code says why). Mend the request; sending it again as it is
+    will not help.
     - UNAUTHENTICATED: TOKEN_MISSING, GRAPH_UNAUTHENTICATED. Get a (new) token; "claims", where
     present, is the challenge to satisfy.
     - PERMISSION_DENIED: GRAPH_PERMISSION_DENIED. The token may not write to this group.
     - NOT_FOUND: GRAPH_NOT_FOUND (ResourceInfo names the post). Just after a post was created, Graph
-    may not find it yet.
+    may not find it yet. A repeat ends so if the attachment was created and is gone: it is never
+    created anew.
     - UNIMPLEMENTED: GRAPH_UNSUPPORTED. This tenant's Graph does not offer the operation; permanent.
-    - ABORTED: GRAPH_CONFLICT. Another writer was at work on the post; nothing was created. Send it
-    again.
+    - ABORTED: GRAPH_CONFLICT (another program writes to the post; nothing was created),
+    REQUEST_IN_PROGRESS (the same request_id is being worked on; repeat it after RetryInfo's delay
+    to learn what came of it). Send it again.
     - FAILED_PRECONDITION: GRAPH_LOCKED. The post is locked.
-    - RESOURCE_EXHAUSTED: GRAPH_THROTTLED (send it again after RetryInfo's delay),
+    - RESOURCE_EXHAUSTED: GRAPH_THROTTLED, MAILBOX_LIMIT (Graph's limits for the group's mailbox, as
+    Graph told them, or as the gateway keeps them: send it again after RetryInfo's delay),
     GRAPH_QUOTA_EXCEEDED (the mailbox is full; don't send it again).
-    - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING. Nothing was created;
-    sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE is gRPC's own and tells
-    nothing.
-    - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: look before
-    sending it again.
+    - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING, LEDGER_UNAVAILABLE. Nothing
+    was created by this call; sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE
+    is gRPC's own and tells nothing: repeat only with the same request_id.
+    - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
+    with the same request_id, or look before sending it again.
     - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before anything was sent; nothing was created.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
@@ -90,8 +100,14 @@ class AttachmentServiceStub:
 
 class AttachmentServiceServicer:
     """AttachmentService adds attachments to the posts of a Microsoft 365 group's conversations, through
-    Microsoft Graph. Each call makes exactly one attachment with one REST request, or says truthfully
-    that it made none, or that it can't know.
+    Microsoft Graph. Each call makes exactly one attachment, or says truthfully that it made none, or
+    that it can't know.
+
+    Sending again. Give each request a request_id, and repeat it with the same one: a repeat within
+    the ledger's retention (24 hours by default) never makes a second attachment. It is answered with
+    the attachment that was created, once Graph has shown that to the repeat's own token, or it goes
+    on where the last one ended. The gateway itself sends again what Graph refused for a while, and
+    what it is settled that nothing came of, as long as the deadline allows.
 
     Token. Every call carries the caller's own Graph token (scope Group.ReadWrite.All) as metadata
     "authorization: Bearer ...". The gateway sends it on and keeps none.
@@ -111,24 +127,28 @@ class AttachmentServiceServicer:
     max_size_bytes, claims. Branch on the reason. Both RPCs may end with:
 
     - INVALID_ARGUMENT: INVALID_REQUEST (BadRequest names the fields), ATTACHMENT_TOO_LARGE
-    (max_size_bytes is the largest that would fit), GRAPH_REJECTED (graph_code says why). Mend the
-    request; sending it again as it is will not help.
+    (max_size_bytes is the largest that would fit), REQUEST_ID_REUSED (the id was given to another
+    request), GRAPH_REJECTED (graph_code says why). Mend the request; sending it again as it is
+    will not help.
     - UNAUTHENTICATED: TOKEN_MISSING, GRAPH_UNAUTHENTICATED. Get a (new) token; "claims", where
     present, is the challenge to satisfy.
     - PERMISSION_DENIED: GRAPH_PERMISSION_DENIED. The token may not write to this group.
     - NOT_FOUND: GRAPH_NOT_FOUND (ResourceInfo names the post). Just after a post was created, Graph
-    may not find it yet.
+    may not find it yet. A repeat ends so if the attachment was created and is gone: it is never
+    created anew.
     - UNIMPLEMENTED: GRAPH_UNSUPPORTED. This tenant's Graph does not offer the operation; permanent.
-    - ABORTED: GRAPH_CONFLICT. Another writer was at work on the post; nothing was created. Send it
-    again.
+    - ABORTED: GRAPH_CONFLICT (another program writes to the post; nothing was created),
+    REQUEST_IN_PROGRESS (the same request_id is being worked on; repeat it after RetryInfo's delay
+    to learn what came of it). Send it again.
     - FAILED_PRECONDITION: GRAPH_LOCKED. The post is locked.
-    - RESOURCE_EXHAUSTED: GRAPH_THROTTLED (send it again after RetryInfo's delay),
+    - RESOURCE_EXHAUSTED: GRAPH_THROTTLED, MAILBOX_LIMIT (Graph's limits for the group's mailbox, as
+    Graph told them, or as the gateway keeps them: send it again after RetryInfo's delay),
     GRAPH_QUOTA_EXCEEDED (the mailbox is full; don't send it again).
-    - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING. Nothing was created;
-    sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE is gRPC's own and tells
-    nothing.
-    - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: look before
-    sending it again.
+    - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING, LEDGER_UNAVAILABLE. Nothing
+    was created by this call; sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE
+    is gRPC's own and tells nothing: repeat only with the same request_id.
+    - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
+    with the same request_id, or look before sending it again.
     - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before anything was sent; nothing was created.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
@@ -184,8 +204,14 @@ def add_AttachmentServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class AttachmentService:
     """AttachmentService adds attachments to the posts of a Microsoft 365 group's conversations, through
-    Microsoft Graph. Each call makes exactly one attachment with one REST request, or says truthfully
-    that it made none, or that it can't know.
+    Microsoft Graph. Each call makes exactly one attachment, or says truthfully that it made none, or
+    that it can't know.
+
+    Sending again. Give each request a request_id, and repeat it with the same one: a repeat within
+    the ledger's retention (24 hours by default) never makes a second attachment. It is answered with
+    the attachment that was created, once Graph has shown that to the repeat's own token, or it goes
+    on where the last one ended. The gateway itself sends again what Graph refused for a while, and
+    what it is settled that nothing came of, as long as the deadline allows.
 
     Token. Every call carries the caller's own Graph token (scope Group.ReadWrite.All) as metadata
     "authorization: Bearer ...". The gateway sends it on and keeps none.
@@ -205,24 +231,28 @@ class AttachmentService:
     max_size_bytes, claims. Branch on the reason. Both RPCs may end with:
 
     - INVALID_ARGUMENT: INVALID_REQUEST (BadRequest names the fields), ATTACHMENT_TOO_LARGE
-    (max_size_bytes is the largest that would fit), GRAPH_REJECTED (graph_code says why). Mend the
-    request; sending it again as it is will not help.
+    (max_size_bytes is the largest that would fit), REQUEST_ID_REUSED (the id was given to another
+    request), GRAPH_REJECTED (graph_code says why). Mend the request; sending it again as it is
+    will not help.
     - UNAUTHENTICATED: TOKEN_MISSING, GRAPH_UNAUTHENTICATED. Get a (new) token; "claims", where
     present, is the challenge to satisfy.
     - PERMISSION_DENIED: GRAPH_PERMISSION_DENIED. The token may not write to this group.
     - NOT_FOUND: GRAPH_NOT_FOUND (ResourceInfo names the post). Just after a post was created, Graph
-    may not find it yet.
+    may not find it yet. A repeat ends so if the attachment was created and is gone: it is never
+    created anew.
     - UNIMPLEMENTED: GRAPH_UNSUPPORTED. This tenant's Graph does not offer the operation; permanent.
-    - ABORTED: GRAPH_CONFLICT. Another writer was at work on the post; nothing was created. Send it
-    again.
+    - ABORTED: GRAPH_CONFLICT (another program writes to the post; nothing was created),
+    REQUEST_IN_PROGRESS (the same request_id is being worked on; repeat it after RetryInfo's delay
+    to learn what came of it). Send it again.
     - FAILED_PRECONDITION: GRAPH_LOCKED. The post is locked.
-    - RESOURCE_EXHAUSTED: GRAPH_THROTTLED (send it again after RetryInfo's delay),
+    - RESOURCE_EXHAUSTED: GRAPH_THROTTLED, MAILBOX_LIMIT (Graph's limits for the group's mailbox, as
+    Graph told them, or as the gateway keeps them: send it again after RetryInfo's delay),
     GRAPH_QUOTA_EXCEEDED (the mailbox is full; don't send it again).
-    - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING. Nothing was created;
-    sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE is gRPC's own and tells
-    nothing.
-    - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: look before
-    sending it again.
+    - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING, LEDGER_UNAVAILABLE. Nothing
+    was created by this call; sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE
+    is gRPC's own and tells nothing: repeat only with the same request_id.
+    - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
+    with the same request_id, or look before sending it again.
     - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before anything was sent; nothing was created.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """

@@ -1,0 +1,44 @@
+"""Which request is this? The same for both RPCs and both routes."""
+
+import hashlib
+from urllib.parse import quote
+
+import orjson
+
+from attachment_gateway.base64_stream import decoded
+from attachment_gateway.envelope import FILE, Envelope
+from graphattachments.v1.attachment_pb2 import PostRef
+
+# Goes into every fingerprint; another one whenever what stands below changes.
+VERSION = b"1"
+
+
+def post_key(post: PostRef) -> str:
+    """Return what names a post by every route: a GUID has no case, Outlook's ids have."""
+    return f"{quote(post.group_id.lower(), safe='')}/{quote(post.post_id, safe='')}"
+
+
+def file_sha256(envelope: Envelope) -> bytes:
+    """Return the SHA-256 of a file's bytes."""
+    computed = hashlib.sha256()
+    for piece in decoded(envelope.body[1:-1]):
+        computed.update(piece)
+    return computed.digest()
+
+
+def fingerprint(envelope: Envelope) -> bytes:
+    """Return what tells a request from others: a SHA-256 of post, description and content."""
+    if envelope.kind == FILE:
+        described, content = envelope.body[0], file_sha256(envelope)
+    else:
+        described, content = _sorted(b"".join(envelope.body)), b""
+    told = hashlib.sha256()
+    for part in (VERSION, post_key(envelope.head.post).encode(), described, content):
+        told.update(b"%d:" % len(part))
+        told.update(part)
+    return told.digest()
+
+
+def _sorted(body: bytes) -> bytes:
+    """Put an item's properties into an order; a protobuf map has none."""
+    return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)

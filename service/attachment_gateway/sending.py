@@ -1,0 +1,209 @@
+"""Send, judge, wait, look up, send again: until it is settled what came of an envelope.
+
+Drives `graph` by `outcome`. An unclear attempt stays unclear until `search` has settled it, and
+nothing is sent again before that.
+"""
+
+import asyncio
+import random
+import time
+
+import structlog
+
+from attachment_gateway import metrics, outcome
+from attachment_gateway.calls import Call
+from attachment_gateway.envelope import Envelope
+from attachment_gateway.errors import (
+    GatewayError,
+    LedgerUnavailable,
+    MailboxLimit,
+    OutcomeUnknown,
+    RequestInProgress,
+)
+from attachment_gateway.graph import Post  # noqa: TC001 there is no cycle to avoid
+from attachment_gateway.ledger import LEASE_S, Unsettled
+from attachment_gateway.mailbox import MailboxBusy, mailbox_of
+from attachment_gateway.outcome import Done, GiveUp, LookUp, SendAgain, Situation, Step
+from attachment_gateway.reply import Broken, Reply, request_id_of
+from attachment_gateway.search import Attempt, BlindError, Doubt, Found, Search
+from attachment_gateway.tenure import Tenure
+from attachment_gateway.world import World
+from graphattachments.v1.attachment_pb2 import Attachment
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
+
+
+class Sending:
+    """The attempts at one envelope. Raises GatewayError.
+
+    `last_error` is what the last attempt came to; `unnamed` tells that Graph has told of a success
+    without saying of what.
+    """
+
+    def __init__(self, world: World, envelope: Envelope, call: Call, tenure: Tenure) -> None:
+        self._world = world
+        self._envelope = envelope
+        self._call = call
+        self._tenure = tenure
+        head = envelope.head
+        self._mailbox = mailbox_of(head.sender.token, head.post.group_id)
+        self._search = Search(
+            graph=world.graph,
+            ledger=world.ledger,
+            mailboxes=world.mailboxes,
+            mailbox=self._mailbox,
+            envelope=envelope,
+            settle_s=world.settle_s,
+        )
+        self._post: Post | None = None
+        self._unclear: Attempt | None = None
+        self._first_unclear: Attempt | None = None
+        self._anew = False
+        self.unnamed = False
+        self.last_error: GatewayError | None = None
+
+    @property
+    def may_have_effect(self) -> bool:
+        """Whether something has left, and it isn't settled what came of it."""
+        return self._unclear is not None or (self._post is not None and self._post.request_left)
+
+    def settled_in_s(self) -> float:
+        """Return how long Graph may still act on what has left."""
+        if self._unclear is None:
+            return self._may_act_s()
+        return max(self._unclear.settled_at - asyncio.get_running_loop().time(), 0.0)
+
+    async def run(self, unsettled: Unsettled | None) -> Attachment:
+        """Settle what an earlier holder left behind, and then send, as often as it takes."""
+        if unsettled is not None:
+            found = await self._settled(*_left_behind(unsettled))
+            if found is not None:
+                return found
+        self._world.retries.earn()
+        attempt = 0
+        while True:
+            attempt += 1
+            match await self._step(attempt):
+                case Done(attachment=attachment):
+                    await self._look_for_surplus(attachment)
+                    return attachment
+                case GiveUp(error=error):
+                    raise error
+                case SendAgain() as again:
+                    await self._wait(again)
+
+    async def _step(self, attempt: int) -> Done | GiveUp | SendAgain:
+        result, left_at = await self._sent()
+        self._call.graph_request_id = request_id_of(result)
+        step: Step = outcome.decide(result, self._envelope, self._situation(attempt))
+        metrics.ATTEMPTS.labels(type(step).__name__).inc()
+        if not isinstance(step, LookUp):
+            self._post = None
+            return step
+        ended_at = asyncio.get_running_loop().time()
+        unclear = Attempt(left_at=left_at, settled_at=ended_at + self._world.settle_s)
+        found = await self._settled(step.error, unclear)
+        if found is not None:
+            return Done(attachment=found)
+        since_s = asyncio.get_running_loop().time() - ended_at
+        return outcome.decide_absent(step.error, self._situation(attempt), since_s=since_s)
+
+    async def _sent(self) -> tuple[Reply | Broken, float]:
+        """Send once, in turn, and written ahead; what came of it, and when it left."""
+        try:
+            async with self._world.mailboxes.turn(
+                self._mailbox,
+                upload_bytes=self._envelope.size_bytes,
+                within_s=self._call.left_s(),
+            ):
+                if not await self._tenure.sending(self._may_act_s()):
+                    raise self._lost()
+                self._post = self._world.graph.create_attachment(
+                    self._envelope, may_leave=self._may_leave, anew=self._anew
+                )
+                return await self._post.send(), self._post.left_at
+        except MailboxBusy as busy:
+            raise self._held_back(busy) from None
+        finally:
+            self._tenure.sent()
+
+    def _may_act_s(self) -> float:
+        """Return for how long Graph may act on what is sent from now on, whatever becomes of us.
+
+        What leaves, leaves before our lease ends.
+        """
+        return max(self._world.timeout_s, LEASE_S) + self._world.settle_s
+
+    def _may_leave(self) -> bool:
+        return self._tenure.holds() and not self._call.expired.done()
+
+    async def _settled(self, unknown: OutcomeUnknown, unclear: Attempt) -> Attachment | None:
+        """Return what came of an unclear attempt, None if it is settled that nothing did."""
+        self._unclear = unclear
+        self._first_unclear = self._first_unclear or unclear
+        self._post = None
+        self.unnamed = self.unnamed or unknown.created
+        sight = await self._search.settle(unclear, awaited=lambda: not self._call.expired.done())
+        if isinstance(sight, Found):
+            self._unclear = None
+            return sight.attachment
+        if isinstance(sight, Doubt) or self.unnamed:
+            raise unknown
+        self._unclear = None
+        return None
+
+    async def _wait(self, again: SendAgain) -> None:
+        """Wait until it may go again; raises its error if it may not."""
+        self.last_error = again.error
+        self._anew = again.anew
+        if self._call.expired.done():
+            raise again.error
+        if again.asked:  # of everybody who goes to that mailbox
+            await self._world.mailboxes.hold(self._mailbox, again.wait_s)
+        elif self._world.retries.spend(asyncio.get_running_loop().time()):
+            await asyncio.sleep(again.wait_s)
+        else:
+            raise again.error
+
+    async def _look_for_surplus(self, attachment: Attachment) -> None:
+        """See whether an unclear attempt succeeded, too, after a later one did."""
+        if self._first_unclear is None:
+            return
+        try:
+            sight = await self._search.look(self._first_unclear.left_at, besides=attachment.id)
+        except BlindError:
+            return
+        if isinstance(sight, Found):
+            metrics.SURPLUS.inc()
+            log.error("surplus", attachment_id=sight.attachment.id, **self._call.ids)
+
+    def _situation(self, attempt: int) -> Situation:
+        return Situation(
+            attempt=attempt,
+            left_s=self._call.left_s(),
+            chance=random.random(),  # noqa: S311 spreads callers, keeps no secret
+            now=time.time(),
+        )
+
+    def _held_back(self, busy: MailboxBusy) -> GatewayError:
+        if self.last_error is None:
+            return MailboxLimit(busy.why, retry_delay_s=busy.retry_delay_s)
+        self.last_error.retry_delay_s = busy.retry_delay_s
+        return self.last_error
+
+    def _lost(self) -> GatewayError:
+        """Return what it means that another has taken the place over."""
+        if self._envelope.request_id:
+            return RequestInProgress(retry_delay_s=LEASE_S)
+        return LedgerUnavailable("the lease has ended")
+
+
+def _left_behind(unsettled: Unsettled) -> tuple[OutcomeUnknown, Attempt]:
+    now = asyncio.get_running_loop().time()
+    return (
+        OutcomeUnknown(
+            "an earlier call with this request_id was sent, and it isn't settled what came of it",
+            created=unsettled.created,
+        ),
+        Attempt(left_at=now - unsettled.began_ago_s, settled_at=now + unsettled.settled_in_s),
+    )
