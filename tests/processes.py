@@ -6,11 +6,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-START_S = 30
+START_S = 60
+
+Process = subprocess.Popen[str]
 
 
 @contextmanager
-def started(*command: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def started(*command: str, **environment: str) -> Iterator[tuple[Process, str]]:
     """Run a command of the package; give the process and the line that it prints first."""
     process = subprocess.Popen(
         [sys.executable, "-m", "attachment_gateway", *command],

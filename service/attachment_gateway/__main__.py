@@ -1,5 +1,6 @@
 """The command line: assembles the world, and alone reads the environment."""
 
+import asyncio
 import logging
 import os
 import sys
@@ -16,6 +17,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from attachment_gateway import cli
 from attachment_gateway.server import serve
 from attachment_gateway.settings import ENVIRONMENT_PREFIX, SettingError, Settings
+from attachment_gateway.workers import WorkerFailed, supervise
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -50,9 +52,30 @@ def serve_command(**values: Any) -> None:
         settings = Settings(**values)
         _log_to_stderr(settings.log_level)
         _warn_of_unknown_settings()
-        uvloop.run(serve(settings))
+        if settings.workers > 1:
+            asyncio.run(supervise(settings))
+        else:
+            _serve(settings)
     except SettingError as error:
         raise click.UsageError(str(error)) from None
+    except WorkerFailed:
+        sys.exit(1)
+
+
+@main.command(hidden=True)
+@_settings_options
+def worker(**values: Any) -> None:
+    """Serve as one of several, until standard input ends; `serve` runs it."""
+    settings = Settings(**values)
+    _log_to_stderr(settings.log_level)
+    try:
+        _serve(settings, worker=True)
+    except SettingError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _serve(settings: Settings, *, worker: bool = False) -> None:
+    uvloop.run(serve(settings, worker=worker))
 
 
 @main.command()

@@ -20,6 +20,9 @@ from graphattachments.v1.attachment_pb2 import Attachment
 # How long those that are cut off at the end have, to write down where they stand.
 LAST_WORDS_S = 2.0
 
+# How long one whose caller waits for the answer has for the same.
+CANCELLED_WITHIN_S = 0.1
+
 _Running = asyncio.Task[Attachment]
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
@@ -68,11 +71,11 @@ async def _end(errand: Errand, running: _Running, call: Call) -> None:
     """End an errand whose call's time has ended; raises what that means, unless it is done."""
     if not errand.may_have_effect:
         running.cancel()
-        await asyncio.wait({running})
+        await asyncio.wait({running}, timeout=CANCELLED_WITHIN_S)
     if errand.may_have_effect:
         _let_go(errand, running, call)
         raise OutcomeUnknown("time ran out before it was settled")
-    if running.cancelled():
+    if not running.done() or running.cancelled():
         raise errand.late()
 
 

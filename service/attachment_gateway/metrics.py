@@ -1,11 +1,6 @@
 """What is counted, for monitoring. No label holds what a caller sent."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from prometheus_client import Counter, start_http_server
-
-from attachment_gateway.settings import SettingError
+from prometheus_client import Counter
 
 _NAMESPACE = "attachment_gateway"
 
@@ -30,24 +25,3 @@ SURPLUS = Counter(
     "Attachments too many, because Graph took longer over one than it may.",
     namespace=_NAMESPACE,
 )
-
-
-@contextmanager
-def exposed(listen: str) -> Iterator[None]:
-    """Show the counters on http://HOST:PORT/metrics; nowhere if `listen` is empty."""
-    if not listen:
-        yield
-        return
-    host, _, port = listen.rpartition(":")
-    try:
-        server, thread = start_http_server(int(port), host)
-    except OSError:
-        raise SettingError(
-            f"metrics_listen is {listen!r}, which can't be bound; is it in use?"
-        ) from None
-    try:
-        yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from attachment_gateway.calls import Calls
 from attachment_gateway.delivery import Delivery
 from attachment_gateway.envelope import GraphRoot
+from attachment_gateway.exposition import exposed
 from attachment_gateway.graph import ANSWER_ALLOWANCE_BYTES, Graph, GraphLimits
 from attachment_gateway.ledger.opening import open_ledger
 from attachment_gateway.ledger.redis_client import redis_client
@@ -25,7 +27,6 @@ from attachment_gateway.mailbox import Mailboxes, MailboxLimits
 from attachment_gateway.mailbox_local import LocalMailboxes
 from attachment_gateway.mailbox_redis import RedisMailboxes
 from attachment_gateway.malformed import MalformedRequests
-from attachment_gateway.metrics import exposed
 from attachment_gateway.servicer import RequestLimits, Servicer
 from attachment_gateway.settings import SettingError, Settings
 from attachment_gateway.world import World
@@ -77,7 +78,7 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[Gateway]:
+async def running(settings: Settings, *, share_port: bool = False) -> AsyncIterator[Gateway]:
     """Assemble a gateway, bottom up, and run it until the context is left."""
     async with _world(settings) as world:
         delivery = Delivery(world)
@@ -85,7 +86,9 @@ async def running(settings: Settings) -> AsyncIterator[Gateway]:
         limits = RequestLimits(
             max_request_bytes=settings.max_request_bytes, stream_idle_s=settings.stream_idle_s
         )
-        server = grpc.aio.server(interceptors=[MalformedRequests()], options=_options(settings))
+        server = grpc.aio.server(
+            interceptors=[MalformedRequests()], options=_options(settings, share_port=share_port)
+        )
         add_AttachmentServiceServicer_to_server(
             Servicer(calls=calls, delivery=delivery, root=world.graph.root, limits=limits), server
         )
@@ -142,20 +145,25 @@ def _mailboxes(settings: Settings) -> Mailboxes:
     return LocalMailboxes(limits)
 
 
-async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then drain."""
+async def serve(settings: Settings, *, worker: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    A `worker` shares its port, and stops, too, when its standard input ends: with its supervisor.
+    """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
+    if worker:
+        loop.add_reader(sys.stdin.fileno(), stop.set)
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     with exposed(settings.metrics_listen):
-        await _serve_until(stop, settings)
+        await _serve_until(stop, settings, share_port=worker)
     log.info("stopped")
 
 
-async def _serve_until(stop: asyncio.Event, settings: Settings) -> None:
+async def _serve_until(stop: asyncio.Event, settings: Settings, *, share_port: bool) -> None:
     loop = asyncio.get_running_loop()
-    async with running(settings) as gateway:
+    async with running(settings, share_port=share_port) as gateway:
         print(f"listening on {gateway.address}", flush=True)  # noqa: T201 the one line of stdout
         await stop.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -164,7 +172,7 @@ async def _serve_until(stop: asyncio.Event, settings: Settings) -> None:
         await gateway.drain(settings.drain_s)
 
 
-def _options(settings: Settings) -> list[tuple[str, int]]:
+def _options(settings: Settings, *, share_port: bool) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
         ("grpc.max_metadata_size", MAX_METADATA_BYTES),
@@ -173,7 +181,7 @@ def _options(settings: Settings) -> list[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", PING_ANSWERED_WITHIN_S * 1000),
         ("grpc.http2.min_ping_interval_without_data_ms", PINGED_AT_MOST_EVERY_S * 1000),
         # Otherwise a second gateway on the same port would silently share its calls.
-        ("grpc.so_reuseport", 0),
+        ("grpc.so_reuseport", int(share_port)),
     ]
 
 

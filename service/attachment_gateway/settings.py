@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
-from attachment_gateway.ledger.urls import ledger_fault
+from attachment_gateway.ledger.urls import MEMORY, ledger_fault
 
 ENVIRONMENT_PREFIX = "ATTACHMENT_GATEWAY_"
 
@@ -45,6 +45,9 @@ class Settings:
     # whose error message Graph's is, is 4,096 KiB by default.
     max_request_bytes: int = _setting(
         4 * MIB, "largest REST request that Graph takes, head and body, in bytes"
+    )
+    workers: int = _setting(
+        1, "processes that share the port; more than one need host:port, and a ledger outside"
     )
     ledger: str = _setting(
         "",
@@ -86,10 +89,19 @@ class Settings:
             raise SettingError(f"log_level is {self.log_level!r}; it is one of {LOG_LEVELS}")
         _check_graph_url(self.graph_url)
         _check_listen(self.listen)
+        if self.workers > 1:
+            self._check_several_workers()
         if fault := ledger_fault(self.ledger):
             raise SettingError(fault)
         if self.metrics_listen:
             _check_host_and_port("metrics_listen", self.metrics_listen)
+
+    def _check_several_workers(self) -> None:
+        wanted = f"for {self.workers} workers; give one worker, or"
+        if self.listen.startswith("unix:"):
+            raise SettingError(f"listen is {self.listen!r} {wanted} host:port, which can be shared")
+        if self.ledger == MEMORY:
+            raise SettingError(f"ledger is {self.ledger!r} {wanted} one that they share")
 
     @property
     def max_message_bytes(self) -> int:
