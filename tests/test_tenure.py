@@ -153,3 +153,16 @@ async def test_an_end_that_cannot_be_written() -> None:
     with capture_logs() as log:
         await tenure.leave(AsNothing())
     assert log[0]["event"] == "ledger_not_written"
+
+
+async def test_who_gives_up_waiting_leaves() -> None:
+    """Its place in the queue is nobody's, at once."""
+    ledger = Ledger()
+    first = Tenure(ledger, place("a"))
+    await first.enter()
+    waiting = asyncio.create_task(Tenure(ledger, place("b", "id")).enter())
+    await asyncio.sleep(0.05)
+    waiting.cancel()
+    await asyncio.wait({waiting})
+    await first.leave(AsNothing())
+    assert await ledger.enter(place("c", "id")) == First()

@@ -8,6 +8,7 @@ from attachment_gateway.errors import LedgerUnavailable
 from attachment_gateway.ledger import (
     LEASE_S,
     RENEW_EVERY_S,
+    AsFound,
     Created,
     End,
     First,
@@ -43,7 +44,17 @@ class Tenure:
         return asyncio.get_running_loop().time() < self._until - FENCE_S
 
     async def enter(self) -> First | Created | Reused | InProgress:
-        """Wait until the place is the first in its queue, or something else is known of it."""
+        """Wait until the place is the first in its queue, or something else is known of it.
+
+        Who gives up waiting leaves.
+        """
+        try:
+            return await self._entered()
+        except BaseException:
+            await self.leave(AsFound())
+            raise
+
+    async def _entered(self) -> First | Created | Reused | InProgress:
         poll_s = POLL_FIRST_S
         while True:
             asked_at = asyncio.get_running_loop().time()

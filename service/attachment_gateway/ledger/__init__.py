@@ -104,7 +104,12 @@ class AsUnknown:
     created: bool = False
 
 
-End = AsCreated | AsNothing | AsUnknown
+@dataclass(frozen=True, slots=True)
+class AsFound:
+    """With what an earlier holder left, if any: this one has sent nothing."""
+
+
+End = AsCreated | AsNothing | AsUnknown | AsFound
 
 
 class Ledger(Protocol):

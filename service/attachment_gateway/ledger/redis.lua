@@ -279,6 +279,14 @@ function methods.leave_unknown(settled_span, told)
   return {'left'}
 end
 
+function methods.leave_found()
+  local entry = own_entry()
+  if entry and entry.began then
+    return methods.leave_unknown(entry.settled - now, '0')
+  end
+  return methods.leave_nothing()
+end
+
 function methods.claimed()
   return redis.call('ZRANGEBYSCORE', claimed, '(' .. text(now), '+inf')
 end

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from attachment_gateway.ledger import (
     LEASE_S,
     AsCreated,
+    AsFound,
     AsUnknown,
     Created,
     End,
@@ -95,6 +96,8 @@ class RedisLedger:
             await self._run("leave_created", place, end.attachment_id)
         elif isinstance(end, AsUnknown):
             await self._run("leave_unknown", place, _us(end.settled_in_s), int(end.created))
+        elif isinstance(end, AsFound):
+            await self._run("leave_found", place)
         else:
             await self._run("leave_nothing", place)
 

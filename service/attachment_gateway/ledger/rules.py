@@ -10,7 +10,9 @@ from typing import Protocol
 from attachment_gateway.ledger import (
     LEASE_S,
     AsCreated,
+    AsFound,
     AsNothing,
+    AsUnknown,
     Created,
     End,
     First,
@@ -164,6 +166,8 @@ class Rules:
         if row is None or row.lease_until is None:
             return
         entry = self._own_entry(place, now)
+        if isinstance(end, AsFound):
+            end = _as_found(entry, now)
         if isinstance(end, AsNothing):
             self._store.drop_row(row)
             ended = entry and replace(entry, holder="", began_at=None, told=False)
@@ -310,6 +314,12 @@ def _with_sending(entry: Entry, now: float, settled_in_s: float, *, anew: bool) 
     if anew or entry.began_at is None:
         return replace(entry, began_at=now, settled_at=settled_at, told=False)
     return replace(entry, settled_at=max(entry.settled_at, settled_at))
+
+
+def _as_found(entry: Entry | None, now: float) -> AsNothing | AsUnknown:
+    if entry is None or entry.began_at is None:
+        return AsNothing()
+    return AsUnknown(settled_in_s=entry.settled_at - now)
 
 
 def _unknown(entry: Entry, now: float, settled_at: float, *, told: bool) -> Entry:

@@ -22,8 +22,8 @@ from attachment_gateway.ledger.sqlite_file import opened
 
 _T = TypeVar("_T")
 
-# A call adds a row to each table at most. Four times as many are looked through, round and round, so
-# that a table has at most a third more rows than it needs.
+# A call adds a row to each table at most. Four times as many are looked through, round and round:
+# so a table has at most a third more rows than it needs.
 PURGE_EVERY = 100
 PURGE_ROWS = 4 * PURGE_EVERY
 

@@ -52,7 +52,6 @@ CREATE TABLE claimed (
   UNIQUE (post, attachment_id)
 ) STRICT;
 PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
 """
 
 
@@ -90,9 +89,10 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     with connection:
-        # Told now, and not at the first call, if the file can't be written.
         connection.execute("BEGIN IMMEDIATE")
         _migrate(connection, path)
+        # Each time: if the file can't be written, that is told now, and not at the first call.
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 def _migrate(connection: sqlite3.Connection, path: str) -> None:
