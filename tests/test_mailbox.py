@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -21,8 +21,9 @@ from attachment_gateway.mailbox import (
     MailboxLimits,
     mailbox_of,
 )
-from attachment_gateway.mailbox_local import LocalMailboxes
-from attachment_gateway.mailbox_redis import RedisMailboxes
+from attachment_gateway.mailbox.local import LocalMailboxes
+from attachment_gateway.mailbox.redis import RedisMailboxes
+from redis_server import redis_server
 
 APP = "6731de76-14a6-49ae-97bc-6eba6914391e"
 PATIENCE_S = 60.0
@@ -97,6 +98,13 @@ def test_busy_says_so() -> None:
 
 
 # Turns.
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    """A Redis of these tests' own."""
+    with redis_server() as server:
+        yield server.url
 
 
 @pytest.fixture(params=["local", "redis"])
@@ -253,10 +261,10 @@ async def test_no_place_is_told_when_the_time_is_over(open_mailboxes: Open) -> N
     mailboxes = open_mailboxes(concurrent=2)
     visits = await queue(mailboxes, {}, {})
     began_s = asyncio.get_running_loop().time()
-    busy = await refused(mailboxes, within_s=0.2)
+    for busy in await asyncio.gather(*(refused(mailboxes, within_s=0.2) for _ in range(3))):
+        assert busy.retry_delay_s == PLACE_RETRY_DELAY_S
+        assert busy.why == "our own limit of 2 requests at once"
     assert asyncio.get_running_loop().time() - began_s > 0.19
-    assert busy.retry_delay_s == PLACE_RETRY_DELAY_S
-    assert busy.why == "our own limit of 2 requests at once"
     await asyncio.gather(*(visit.end() for visit in visits))
     await goes_at_once(mailboxes)
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attachment_gateway.mailbox import MailboxBusy, MailboxLimits
-from attachment_gateway.mailbox_local import SWEEP_EVERY_S, LocalMailboxes
+from attachment_gateway.mailbox.local import SWEEP_EVERY_S, LocalMailboxes
 from virtual_time import VirtualLoop, in_virtual_time
 
 # A grain of the window is shorter than a second: what begins at whole seconds is told apart.
@@ -58,7 +58,8 @@ async def test_a_queue_that_is_too_long_is_told_at_once() -> None:
     assert now_s() == began_s + 1
     waiting.append(asyncio.create_task(turn_at(mailboxes, 10, within_s=29.5)))
     await asyncio.sleep(0)
-    waiting.pop(1).cancel()
+    waiting.pop(2).cancel()
+    await asyncio.sleep(0)
     assert await turn_at(mailboxes, 10, within_s=29.5) == began_s + 30
     assert await asyncio.gather(*waiting) == [began_s, began_s + 10, began_s + 20]
 
@@ -85,6 +86,22 @@ async def test_a_turn_that_comes_at_the_last_moment_is_had() -> None:
     await mailboxes.hold("a/g", 8)
     assert await turn_at(mailboxes, within_s=8) == began_s + 8
     await first
+
+
+@in_virtual_time
+async def test_a_moment_in_which_all_happens() -> None:
+    """The window opens for the head as the time of another ends, who can't begin for the head."""
+    mailboxes, began_s = mailboxes_of(concurrent=1, upload_bytes=10), now_s()
+    await turn_at(mailboxes, 10)
+    await asyncio.sleep(5)
+    hurried = asyncio.create_task(turn_at(mailboxes, within_s=5))
+    head = asyncio.create_task(turn_at(mailboxes, 1, lasts_s=1))
+    late = asyncio.create_task(turn_at(mailboxes, within_s=5))
+    assert await hurried == began_s + 5
+    with pytest.raises(MailboxBusy):
+        await late
+    assert now_s() == began_s + 10
+    assert await head == began_s + 10
 
 
 @in_virtual_time

@@ -2,22 +2,32 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, closing
 
 import pytest
 from redis.asyncio import Redis
 
-from attachment_gateway import mailbox_redis, mailbox_store
 from attachment_gateway.ledger import LedgerUnavailable
+from attachment_gateway.ledger.redis_client import redis_client
 from attachment_gateway.mailbox import GRAPH_ASKED, MailboxBusy, MailboxLimits
-from attachment_gateway.mailbox_line import Obstacle
-from attachment_gateway.mailbox_redis import RedisMailboxes
-from attachment_gateway.mailbox_store import Begun
+from attachment_gateway.mailbox import redis as mailbox_redis
+from attachment_gateway.mailbox import store as mailbox_store
+from attachment_gateway.mailbox.line import Obstacle
+from attachment_gateway.mailbox.redis import RedisMailboxes
+from attachment_gateway.mailbox.store import Begun
+from redis_server import redis_server
 
 PATIENCE_S = 60.0
 
 Open = Callable[..., RedisMailboxes]
+
+
+@pytest.fixture(scope="module")
+def redis_url() -> Iterator[str]:
+    """A Redis of these tests' own."""
+    with redis_server() as server:
+        yield server.url
 
 
 @pytest.fixture
@@ -49,6 +59,11 @@ async def replica(redis: Redis, redis_url: str) -> AsyncIterator[Open]:
 
 async def goes_at_once(mailboxes: RedisMailboxes, upload_bytes: int = 0) -> None:
     async with mailboxes.turn("a/g", upload_bytes=upload_bytes, within_s=0):
+        pass
+
+
+async def goes_in_time(mailboxes: RedisMailboxes) -> None:
+    async with mailboxes.turn("a/g", within_s=PATIENCE_S):
         pass
 
 
@@ -169,33 +184,28 @@ async def test_only_the_head_of_a_line_is_in_redis(replica: Open, redis: Redis) 
     """However many wait in a process, it has one ticket."""
     mailboxes = replica(concurrent=1)
     async with mailboxes.turn("a/g", within_s=0):
-        waiting = [asyncio.create_task(goes_at_patience(mailboxes)) for _ in range(20)]
+        waiting = [asyncio.create_task(goes_in_time(mailboxes)) for _ in range(20)]
         await asyncio.sleep(0.1)
-        assert await redis.zcard("attachment-gateway:mailbox:{a/g}:queue") == 1
-        assert await redis.zcard("attachment-gateway:mailbox:{a/g}:places") == 1
+        assert await redis.zcard("{attachment-gateway}:mailbox:a/g:queue") == 1
+        assert await redis.zcard("{attachment-gateway}:mailbox:a/g:places") == 1
     await asyncio.gather(*waiting)
 
 
-async def goes_at_patience(mailboxes: RedisMailboxes) -> None:
-    async with mailboxes.turn("a/g", within_s=PATIENCE_S):
-        pass
-
-
 async def test_every_key_ends_by_itself(replica: Open, redis: Redis) -> None:
-    """Each has a time to live, and the mailbox between braces, and nothing else is there."""
+    """Each has a time to live, and the ledger's hash tag, and nothing else is there."""
     mailboxes = replica(concurrent=1, upload_bytes=100)
     async with mailboxes.turn("a/g", upload_bytes=1, within_s=0):
-        waiting = asyncio.create_task(goes_at_patience(mailboxes))
+        waiting = asyncio.create_task(goes_in_time(mailboxes))
         await asyncio.sleep(0.05)
         await mailboxes.hold("a/g", 0.2)
         keys = sorted([key.decode() async for key in redis.scan_iter()])
         parts = ["bytes", "hold", "leases", "places", "queue"]
-        assert keys == [f"attachment-gateway:mailbox:{{a/g}}:{part}" for part in parts]
+        assert keys == [f"{{attachment-gateway}}:mailbox:a/g:{part}" for part in parts]
         for key in keys:
             assert 0 < await redis.pttl(key) <= 61_000
     await waiting
     left = [key.decode() async for key in redis.scan_iter()]
-    assert left == ["attachment-gateway:mailbox:{a/g}:bytes"]
+    assert left == ["{attachment-gateway}:mailbox:a/g:bytes"]
 
 
 async def test_a_dead_replicas_place_is_free_after_its_lease(
@@ -207,13 +217,25 @@ async def test_a_dead_replicas_place_is_free_after_its_lease(
     dead, alive = replica(concurrent=1), replica(concurrent=1)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(dead.turn("a/g", within_s=0))
-        waiting = asyncio.create_task(goes_at_patience(dead))
+        waiting = asyncio.create_task(goes_in_time(dead))
         await asyncio.sleep(0.05)
         monkeypatch.setattr(dead._store, "_run", no_redis)  # nothing more is heard of it
         assert await is_full(alive)
-        await goes_at_patience(alive)
+        await goes_in_time(alive)
         with pytest.raises(LedgerUnavailable):
             await waiting
+
+
+async def test_a_place_is_free_after_its_own_lease(
+    replica: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also while another at the same mailbox is renewed again and again."""
+    monkeypatch.setattr(mailbox_store, "PLACE_LEASE_S", 0.4)
+    monkeypatch.setattr(mailbox_redis, "RENEW_EVERY_S", 0.05)
+    dead, alive = replica(concurrent=2), replica(concurrent=2)
+    async with dead.turn("a/g", within_s=0), alive.turn("a/g", within_s=0):
+        monkeypatch.setattr(dead._store, "_run", no_redis)
+        await goes_in_time(alive)
 
 
 async def no_redis(*_: object) -> list[int]:
@@ -236,8 +258,8 @@ async def test_a_place_that_is_held_is_kept(replica: Open, monkeypatch: pytest.M
 async def test_a_look_that_is_repeated_counts_once(replica: Open) -> None:
     """A client library repeats a command whose answer it has not read."""
     mailboxes = replica(concurrent=2, upload_bytes=100)
-    first = await mailboxes._store.enter("a/g", "ticket", size_bytes=60, within_s=0)
-    again = await mailboxes._store.enter("a/g", "ticket", size_bytes=60, within_s=0)
+    first = await mailboxes._store.enter("a/g", "ticket", size_bytes=60)
+    again = await mailboxes._store.enter("a/g", "ticket", size_bytes=60)
     assert isinstance(first, Begun)
     assert first.grain is not None
     assert again == Begun(None)
@@ -247,37 +269,67 @@ async def test_a_look_that_is_repeated_counts_once(replica: Open) -> None:
 async def test_who_leaves_twice_gives_back_once(replica: Open) -> None:
     """The bytes of a turn that was not used are given back with its place."""
     store = replica(concurrent=2, upload_bytes=100)._store
-    first = await store.enter("a/g", "first", size_bytes=60, within_s=0)
-    other = await store.enter("a/g", "other", size_bytes=40, within_s=0)
+    first = await store.enter("a/g", "first", size_bytes=60)
+    other = await store.enter("a/g", "other", size_bytes=40)
     assert isinstance(first, Begun)
     assert isinstance(other, Begun)
     await store.leave("a/g", "first", size_bytes=60, unused=first)
     await store.leave("a/g", "first", size_bytes=60, unused=first)
-    assert isinstance(await store.enter("a/g", "third", size_bytes=61, within_s=0), Obstacle)
-    assert isinstance(await store.enter("a/g", "third", size_bytes=60, within_s=0), Begun)
+    assert isinstance(await store.enter("a/g", "third", size_bytes=61), Obstacle)
+    assert isinstance(await store.enter("a/g", "third", size_bytes=60), Begun)
 
 
-async def test_who_is_cancelled_while_it_looks_gives_all_back(replica: Open) -> None:
+async def test_who_is_cancelled_while_it_looks_gives_all_back(replica: Open, redis: Redis) -> None:
     """At whatever step of the way to Redis and back."""
-    mailboxes = replica(concurrent=1, upload_bytes=100)
-    for steps in range(12):
-        task = asyncio.create_task(goes_at_once(mailboxes, 100))
+    mailboxes, begun = replica(concurrent=1, upload_bytes=100), list[int]()
+
+    async def visit(steps: int) -> None:
+        async with mailboxes.turn("a/g", upload_bytes=100, within_s=0):
+            begun.append(steps)
+
+    for steps in range(100):
+        task = asyncio.create_task(visit(steps))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait({task})
         await until(lambda: not mailboxes._tasks)
-        if not task.cancelled():
+        if begun:
             break
-    else:
-        await goes_at_once(mailboxes, 100)
+        assert task.cancelled()
+        assert await redis.zcard("{attachment-gateway}:mailbox:a/g:places") == 0
+        assert {*await redis.hvals("{attachment-gateway}:mailbox:a/g:bytes")} <= {b"0"}
+
+
+async def test_an_answer_that_nobody_waits_for_is_undone(
+    replica: Open, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis has given the turn, and the answer is on its way to one who is cancelled."""
+    mailboxes, given = replica(concurrent=1, upload_bytes=100), asyncio.Event()
+    enter = mailboxes._store.enter
+
+    async def far_away(mailbox: str, ticket: str, *, size_bytes: int) -> Begun | Obstacle:
+        answer = await enter(mailbox, ticket, size_bytes=size_bytes)
+        given.set()
+        await asyncio.sleep(0.05)
+        return answer
+
+    monkeypatch.setattr(mailboxes._store, "enter", far_away)
+    task = asyncio.create_task(goes_at_once(mailboxes, 100))
+    await given.wait()
+    assert await redis.zcard("{attachment-gateway}:mailbox:a/g:places") == 1
+    task.cancel()
+    await asyncio.wait({task})
+    await until(lambda: not mailboxes._tasks)
+    assert await redis.zcard("{attachment-gateway}:mailbox:a/g:places") == 0
+    assert await redis.hvals("{attachment-gateway}:mailbox:a/g:bytes") == [b"0"]
 
 
 async def test_redis_is_away() -> None:
     """Who comes is told, and so is who holds; nothing hangs."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
-    mailboxes = RedisMailboxes(Redis(port=port), MailboxLimits())
+    mailboxes = RedisMailboxes(redis_client(f"redis://127.0.0.1:{port}"), MailboxLimits())
     with pytest.raises(LedgerUnavailable) as caught:
         await goes_at_once(mailboxes)
     assert caught.value.why == "ConnectionError"

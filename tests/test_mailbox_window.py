@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attachment_gateway.mailbox import MailboxLimits
-from attachment_gateway.mailbox_window import GRAINS, UploadWindow
+from attachment_gateway.mailbox.window import GRAINS, UploadWindow
 
 TEN = MailboxLimits(upload_bytes=10, upload_window_s=300.0)
 

@@ -56,8 +56,10 @@ def test_the_files() -> None:
         for row in rows("| in `service/attachment_gateway/` | |")
         for name in row[0].split("`")[1::2]
     }
-    modules = {path.stem for path in (ROOT / "service/attachment_gateway").glob("*.py")}
-    assert named == modules - {"__init__"}
+    package = ROOT / "service/attachment_gateway"
+    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
+    packages = {f"{path.parent.name}/" for path in package.glob("*/__init__.py")}
+    assert named == modules | packages
 
 
 def test_the_make_targets() -> None:

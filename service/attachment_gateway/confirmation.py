@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from http import HTTPStatus
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from attachment_gateway.errors import (
     GraphNotFound,
     GraphPermissionDenied,
     GraphUnauthenticated,
+    LedgerUnavailable,
     OutcomeUnknown,
 )
 from attachment_gateway.ledger import Created
@@ -85,9 +87,12 @@ async def _shown(
             reply = await world.graph.get(path, head.sender)
     except MailboxBusy as busy:
         raise OutcomeUnknown(busy.why, created=True) from None
+    except LedgerUnavailable:
+        raise OutcomeUnknown("the gateway's ledger is away", created=True) from None
     if isinstance(reply, Reply):
         call.graph_request_id = request_id_of(reply)
         if reply.http_status == HTTPStatus.TOO_MANY_REQUESTS:
             delay_s = graph_answer(reply, now=time.time()).retry_after_s
-            await world.mailboxes.hold(mailbox, delay_s or WAIT_FIRST_S)
+            with suppress(LedgerUnavailable):
+                await world.mailboxes.hold(mailbox, delay_s or WAIT_FIRST_S)
     return reply

@@ -7,6 +7,7 @@ be at work on the request.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -221,5 +222,6 @@ class Search:
         if reply.http_status != HTTPStatus.TOO_MANY_REQUESTS:
             return BlindError(hopeless=reply.http_status in _HOPELESS)
         wait_s = retry_after_s(reply.headers, now=time.time()) or BLIND_FIRST_S
-        await self.mailboxes.hold(self.mailbox, wait_s)
+        with suppress(LedgerUnavailable):
+            await self.mailboxes.hold(self.mailbox, wait_s)
         return BlindError(wait_s=wait_s)

@@ -159,11 +159,17 @@ class Sending:
         if self._call.expired.done():
             raise again.error
         if again.asked:  # of everybody who goes to that mailbox
-            await self._world.mailboxes.hold(self._mailbox, again.wait_s)
+            await self._hold(again)
         elif self._world.retries.spend(asyncio.get_running_loop().time()):
             await asyncio.sleep(again.wait_s)
         else:
             raise again.error
+
+    async def _hold(self, again: SendAgain) -> None:
+        try:
+            await self._world.mailboxes.hold(self._mailbox, again.wait_s)
+        except LedgerUnavailable:  # others will learn it from Graph
+            await asyncio.sleep(again.wait_s)
 
     async def _look_for_surplus(self, attachment: Attachment) -> None:
         """See whether an unclear attempt succeeded, too, after a later one did."""

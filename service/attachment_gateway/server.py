@@ -24,8 +24,8 @@ from attachment_gateway.ledger.opening import open_ledger
 from attachment_gateway.ledger.redis_client import redis_client
 from attachment_gateway.ledger.urls import is_redis
 from attachment_gateway.mailbox import Mailboxes, MailboxLimits
-from attachment_gateway.mailbox_local import LocalMailboxes
-from attachment_gateway.mailbox_redis import RedisMailboxes
+from attachment_gateway.mailbox.local import LocalMailboxes
+from attachment_gateway.mailbox.redis import RedisMailboxes
 from attachment_gateway.malformed import MalformedRequests
 from attachment_gateway.servicer import RequestLimits, Servicer
 from attachment_gateway.settings import SettingError, Settings

@@ -5,6 +5,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Self, TypeVar
 
 from attachment_gateway.ledger import (
@@ -128,8 +129,10 @@ class SqliteLedger:
         return await self._read(lambda now: self._rules.claimed(post, now))
 
     async def close(self) -> None:
-        """Finish what is under way, and let go of the file; the thread ends with this object."""
-        await self._in_thread(self._connection.close)
+        """Finish what is under way, and let go of the file and the thread."""
+        with suppress(LedgerUnavailable):  # it is closed already
+            await self._in_thread(self._connection.close)
+        self._thread.shutdown(wait=False)
 
     async def _read(self, work: Callable[[float], _T]) -> _T:
         return await self._in_thread(lambda: self._transaction("BEGIN", work))
@@ -139,7 +142,11 @@ class SqliteLedger:
         return await self._in_thread(lambda: self._transaction("BEGIN IMMEDIATE", work))
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except RuntimeError as error:  # the thread was let go
+            raise LedgerUnavailable(f"SQLite: {error}") from error
+        return await done
 
     def _transaction(self, begin: str, work: Callable[[float], _T]) -> _T:
         try:

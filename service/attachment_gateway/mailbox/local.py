@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from attachment_gateway.mailbox import MAX_HOLD_S, MailboxBusy, MailboxLimits
-from attachment_gateway.mailbox_line import Line, Obstacle, Waiter
+from attachment_gateway.mailbox.line import Line, Obstacle, Waiter
 
 # How often, when any mailbox is used, those that have become idle are looked for.
 SWEEP_EVERY_S = 30.0
@@ -132,7 +132,9 @@ class LocalMailboxes:
             _refuse(line, waiter, obstacle)
 
     def _time_is_over(self, line: Line, waiter: Waiter) -> None:
-        self._move_on(line)  # its turn may come at this very moment
+        self._move_on(
+            line
+        )  # the head's time may come at this very moment, and then it's in the way
         _refuse(line, waiter, line.obstacle_to_last(asyncio.get_running_loop().time()))
 
     def _withdraw(self, line: Line, waiter: Waiter) -> None:

@@ -16,10 +16,10 @@ from uuid import uuid4
 from redis.asyncio import Redis
 
 from attachment_gateway.ledger import LedgerUnavailable
-from attachment_gateway.mailbox import GRAPH_ASKED, MAX_HOLD_S, MailboxBusy, MailboxLimits
-from attachment_gateway.mailbox_line import Obstacle
-from attachment_gateway.mailbox_local import LocalMailboxes
-from attachment_gateway.mailbox_store import Begun, MailboxStore
+from attachment_gateway.mailbox import MAX_HOLD_S, MailboxBusy, MailboxLimits
+from attachment_gateway.mailbox.line import Obstacle
+from attachment_gateway.mailbox.local import LocalMailboxes
+from attachment_gateway.mailbox.store import Begun, MailboxStore
 
 _T = TypeVar("_T")
 
@@ -103,9 +103,7 @@ class RedisMailboxes:
         """Let no turn begin for so long; see Mailboxes."""
         if not for_s > 0:
             return
-        for_s = min(for_s, MAX_HOLD_S)
-        await asyncio.shield(self._spawn(self._store.hold(mailbox, for_s)))
-        self._lines.refuse_late(mailbox, Obstacle(for_s, GRAPH_ASKED))
+        await asyncio.shield(self._spawn(self._store.hold(mailbox, min(for_s, MAX_HOLD_S))))
         self._look_again(mailbox)
 
     async def close(self) -> None:
@@ -117,9 +115,6 @@ class RedisMailboxes:
         await self._store.close()
 
     async def _stand_in_line(self, ticket: _Ticket) -> None:
-        obstacle = self._obstacle_of_head(ticket.mailbox)
-        if obstacle.wait_s > max(ticket.left_s(), 0.0):
-            raise obstacle.busy()
         try:
             async with self._lines.turn(ticket.mailbox, within_s=ticket.left_s()):
                 await self._be_head(ticket)
@@ -167,12 +162,7 @@ class RedisMailboxes:
         took.
         """
         ticket.asked = self._spawn(
-            self._store.enter(
-                ticket.mailbox,
-                ticket.name,
-                size_bytes=ticket.size_bytes,
-                within_s=ticket.left_s(),
-            )
+            self._store.enter(ticket.mailbox, ticket.name, size_bytes=ticket.size_bytes)
         )
         return await asyncio.shield(ticket.asked)
 

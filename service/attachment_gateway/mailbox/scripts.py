@@ -4,8 +4,8 @@ The keys are one mailbox's, in the order of `KEYS`; every one of them ends by it
 in and out, are integers: bytes, and milliseconds.
 """
 
-# What begins within so much of the window is one entry: five seconds of five minutes. Each look sums
-# them up, which takes Redis some 0.1 ms for so many. An entry leaves the window at its end.
+# What begins within so much of the window is one entry: five seconds of five minutes. It leaves the
+# window at its end. Each look sums the entries up, and so there are fewer than in a process.
 GRAINS = 60
 
 # places  those who have a turn, each with the end of its lease
@@ -40,8 +40,9 @@ local function bytes_wait(size, limit, window)
       begun[#begun + 1] = {{gone, tonumber(counted[i + 1])}}
     end
   end
-  table.sort(begun, function(one, other) return one[1] < other[1] end)
   local excess, wait = sum + size - limit, 0
+  if excess <= 0 then return 0 end
+  table.sort(begun, function(one, other) return one[1] < other[1] end)
   for _, entry in ipairs(begun) do
     if excess <= 0 then break end
     excess = excess - entry[2]
@@ -51,16 +52,16 @@ local function bytes_wait(size, limit, window)
 end
 """
 
-# ARGV: ticket, its bytes, its patience, places (0: any number), bytes (likewise) in the window, the
-# window, lease of a place, lease of a ticket.
-# Begins, or joins the queue, or renews the lease there; leaves it if the patience can't be enough.
+# ARGV: ticket, its bytes, places (0: any number), bytes in the window (likewise), the window, lease
+# of a place, lease of a ticket.
+# Begins, or joins the queue, or renews the lease there.
 ENTER = (
     _COMMON
     + f"""
 local ticket = ARGV[1]
-local size, patience, concurrent, limit, window, place_lease, ticket_lease =
-  tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]),
-  tonumber(ARGV[7]), tonumber(ARGV[8])
+local size, concurrent, limit, window = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]),
+  tonumber(ARGV[5])
+local place_lease, ticket_lease = tonumber(ARGV[6]), tonumber(ARGV[7])
 
 if redis.call('ZSCORE', places, ticket) then return {{{BEGUN}, -1}} end
 redis.call('ZREMRANGEBYSCORE', places, '-inf', now)
@@ -93,15 +94,10 @@ if wait == 0 and head == ticket and not full then
   return {{{BEGUN}, tonumber(grain)}}
 end
 
-if wait > patience or patience <= 0 then
-  redis.call('ZREM', queue, ticket)
-  redis.call('ZREM', leases, ticket)
-else
-  redis.call('ZADD', queue, 'NX', time[1] .. string.format('%06d', time[2]), ticket)
-  redis.call('ZADD', leases, now + ticket_lease, ticket)
-  redis.call('PEXPIRE', queue, ticket_lease)
-  redis.call('PEXPIRE', leases, ticket_lease)
-end
+redis.call('ZADD', queue, 'NX', time[1] .. string.format('%06d', time[2]), ticket)
+redis.call('ZADD', leases, now + ticket_lease, ticket)
+redis.call('PEXPIRE', queue, ticket_lease)
+redis.call('PEXPIRE', leases, ticket_lease)
 return {{why, wait}}
 """
 )

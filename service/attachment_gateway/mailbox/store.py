@@ -8,9 +8,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from attachment_gateway.ledger import LedgerUnavailable
-from attachment_gateway.mailbox import GRAPH_ASKED, MAX_HOLD_S, MailboxLimits
-from attachment_gateway.mailbox_line import Obstacle
-from attachment_gateway.mailbox_scripts import (
+from attachment_gateway.mailbox import GRAPH_ASKED, MailboxLimits
+from attachment_gateway.mailbox.line import Obstacle
+from attachment_gateway.mailbox.scripts import (
     BEGUN,
     BYTES_REACHED,
     CONCURRENT_REACHED,
@@ -21,6 +21,9 @@ from attachment_gateway.mailbox_scripts import (
     PARTS,
     RENEW,
 )
+
+# What is in braces is the hash tag: all keys lie on one node of a cluster, where the ledger's are.
+KEY_PREFIX = "{attachment-gateway}:mailbox"
 
 # A place whose holder has died is free after its lease; one that is held is renewed twice in it.
 PLACE_LEASE_S = 30.0
@@ -52,10 +55,8 @@ class MailboxStore:
             CONCURRENT_REACHED: limits.concurrent_reached,
         }
 
-    async def enter(
-        self, mailbox: str, ticket: str, *, size_bytes: int, within_s: float
-    ) -> Begun | Obstacle:
-        """Begin, or join the queue, or stay in it; where `within_s` can't be enough, leave it.
+    async def enter(self, mailbox: str, ticket: str, *, size_bytes: int) -> Begun | Obstacle:
+        """Begin, or join the queue, or stay in it.
 
         Again, several times in TICKET_LEASE_S, to stay. To enter twice counts once.
         """
@@ -64,7 +65,6 @@ class MailboxStore:
             mailbox,
             ticket,
             size_bytes,
-            _ms(min(within_s, MAX_HOLD_S)),
             self._limits.concurrent,
             self._limits.upload_bytes,
             _ms(self._limits.upload_window_s),
@@ -97,8 +97,7 @@ class MailboxStore:
         await self._client.aclose()
 
     async def _run(self, script: str, mailbox: str, *args: str | int) -> list[int]:
-        # The braces are the hash tag: what belongs to a mailbox lies on one node of a cluster.
-        keys = [f"attachment-gateway:mailbox:{{{mailbox}}}:{part}" for part in PARTS]
+        keys = [f"{KEY_PREFIX}:{mailbox}:{part}" for part in PARTS]
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 answer: list[int] = await self._scripts[script](keys, args)

@@ -10,7 +10,7 @@ from attachment_gateway.mailbox import (
     MailboxBusy,
     MailboxLimits,
 )
-from attachment_gateway.mailbox_window import UploadWindow
+from attachment_gateway.mailbox.window import UploadWindow
 
 
 @dataclass(frozen=True, slots=True)
