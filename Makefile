@@ -1,5 +1,6 @@
 # The commands of the project; `make help` lists them. Everything runs in .venv, made from the locks
-# in requirements/: run.txt for what running needs, dev.txt for what developing needs beside it.
+# in requirements/: run.txt for what running needs, dev.txt for what developing needs beside it, and
+# bench.txt for what draws the picture of the benchmarks.
 
 PYTHON ?= python3
 LISTEN ?= 127.0.0.1:50051
@@ -7,6 +8,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(VENV)/run.stamp
 DEV    := $(VENV)/dev.stamp
+BENCH  := $(VENV)/bench.stamp
 
 PYTEST := $(BIN)/python -m pytest
 
@@ -19,7 +21,7 @@ UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-v
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test check check-generated format generate lock
+.PHONY: help demo run test faults bench check check-generated format generate lock
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +34,12 @@ run: $(RUN)  ## the same, and stay up, with grpcurl lines to paste
 
 test: $(DEV)  ## the tests
 	$(PYTEST)
+
+faults: $(DEV)  ## a campaign of faults between gateway and Graph, at least 2,000 cases; ARGS="--help"
+	PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
+
+bench: $(BENCH)  ## what it costs, side by side with what could stand in its place; ARGS="--help"
+	$(BIN)/python benchmarks $(ARGS)
 
 check: $(DEV)  ## everything that CI does
 	$(BIN)/ruff format --check .
@@ -67,6 +75,7 @@ check-generated: $(DEV)
 lock: $(DEV)  ## resolve the dependencies anew, within pyproject.toml's bounds
 	$(UV_COMPILE) --extra emulator --group dev --output-file requirements/dev.txt
 	$(UV_COMPILE) --extra emulator --group build --constraint requirements/dev.txt --output-file requirements/run.txt
+	$(UV_COMPILE) --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python 3.11 or later is needed, this is " + sys.version.split()[0] + ": name another one, as in `make PYTHON=python3.12 ...`")'
@@ -84,3 +93,7 @@ $(DEV): requirements/dev.txt pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) requirements/dev.txt
 	$(EDITABLE)
 	@touch $@ $(RUN)
+
+$(BENCH): requirements/bench.txt $(DEV)
+	$(INSTALL) requirements/bench.txt
+	@touch $@

@@ -265,3 +265,20 @@ async def test_an_answer_to_a_get_that_does_not_come(client: Graph, graph: RawGr
     """Is waited for as long as any."""
     graph.read_script = [nothing]
     assert isinstance(await client.get("/x", envelope(client).head.sender), Broken)
+
+
+async def test_an_answer_too_many(client: Graph, graph: RawGraph) -> None:
+    """Is no answer to the request after it, and the connection isn't used again."""
+
+    async def twice(exchange: Exchange) -> None:
+        await exchange.receive()
+        one = b"HTTP/1.1 201 X\r\nContent-Length: 2\r\n\r\n{}"
+        await exchange.send(one + one)
+
+    graph.script = [twice]
+    first = await client.create_attachment(envelope(client)).send()
+    second = await client.create_attachment(envelope(client)).send()
+    third = await client.create_attachment(envelope(client)).send()
+    assert (isinstance(first, Reply), isinstance(third, Reply)) == (True, True)
+    assert second == Broken(what="an answer before its request", request_left=True)
+    assert graph.connections == 2

@@ -123,6 +123,7 @@ def test_what_it_requires(installed: Distribution) -> None:
     assert installed.metadata.get_all("Provides-Extra") == ["emulator"]
     requires = [Requirement(each) for each in installed.requires or ()]
     assert {each.name for each in requires if 'extra == "emulator"' in str(each.marker)} == {
+        "httpx",
         "starlette",
         "uvicorn",
     }

@@ -1,19 +1,20 @@
 """HTTP to Graph: a POST that creates, and GETs that read.
 
-httpx's own transport, HTTP/1.1, below httpx's client: nothing is added to the request on the way,
+httpx2's own transport, HTTP/1.1, below httpx2's client: nothing is added to the request on the way,
 no redirect is followed and nothing is sent twice. What the exceptions of the transport mean depends
 on how much of the body had been offered to the socket, so the body counts.
 """
 
 import asyncio
 import socket
-import struct
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-import httpx
+import httpcore2
+import httpx2
 
 from attachment_gateway.envelope import Envelope, GraphRoot, Sender, reading_headers
+from attachment_gateway.network import Network
 from attachment_gateway.reply import Broken, Reply
 
 # An answer may echo the request's content whole, and says some more of its own.
@@ -24,10 +25,6 @@ ANSWER_ALLOWANCE_BYTES = 64 * 1024
 KEEPALIVE_S = 15.0
 
 CONNECT_TIMEOUT_S = 10.0
-
-# A connection that is given up is reset, so that nothing that is still in the kernel's buffer
-# arrives later: when an attempt has ended, its last byte has gone.
-_LINGER = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 _Tell = Callable[[], None]
 
@@ -47,8 +44,8 @@ class Graph:
     def __init__(self, root: GraphRoot, limits: GraphLimits) -> None:
         self.root = root
         self._limits = limits
-        self._url = httpx.URL(scheme=root.scheme, netloc=root.host.encode(), path="/")
-        self._tls = httpx.create_ssl_context(trust_env=True)  # SSL_CERT_FILE and SSL_CERT_DIR
+        self._url = httpx2.URL(scheme=root.scheme, netloc=root.host.encode(), path="/")
+        self._tls = httpx2.create_ssl_context(trust_env=True)  # SSL_CERT_FILE and SSL_CERT_DIR
         self._transport = self._new_transport(limits.max_connections)
         self._timeouts = {
             "connect": min(CONNECT_TIMEOUT_S, limits.timeout_s),
@@ -73,7 +70,7 @@ class Graph:
     async def get(self, path: str, sender: Sender) -> Reply | Broken:
         """Read what is at a path below Graph's root, query included."""
         body = _Body((b"",))
-        request = httpx.Request(
+        request = httpx2.Request(
             "GET",
             self._url.copy_with(raw_path=(self.root.path + path).encode()),
             headers=list(reading_headers(sender)),
@@ -87,7 +84,7 @@ class Graph:
         await self._transport.aclose()
 
     async def _post(self, envelope: Envelope, body: "_Body", *, anew: bool) -> Reply | Broken:
-        request = httpx.Request(
+        request = httpx2.Request(
             "POST",
             self._url.copy_with(raw_path=envelope.head.target),
             headers=list(envelope.head.headers(envelope.body_bytes)),
@@ -100,7 +97,7 @@ class Graph:
             return await self._exchange(transport, request, body)
 
     async def _exchange(
-        self, transport: httpx.AsyncHTTPTransport, request: httpx.Request, body: "_Body"
+        self, transport: httpx2.AsyncHTTPTransport, request: httpx2.Request, body: "_Body"
     ) -> Reply | Broken:
         """Send a request and read the answer; from when it has left, the answer has its time."""
         loop = asyncio.get_running_loop()
@@ -109,9 +106,12 @@ class Graph:
                 body.when_left(lambda: patience.reschedule(loop.time() + self._limits.timeout_s))
                 response = await transport.handle_async_request(request)
         except TimeoutError:  # as the transport's own, which a trickle of bytes puts off
-            return Broken(what=httpx.ReadTimeout.__name__, request_left=body.offered)
+            return Broken(what=httpx2.ReadTimeout.__name__, request_left=body.offered)
         except Exception as error:  # noqa: BLE001 whatever it is, what was offered judges it
             return Broken(what=type(error).__name__, request_left=body.offered)
+        if not response.extensions["network_stream"].asked:
+            await response.aclose()  # what it says is about a request before this one
+            return Broken(what="an answer before its request", request_left=body.offered)
         return Reply(
             http_status=response.status_code,
             headers=response.headers,
@@ -119,7 +119,7 @@ class Graph:
             request_left=body.offered,
         )
 
-    async def _read(self, response: httpx.Response) -> bytes | None:
+    async def _read(self, response: httpx2.Response) -> bytes | None:
         """Return the body of an answer; None if it is cut, late, undecodable or too long."""
         read = bytearray()
         try:
@@ -130,27 +130,28 @@ class Graph:
                     read += piece
                     if len(read) > self._limits.max_answer_bytes:
                         return None
-        except (httpx.HTTPError, TimeoutError):
+        except (httpx2.HTTPError, TimeoutError):
             return None
         finally:
             await response.aclose()
         return bytes(read)
 
-    def _new_transport(self, max_connections: int) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(
-            verify=self._tls,
+    def _new_transport(self, max_connections: int) -> httpx2.AsyncHTTPTransport:
+        transport = httpx2.AsyncHTTPTransport(verify=self._tls, trust_env=False)
+        # Its own pool, as it would make it, but for what it can't be told: the network below it.
+        transport._pool = httpcore2.AsyncConnectionPool(  # noqa: SLF001
+            ssl_context=self._tls,
+            max_connections=max_connections,
+            # Fewer kept than opened would close connections that are about to be needed.
+            max_keepalive_connections=max_connections,
+            keepalive_expiry=KEEPALIVE_S,
             http1=True,
             http2=False,
             retries=0,
-            trust_env=False,  # proxies are the client's business, not the transport's
-            limits=httpx.Limits(
-                max_connections=max_connections,
-                # Fewer kept than opened would close connections that are about to be needed.
-                max_keepalive_connections=max_connections,
-                keepalive_expiry=KEEPALIVE_S,
-            ),
-            socket_options=[_LINGER, *_unacknowledged_at_most(self._limits.timeout_s)],
+            socket_options=_unacknowledged_at_most(self._limits.timeout_s),
+            network_backend=Network(),
         )
+        return transport
 
 
 def _unacknowledged_at_most(timeout_s: float) -> list[tuple[int, int, int]]:
@@ -190,7 +191,7 @@ class _MayNotLeaveError(Exception):
     """The last piece is held back."""
 
 
-class _Body(httpx.AsyncByteStream):
+class _Body(httpx2.AsyncByteStream):
     """A body that knows whether its last piece has been asked for."""
 
     def __init__(
