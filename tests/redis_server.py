@@ -113,11 +113,13 @@ def redis_server(*options: str, tls: bool = False) -> Iterator[RedisServer]:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as each:
-        each.bind(("127.0.0.1", 0))
-        port: int = each.getsockname()[1]
-        return port
+    """A port that was free a moment ago; a node of a cluster listens on one 10,000 higher, too."""
+    while True:
+        with socket.socket() as each:
+            each.bind(("127.0.0.1", 0))
+            port: int = each.getsockname()[1]
+        if port < 2**16 - 10_000:
+            return port
 
 
 def _certified(directory: Path) -> tuple[str, ...]:

@@ -1,0 +1,83 @@
+"""A process that shares a ledger: `contender.py URL LEASE_S DIRECTORY WHAT …`, for the tests."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from attachment_gateway.ledger import AsCreated, AsNothing, First, Ledger, Place
+from attachment_gateway.ledger.redis import RedisLedger
+from attachment_gateway.ledger.sqlite import SqliteLedger
+from attachment_gateway.ledger.urls import SQLITE, sqlite_path
+
+
+async def opened(url: str, lease_s: float) -> Ledger:
+    spans = {"settle_s": 15.0, "retention_s": 1000.0, "lease_s": lease_s}
+    if url.startswith(SQLITE):
+        return await SqliteLedger.open(sqlite_path(url), **spans)
+    return await RedisLedger.open(url, **spans)
+
+
+def say(word: str) -> None:
+    """Tell the test."""
+    print(word, flush=True)  # noqa: T201 - it reads it
+
+
+async def first(ledger: Ledger, place: Place) -> None:
+    """Wait to be first."""
+    while True:
+        if await ledger.enter(place) == First():
+            return
+        await asyncio.sleep(0.001)
+
+
+@contextmanager
+def alone(held: Path) -> Iterator[None]:
+    """See that nobody else is here: only one can make the file."""
+    held.touch(exist_ok=False)
+    yield
+    held.unlink()
+
+
+async def contend(ledger: Ledger, directory: Path, name: str, times: str) -> None:
+    """Be first so many times."""
+    for number in range(int(times)):
+        place = Place(holder=f"{name}-{number}", post="g/p", request_id=f"r-{name}-{number}")
+        await first(ledger, place)
+        with alone(directory / "held"):
+            assert await ledger.sending(place, settled_in_s=1, anew=True)
+        await ledger.leave(place, AsCreated(f"{name}-{number}") if number % 2 else AsNothing())
+    say("done")
+
+
+async def send_and_hang(ledger: Ledger, _: Path) -> None:
+    """Be killed in the middle."""
+    place = Place(holder="killed", post="g/p", request_id="r1", fingerprint=b"f")
+    assert await ledger.enter(place) == First()
+    assert await ledger.sending(place, settled_in_s=60, anew=True)
+    say("sending")
+    await asyncio.sleep(600)
+
+
+async def write_for_ever(ledger: Ledger, _: Path) -> None:
+    """Be killed at any moment."""
+    number = 0
+    while True:
+        number += 1
+        place = Place(holder=f"h-{number}", post=f"g/{number % 7}", request_id=f"r-{number}")
+        await ledger.enter(place)
+        await ledger.leave(place, AsCreated(f"x-{number}"))
+        if number == 50:
+            say("writing")
+
+
+async def main(url: str, lease_s: str, directory: str, what: str, *args: str) -> None:
+    ledger = await opened(url, float(lease_s))
+    works = {"contend": contend, "send_and_hang": send_and_hang, "write_for_ever": write_for_ever}
+    await works[what](ledger, Path(directory), *args)
+    await ledger.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,272 @@
+"""ledger.sqlite: the file, and what can be wrong with it."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from attachment_gateway.ledger import (
+    AsCreated,
+    AsUnknown,
+    Created,
+    First,
+    LedgerUnavailable,
+    Place,
+    sqlite_file,
+)
+from attachment_gateway.ledger.sqlite import PURGE_EVERY, SqliteLedger
+from attachment_gateway.settings import SettingError
+
+A = Place(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
+B = Place(holder="b", post="g/p")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the file is to be; neither it nor its directory is there."""
+    return tmp_path / "state" / "gateway" / "ledger.sqlite3"
+
+
+async def opened(path: Path, **clock: object) -> SqliteLedger:
+    return await SqliteLedger.open(str(path), settle_s=15, retention_s=1000, **clock)
+
+
+@pytest.fixture
+async def ledger(path: Path) -> AsyncIterator[SqliteLedger]:
+    """A ledger, on the real clock."""
+    ledger = await opened(path)
+    yield ledger
+    await ledger.close()
+
+
+def read(path: Path, query: str) -> object:
+    with closing(sqlite3.connect(path)) as connection:
+        [row] = connection.execute(query).fetchall()
+        return row[0]
+
+
+# The file.
+
+
+async def test_it_is_nobody_elses(ledger: SqliteLedger, path: Path) -> None:
+    """The directory that is made, and all files in it, can't be read by others."""
+    await ledger.enter(A)
+    modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+    names = {"ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm"}
+    assert modes == dict.fromkeys(names, 0o600)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_directory_that_is_there_stays_as_it_is(path: Path) -> None:
+    """It is its owner's business."""
+    path.parent.mkdir(parents=True, mode=0o755)
+    await (await opened(path)).close()
+    assert path.parent.stat().st_mode & 0o777 == 0o755
+
+
+async def test_it_says_what_it_is(ledger: SqliteLedger, path: Path) -> None:
+    """Its program, its schema's version, and its log ahead."""
+    assert read(path, "PRAGMA application_id") == 0x6167776C
+    assert read(path, "PRAGMA user_version") == 1
+    assert read(path, "PRAGMA journal_mode") == "wal"
+
+
+async def test_it_outlives_the_process(path: Path) -> None:
+    """What was written is there for the next one."""
+    ledger = await opened(path)
+    await ledger.enter(A)
+    await ledger.leave(A, AsCreated("x"))
+    await ledger.close()
+    ledger = await opened(path)
+    assert isinstance(await ledger.enter(A), Created)
+    assert await ledger.claimed("g/p") == {"x"}
+    await ledger.close()
+
+
+async def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is relative to where the gateway was started."""
+    monkeypatch.chdir(tmp_path)
+    await (await opened(Path("here.sqlite3"))).close()
+    assert (tmp_path / "here.sqlite3").exists()
+
+
+# What can be wrong with it.
+
+
+async def fault(path: Path) -> str:
+    with pytest.raises(SettingError) as caught:
+        await opened(path)
+    return str(caught.value)
+
+
+async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    """It is left as it is."""
+    path = tmp_path / "notes.txt"
+    path.write_text("Dear diary, " * 100)
+    assert await fault(path) == (
+        f"ledger is '{path}', which can't be used as an SQLite file (file is not a database); name "
+        f"one that can be written, in a directory that can"
+    )
+    assert path.read_text().startswith("Dear diary")
+
+
+async def test_another_programs_database(tmp_path: Path) -> None:
+    """It is left as it is, too."""
+    path = tmp_path / "accounts.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE accounts (name)")
+    assert await fault(path) == (
+        f"ledger is '{path}', another program's database; name another file"
+    )
+
+
+async def test_a_later_versions_database(path: Path) -> None:
+    """It may mean what this one doesn't know."""
+    await (await opened(path)).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 2")
+    assert await fault(path) == (
+        f"ledger is '{path}', which a later version of this program wrote (its schema is 2, 1 is "
+        f"known here); run that version, or name another file"
+    )
+
+
+async def test_a_directory_in_the_files_place(tmp_path: Path) -> None:
+    """There is no file to open."""
+    assert "(unable to open database file)" in await fault(tmp_path)
+
+
+async def test_a_file_in_the_directorys_place(tmp_path: Path) -> None:
+    """No directory can be made there."""
+    (tmp_path / "state").write_text("")
+    assert "can't be used as an SQLite file ([Errno" in await fault(tmp_path / "state" / "l.db")
+
+
+async def test_a_database_that_cannot_be_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told at once, and not at the first call."""
+    await (await opened(path)).close()
+    connect = sqlite3.connect
+
+    def read_only(path: str, **options: object) -> sqlite3.Connection:
+        return connect(f"file:{path}?mode=ro", uri=True, **options)
+
+    monkeypatch.setattr(sqlite_file.sqlite3, "connect", read_only)
+    assert "(attempt to write a readonly database)" in await fault(path)
+
+
+# At run time.
+
+
+async def test_the_event_loop_goes_on_while_the_file_is_locked(
+    ledger: SqliteLedger, path: Path
+) -> None:
+    """A call waits for its turn, nothing else does."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        entering = asyncio.create_task(ledger.enter(A))
+        for _ in range(10):
+            await asyncio.sleep(0.001)
+        assert not entering.done()
+        connection.execute("COMMIT")
+    assert await entering == First()
+
+
+async def test_a_file_that_stays_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is away, and comes back when it isn't locked any more."""
+    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.01)
+    ledger = await opened(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnavailable) as caught:
+            await ledger.enter(A)
+        assert caught.value.why == "SQLite: database is locked"
+        assert await ledger.find(B) is None
+        connection.execute("COMMIT")
+    assert await ledger.enter(A) == First()
+    await ledger.close()
+
+
+async def test_a_transaction_that_fails_changes_nothing(
+    ledger: SqliteLedger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the queue nor the request id, which come one after the other."""
+    monkeypatch.setattr("attachment_gateway.ledger.sqlite.PUT_ENTRY", "INSERT INTO nowhere")
+    with pytest.raises(LedgerUnavailable):
+        await ledger.enter(A)
+    monkeypatch.undo()
+    assert await ledger.enter(B) == First()
+    assert not await ledger.renew(A)
+
+
+async def test_what_is_no_error_of_sqlites_stays_what_it_is(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours doesn't pass for a ledger that is away; and changes nothing either."""
+    monkeypatch.setattr("attachment_gateway.ledger.sqlite.SqliteStore.put_entry", None)
+    with pytest.raises(TypeError):
+        await ledger.enter(A)
+    monkeypatch.undo()
+    assert await ledger.enter(B) == First()
+
+
+async def test_a_call_that_is_cancelled_leaves_the_file_in_order(ledger: SqliteLedger) -> None:
+    """Whatever came of it, leaving afterwards puts it right."""
+    entering = asyncio.create_task(ledger.enter(A))
+    await asyncio.sleep(0)
+    entering.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await entering
+    await ledger.leave(A, AsUnknown(settled_in_s=0))
+    assert await ledger.enter(B) == First()
+
+
+async def test_closing(path: Path) -> None:
+    """What is under way is finished; nothing is taken any more, and no thread is left."""
+    ledger = await opened(path)
+    entering = asyncio.create_task(ledger.enter(A))
+    await asyncio.sleep(0)
+    await ledger.close()
+    assert await entering == First()
+    with pytest.raises(LedgerUnavailable):
+        await ledger.enter(B)
+    await ledger.close()
+    await asyncio.to_thread(*(each.join for each in ledger._thread._threads))
+
+
+async def test_it_does_not_grow_without_bound(path: Path) -> None:
+    """What has expired goes, some of it each time, and other processes' too."""
+    now = 0.0
+    ledger = await opened(path, clock=lambda: now)
+    for number in range(3 * PURGE_EVERY):
+        now += 100
+        place = Place(holder=f"h{number}", post=f"g/{number}", request_id=f"r{number}")
+        await ledger.enter(place)
+        if number % 3:
+            await ledger.leave(place, AsCreated("x"))
+    for table in ("entries", "claimed", "queue"):
+        # Ten are kept, so many may have come since the last purge; the dead have half a lease more.
+        assert read(path, f"SELECT count(*) FROM {table}") < PURGE_EVERY + 20
+    await ledger.close()
+
+
+async def test_purging_goes_round(path: Path) -> None:
+    """Also what stands behind more than one look takes in: those at the front haven't expired."""
+    now = 0.0
+    ledger = await opened(path, clock=lambda: now)
+    kept = 10 * PURGE_EVERY
+    await ledger._in_thread(
+        lambda: ledger._connection.executemany(
+            "INSERT INTO claimed (post, attachment_id, expires_at) VALUES ('g', ?, ?)",
+            [(str(n), 1e9 if n < kept else 1.0) for n in range(kept + 50)],
+        )
+    )
+    now = 2.0
+    for _ in range(3 * PURGE_EVERY):
+        await ledger.enter(B)
+    assert read(path, "SELECT count(*) FROM claimed") == kept
+    await ledger.close()

@@ -1,0 +1,79 @@
+"""The three ledgers, each with a clock that the test moves."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from attachment_gateway.ledger import Ledger
+from attachment_gateway.ledger import redis as redis_module
+from attachment_gateway.ledger.memory import MemoryLedger
+from attachment_gateway.ledger.redis import RedisLedger
+from attachment_gateway.ledger.sqlite import SqliteLedger
+
+SETTLE_S = 15.0
+RETENTION_S = 1000.0
+BEGIN_S = 5000.0
+
+# Redis has its clock within the script: the test's script reads one that the test sets.
+REAL_CLOCK = "redis.call('TIME')"
+TEST_CLOCK = "{redis.call('GET', '{attachment-gateway}:clock'), '0'}"
+
+
+@dataclass(kw_only=True)
+class Ledgers:
+    """Opens ledgers of one kind that share what they hold, as processes do, and one clock."""
+
+    kind: str
+    path: Path
+    url: str
+    now: float = BEGIN_S
+    retention_s: float = RETENTION_S
+    opened: list[Ledger] = field(default_factory=list)
+    tick: Callable[[float], Awaitable[object]] | None = None
+
+    async def open(self) -> Ledger:
+        self.opened.append(await self._open())
+        return self.opened[-1]
+
+    async def _open(self) -> Ledger:
+        spans = {"settle_s": SETTLE_S, "retention_s": self.retention_s}
+        if self.kind == "sqlite":
+            return await SqliteLedger.open(str(self.path), clock=lambda: self.now, **spans)
+        if self.kind == "redis":
+            return await RedisLedger.open(self.url, **spans)
+        # It is one process's: two are one.
+        return self.opened[0] if self.opened else MemoryLedger(clock=lambda: self.now, **spans)
+
+    async def after(self, span_s: float) -> None:
+        """Let a span pass."""
+        self.now += span_s
+        if self.tick is not None:
+            await self.tick(self.now)
+
+    async def close(self) -> None:
+        for each in self.opened:
+            await each.close()
+
+
+@asynccontextmanager
+async def empty_ledgers(kind: str, path: Path, url: str = "") -> AsyncIterator[Ledgers]:
+    """Ledgers with nothing in them: at a path, or at a Redis's URL."""
+    ledgers = Ledgers(kind=kind, path=path, url=url)
+    if kind != "redis":
+        yield ledgers
+        await ledgers.close()
+        return
+    assert redis_module.SCRIPT.count(REAL_CLOCK) == 1
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        script = redis_module.SCRIPT.replace(REAL_CLOCK, TEST_CLOCK)
+        monkeypatch.setattr(redis_module, "SCRIPT", script)
+        async with Redis.from_url(url) as client:
+            await client.flushall()
+            ledgers.tick = lambda now: client.set("{attachment-gateway}:clock", now)
+            await ledgers.after(0)
+            yield ledgers
+            await ledgers.close()
