@@ -401,6 +401,20 @@ async def test_who_takes_over_keeps_the_others_waiting_as_long(
     assert await ledger.enter(C) == First()
 
 
+async def test_who_takes_over_and_sends_nothing_has_nothing_to_settle(
+    ledger: Ledger, ledgers: Ledgers
+) -> None:
+    """The dead one's is settled at 25 s; the taker, that dies too, has only its lease till 30 s."""
+    await ledger.enter(A1)
+    await ledger.sending(A1, settled_in_s=15, anew=True)
+    await ledgers.after(20)
+    await ledger.enter(B1)
+    await ledgers.after(9)
+    assert await ledger.enter(C) == Waiting()
+    await ledgers.after(1)
+    assert await ledger.enter(C) == First()
+
+
 async def test_who_takes_over_can_settle_it(ledger: Ledger, ledgers: Ledgers) -> None:
     """Nothing was created: the next one starts afresh, and nobody waits for it."""
     await ledger.enter(A1)

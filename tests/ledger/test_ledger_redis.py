@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
@@ -22,6 +23,7 @@ from attachment_gateway.ledger.redis import RedisLedger
 from attachment_gateway.ledger.redis_client import CONNECTIONS
 from attachment_gateway.settings import SettingError
 from redis_server import RedisServer, redis_server
+from three_ledgers import empty_ledgers
 
 A = Place(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
 B = Place(holder="b", post="g/p")
@@ -91,7 +93,7 @@ async def test_keys_have_one_hash_tag_and_end_by_themselves(
     ledger: RedisLedger, redis: Redis
 ) -> None:
     """So that a cluster takes them, and nothing stays for ever, whatever becomes of the gateway."""
-    for number in range(4):
+    for number in range(5):
         place = Place(holder=f"h{number}", post=f"g/{number % 3}", request_id=f"r{number}")
         await ledger.enter(place)
         await ledger.sending(place, settled_in_s=60, anew=True)
@@ -100,10 +102,24 @@ async def test_keys_have_one_hash_tag_and_end_by_themselves(
         if number == 2:
             await ledger.leave(place, AsCreated("x"))
     keys = {key: await redis.ttl(key) async for key in redis.scan_iter()}
-    assert len(keys) == 9
+    assert len(keys) == 10
     for key, ttl_s in keys.items():
         assert key.startswith(b"{attachment-gateway}:ledger:")
-        assert 900 < ttl_s <= (6002 if key.endswith((b"r1", b"g/1")) else 1027)
+        # What is left unsettled until then, and all of its post's, are kept as long.
+        unsettled = key.endswith((b"queue:g/1", b"rows:g/1"))
+        assert (5900 if unsettled else 900) < ttl_s <= (6002 if unsettled else 5002)
+
+
+async def test_attachments_of_a_busy_post_end_too(redis_url: str, tmp_path: Path) -> None:
+    """Each after its own time, though the key lives on with the next."""
+    async with empty_ledgers("redis", tmp_path, redis_url) as ledgers:
+        ledger = await ledgers.open()
+        for attachment_id in ("x", "y", "z"):
+            await ledger.leave(B, AsCreated(attachment_id))
+            await ledgers.after(600)
+        async with Redis.from_url(redis_url) as client:
+            key = "{attachment-gateway}:ledger:claimed:g/p"
+            assert await client.zrange(key, 0, -1) == [b"y", b"z"]
 
 
 async def test_an_idle_post_has_no_key(ledger: RedisLedger, redis: Redis) -> None:
