@@ -192,13 +192,17 @@ async def test_nothing_more_is_sent_where_all_goes_well(
 
 
 async def test_it_is_not_sent_again_before_it_is_settled(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+    emulator: RunningEmulator, control: EmulatorClient, post: Post, tmp_path: Path
 ) -> None:
     """A call whose time ends before that can't know."""
+    slow = Settings(
+        listen=f"unix:{tmp_path}/slow", **{**QUICK, "settle_s": 4.0, "graph_url": emulator.url}
+    )
     control.inject(trouble(504))
-    failed = await failure(upload(stub, post, timeout_s=SETTLE_S))
-    assert failed.info.reason == "OUTCOME_UNKNOWN"
-    await asyncio.sleep(2 * SETTLE_S)
+    async with running(slow) as gateway, grpc.aio.insecure_channel(gateway.address) as channel:
+        failed = await failure(upload(AttachmentServiceStub(channel), post, timeout_s=2))
+        assert failed.info.reason == "OUTCOME_UNKNOWN"
+        await asyncio.sleep(3)
     assert (requests(control, "POST"), control.stored()) == (1, [])
 
 
@@ -467,6 +471,28 @@ async def test_a_caller_that_goes_away(
     made = (await upload(stub, post, request_id=request_id)).attachment
     assert [one.id for one in control.stored()] == [made.id]
     assert requests(control, "POST") == 1
+
+
+@pytest.mark.parametrize("how", ["cancel", "deadline"])
+async def test_a_caller_that_goes_away_when_all_is_done(
+    stub: AttachmentServiceStub, control: EmulatorClient, post: Post, how: str
+) -> None:
+    """What was created is known to be, also while a surplus is still looked for."""
+    request_id = str(uuid4())
+    control.inject(trouble(504), Fault(store="before", delay_s=0.3))
+    call = upload(stub, post, request_id=request_id, timeout_s=3)
+    async with asyncio.timeout(10):
+        while requests(control, "POST") < 2:  # noqa: ASYNC110 there is no event for it
+            await asyncio.sleep(0.02)
+    control.inject(Fault(method="GET", delay_s=4))
+    if how == "cancel":
+        await asyncio.sleep(0.6)
+        call.cancel()
+    else:
+        assert (await call).attachment.id == control.stored()[0].id
+    control.clear_faults()
+    made = (await upload(stub, post, request_id=request_id)).attachment
+    assert [one.id for one in control.stored()] == [made.id]
 
 
 async def test_a_surplus_is_reported(

@@ -49,7 +49,7 @@ class Delivery:
             raise
         if not in_time:
             await _end(errand, running, call)
-        return running.result()
+        return errand.made or running.result()
 
     async def finish(self, *, within_s: float) -> None:
         """Wait for what goes on for callers that have gone, and then cut it off."""
@@ -68,13 +68,15 @@ class Delivery:
 
 
 async def _end(errand: Errand, running: _Running, call: Call) -> None:
-    """End an errand whose call's time has ended; raises what that means, unless it is done."""
+    """End an errand whose call's time has ended; raises what that means, unless it is made."""
     if not errand.may_have_effect:
         running.cancel()
         await asyncio.wait({running}, timeout=CANCELLED_WITHIN_S)
     if errand.may_have_effect:
         _let_go(errand, running, call)
-        raise OutcomeUnknown("time ran out before it was settled")
+        if errand.made is None:
+            raise OutcomeUnknown("time ran out before it was settled")
+        return
     if not running.done() or running.cancelled():
         raise errand.late()
 

@@ -55,8 +55,13 @@ class Errand:
         self._late: GatewayError | None = None
 
     @property
+    def made(self) -> Attachment | None:
+        """The attachment, as soon as it is known; there may be more to do."""
+        return self._sending.made
+
+    @property
     def may_have_effect(self) -> bool:
-        """Whether it isn't settled what came of what was sent."""
+        """Whether something was sent, and it isn't settled that nothing came of it."""
         return self._sending.may_have_effect
 
     def late(self) -> GatewayError:
@@ -84,16 +89,15 @@ class Errand:
         return await self._answered(standing)
 
     async def _written(self, unsettled: Unsettled | None) -> Attachment:
-        end: End | None = None
         try:
-            attachment = await self._sending.run(unsettled)
-            end = AsCreated(attachment.id) if attachment.id else _unnamed()
+            return await self._sending.run(unsettled)
         finally:
-            await self._tenure.leave(end or self._end())
-        return attachment
+            await self._tenure.leave(self._end())
 
     def _end(self) -> End:
-        """Return what is to be written of a sending that made no attachment to be named."""
+        """Return what is to be written of the sending."""
+        if self.made is not None:
+            return AsCreated(self.made.id) if self.made.id else _unnamed()
         if not self.may_have_effect:
             return AsNothing()
         return AsUnknown(settled_in_s=self._sending.settled_in_s(), created=self._sending.unnamed)

@@ -36,8 +36,8 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 class Sending:
     """The attempts at one envelope. Raises GatewayError.
 
-    `last_error` is what the last attempt came to; `unnamed` tells that Graph has told of a success
-    without saying of what.
+    `made` is the attachment, as soon as it is known; `last_error` what the last attempt came to;
+    `unnamed` tells that Graph has told of a success without saying of what.
     """
 
     def __init__(self, world: World, envelope: Envelope, call: Call, tenure: Tenure) -> None:
@@ -59,13 +59,15 @@ class Sending:
         self._unclear: Attempt | None = None
         self._first_unclear: Attempt | None = None
         self._anew = False
+        self.made: Attachment | None = None
         self.unnamed = False
         self.last_error: GatewayError | None = None
 
     @property
     def may_have_effect(self) -> bool:
-        """Whether something has left, and it isn't settled what came of it."""
-        return self._unclear is not None or (self._post is not None and self._post.request_left)
+        """Whether something has left, and it isn't settled that nothing came of it."""
+        left = self._post is not None and self._post.request_left
+        return left or self._unclear is not None or self.made is not None
 
     def settled_in_s(self) -> float:
         """Return how long Graph may still act on what has left."""
@@ -76,16 +78,15 @@ class Sending:
     async def run(self, unsettled: Unsettled | None) -> Attachment:
         """Settle what an earlier holder left behind, and then send, as often as it takes."""
         if unsettled is not None:
-            found = await self._settled(*_left_behind(unsettled))
-            if found is not None:
-                return found
+            await self._settle(*_left_behind(unsettled))
+            if self.made is not None:
+                return self.made
         self._world.retries.earn()
         attempt = 0
         while True:
             attempt += 1
             match await self._step(attempt):
                 case Done(attachment=attachment):
-                    await self._look_for_surplus(attachment)
                     return attachment
                 case GiveUp(error=error):
                     raise error
@@ -97,14 +98,17 @@ class Sending:
         self._call.graph_request_id = request_id_of(result)
         step: Step = outcome.decide(result, self._envelope, self._situation(attempt))
         metrics.ATTEMPTS.labels(type(step).__name__).inc()
+        if isinstance(step, Done):
+            self.made = step.attachment
+            await self._look_for_surplus(step.attachment)
         if not isinstance(step, LookUp):
             self._post = None
             return step
         ended_at = asyncio.get_running_loop().time()
         unclear = Attempt(left_at=left_at, settled_at=ended_at + self._world.settle_s)
-        found = await self._settled(step.error, unclear)
-        if found is not None:
-            return Done(attachment=found)
+        await self._settle(step.error, unclear)
+        if self.made is not None:
+            return Done(attachment=self.made)
         since_s = asyncio.get_running_loop().time() - ended_at
         return outcome.decide_absent(step.error, self._situation(attempt), since_s=since_s)
 
@@ -137,20 +141,18 @@ class Sending:
     def _may_leave(self) -> bool:
         return self._tenure.holds() and not self._call.expired.done()
 
-    async def _settled(self, unknown: OutcomeUnknown, unclear: Attempt) -> Attachment | None:
-        """Return what came of an unclear attempt, None if it is settled that nothing did."""
+    async def _settle(self, unknown: OutcomeUnknown, unclear: Attempt) -> None:
+        """Find what came of an unclear attempt, if anything did; raises `unknown`."""
         self._unclear = unclear
         self._first_unclear = self._first_unclear or unclear
         self._post = None
         self.unnamed = self.unnamed or unknown.created
         sight = await self._search.settle(unclear, awaited=lambda: not self._call.expired.done())
-        if isinstance(sight, Found):
-            self._unclear = None
-            return sight.attachment
-        if isinstance(sight, Doubt) or self.unnamed:
+        if isinstance(sight, Doubt) or (self.unnamed and not isinstance(sight, Found)):
             raise unknown
+        if isinstance(sight, Found):
+            self.made = sight.attachment
         self._unclear = None
-        return None
 
     async def _wait(self, again: SendAgain) -> None:
         """Wait until it may go again; raises its error if it may not."""
