@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self, TypedDict, Unpack
+from urllib.parse import urlencode
 
 import httpx
 import orjson
@@ -73,9 +74,9 @@ class EmulatorClient:
         for fault in faults:
             self._send("POST", "/faults", fault)
 
-    def clear_faults(self) -> None:
-        """Let nothing more go wrong."""
-        self._send("DELETE", "/faults")
+    def clear_faults(self, post: Post | None = None) -> None:
+        """Let nothing more go wrong, or nothing that is meant for that post."""
+        self._send("DELETE", f"/faults{_of(post)}")
 
     def clear(self) -> None:
         """Forget attachments, requests, peaks and faults; posts and configuration stay."""
@@ -87,9 +88,12 @@ class EmulatorClient:
         """Read the present settings."""
         return decode(EmulatorConfig, orjson.loads(self._send("GET", "/config")))
 
-    def stored(self) -> list[StoredAttachment]:
-        """List every attachment ever stored, in that order; deleted ones say when."""
-        return decode_list(StoredAttachment, self._send("GET", "/attachments"))
+    def stored(self, post: Post | None = None) -> list[StoredAttachment]:
+        """List every attachment ever stored, or stored there, in that order.
+
+        Deleted ones say when.
+        """
+        return decode_list(StoredAttachment, self._send("GET", f"/attachments{_of(post)}"))
 
     def requests(self) -> list[ReceivedRequest]:
         """List every request to Graph's routes, in the order of arrival."""
@@ -124,3 +128,7 @@ class EmulatorClient:
         if response.is_client_error:
             raise ValueError(response.text)
         return response.raise_for_status().content
+
+
+def _of(post: Post | None) -> str:
+    return "" if post is None else f"?{urlencode({'post_id': post.post_id})}"

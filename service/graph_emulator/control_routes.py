@@ -1,4 +1,7 @@
-"""The control route, `/emulator`: steer the emulator and see what it saw. No token is needed."""
+"""The control route, `/emulator`: steer the emulator and see what it saw. No token is needed.
+
+Where it says so, a query `post_id` narrows what is seen or cleared to one post.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -22,36 +25,43 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def control_routes(emulator: Emulator) -> list[Mount]:
-    """Make the routes; a row is a path and what is seen, told or cleared by it."""
+    """Make the routes; a row is a path and what is seen, told or cleared by it.
+
+    `see_of` and `clear_of` hand the post on that the query names, None if it names none.
+    """
 
     def tell(path: str, kind: type[T], act: Callable[[T], None], method: str = "POST") -> Route:
         return Route(path, _telling(kind, act), methods=[method])
 
-    def see(path: str, what: Callable[[], object]) -> Route:
-        return Route(path, _seeing(what), methods=["GET"])
+    def see_of(path: str, what: Callable[[str | None], object]) -> Route:
+        return Route(path, _seeing_of(what), methods=["GET"])
 
-    def clear(path: str, act: Callable[[], None]) -> Route:
-        return Route(path, _clearing(act), methods=["DELETE"])
+    def see(path: str, what: Callable[[], object]) -> Route:
+        return see_of(path, lambda _: what())
+
+    def clear_of(path: str, act: Callable[[str | None], None]) -> Route:
+        return Route(path, _clearing_of(act), methods=["DELETE"])
 
     routes = [
         see("/config", lambda: emulator.config),
         tell("/config", EmulatorConfig, emulator.configure, "PUT"),
         tell("/posts", Post, emulator.add_post),
-        see("/attachments", emulator.record),
+        see_of("/attachments", emulator.record),
         tell("/attachments", StoredAttachment, emulator.place),
         see("/requests", emulator.log.requests),
         see("/peaks", lambda: emulator.throttle.peaks),
         see("/faults", emulator.faults.pending),
         tell("/faults", Fault, emulator.faults.add),
-        clear("/faults", emulator.faults.clear),
-        clear("/all", emulator.clear),
+        clear_of("/faults", emulator.faults.clear),
+        clear_of("/all", lambda _: emulator.clear()),
     ]
     return [Mount(PREFIX, routes=routes)]
 
 
-def _seeing(what: Callable[[], object]) -> Handler:
-    async def handler(_request: Request) -> Response:
-        return Response(encode(what()), media_type="application/json")
+def _seeing_of(what: Callable[[str | None], object]) -> Handler:
+    async def handler(request: Request) -> Response:
+        seen = what(request.query_params.get("post_id"))
+        return Response(encode(seen), media_type="application/json")
 
     return handler
 
@@ -64,9 +74,9 @@ def _telling(kind: type[T], act: Callable[[T], None]) -> Handler:
     return handler
 
 
-def _clearing(act: Callable[[], None]) -> Handler:
-    async def handler(_request: Request) -> Response:
-        act()
+def _clearing_of(act: Callable[[str | None], None]) -> Handler:
+    async def handler(request: Request) -> Response:
+        act(request.query_params.get("post_id"))
         return Response(status_code=204)
 
     return handler

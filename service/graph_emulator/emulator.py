@@ -37,9 +37,9 @@ class Emulator:
         """Put an attachment there by other ways than Graph's."""
         self.world.store(attachment)
 
-    def record(self) -> list[StoredAttachment]:
-        """List every attachment that was stored since `clear`."""
-        return self.world.record()
+    def record(self, post_id: str | None = None) -> list[StoredAttachment]:
+        """List every attachment that was stored since `clear`, or those of that post."""
+        return self.world.record(post_id)
 
     def take_effect_later(self, effect: Effect, delay_s: float) -> None:
         """Do what Graph does after it has answered."""

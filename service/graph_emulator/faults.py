@@ -96,9 +96,9 @@ class FaultQueue:
         """Put it behind the others."""
         self._faults.append(fault)
 
-    def clear(self) -> None:
-        """Let nothing more go wrong."""
-        self._faults.clear()
+    def clear(self, post_id: str | None = None) -> None:
+        """Let nothing more go wrong, or nothing that is meant for that post."""
+        self._faults = [one for one in self._faults if post_id not in (None, one.post_id)]
 
     def pending(self) -> list[Fault]:
         """List those still to come, with the times that are left."""

@@ -132,9 +132,10 @@ class World:
                 return attachment
         raise Refused(ITEM_NOT_FOUND)
 
-    def record(self) -> list[StoredAttachment]:
-        """List every attachment that was ever stored, in that order."""
-        return list(self._attachments.values())
+    def record(self, post_id: str | None = None) -> list[StoredAttachment]:
+        """List every attachment that was ever stored, or stored there, in that order."""
+        attachments = self._attachments.values()
+        return [one for one in attachments if post_id in (None, one.post.post_id)]
 
     def emptied(self) -> "World":
         """Make another world with the same posts; what is still to come true, does so in this."""

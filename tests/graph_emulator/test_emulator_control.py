@@ -7,6 +7,7 @@ import pytest
 
 from graph_emulator.config import DEFAULT_CONFIG
 from graph_emulator.control import EmulatorClient
+from graph_emulator.faults import Fault, FaultAnswer
 from graph_emulator.server import RunningEmulator
 from graph_emulator.throttle import Peaks
 from graph_emulator.world import AttachmentDraft, Post
@@ -117,6 +118,25 @@ def test_clear(
     assert control.peaks() == Peaks()
     assert control.config().page_size == 7
     assert graph.post(post.path(), json=file_body).status_code == 201
+
+
+def test_of_one_post(
+    graph: httpx.Client, control: EmulatorClient, file_body: dict[str, object]
+) -> None:
+    """The record and the faults of one post can be seen and cleared for themselves."""
+    one, other = control.add_post(), control.add_post()
+    for post in (one, other):
+        graph.post(post.path(), json=file_body)
+    faults = [
+        Fault(post_id=post_id, answer=FaultAnswer(status=504))
+        for post_id in (one.post_id, other.post_id, None)
+    ]
+    control.inject(*faults)
+
+    control.clear_faults(one)
+
+    assert [attachment.post for attachment in control.stored(one)] == [one]
+    assert control.faults() == faults[1:]
 
 
 @pytest.mark.parametrize(

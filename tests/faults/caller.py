@@ -1,0 +1,168 @@
+"""A caller: one call, and how it ended."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import grpc.aio
+from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
+from grpc_status import rpc_status
+
+from faults.contents import Content
+from graphattachments.v1.attachment_pb2 import PostRef
+from graphattachments.v1.attachment_service_pb2 import (
+    CreateAttachmentRequest,
+    UploadFileAttachmentRequest,
+    UploadHeader,
+)
+from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+
+DOMAIN = "attachment-gateway"
+BEARER = (("authorization", "Bearer faults"),)
+CHUNK_BYTES = 64 * 1024
+
+# What an end says of the attachment: it is there; there is none, by this call and those before it
+# with its request id; this call made none; nobody knows; nothing, for it isn't the gateway's word.
+Says = Literal["created", "nothing", "not by this call", "unknown", "cut off"]
+
+_OF_THIS_CALL = {
+    *("REQUEST_IN_PROGRESS", "NOT_SENT", "GATEWAY_DRAINING", "LEDGER_UNAVAILABLE"),
+    *("GATEWAY_OVERLOADED", "MAILBOX_LIMIT", "STREAM_IDLE", "TOKEN_MISSING"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a call ended. `reason` is "" unless the gateway itself ended it."""
+
+    code: str
+    reason: str = ""
+    attachment_id: str = ""
+    message: str = ""
+    retry_delay_s: float | None = None
+    began_at: float = 0.0
+    ended_at: float = 0.0
+
+    @property
+    def says(self) -> Says:
+        """What it says of the attachment."""
+        if self.code == "OK":
+            return "created"
+        if not self.reason:
+            return "cut off"
+        if self.reason == "OUTCOME_UNKNOWN":
+            return "unknown"
+        return "not by this call" if self.reason in _OF_THIS_CALL else "nothing"
+
+    def __str__(self) -> str:
+        return f"{self.reason or self.code} after {self.ended_at - self.began_at:.2f}s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What a caller wants; `request_id` is "" without one."""
+
+    post: PostRef
+    content: Content
+    rpc: str
+    request_id: str
+
+
+Between = Callable[[], Awaitable[None]]
+
+
+async def nothing() -> None:
+    """Do nothing between the first half of a file and the second."""
+
+
+async def call(
+    stub: AttachmentServiceStub,
+    wish: Wish,
+    *,
+    deadline_s: float,
+    cancel_after_s: float | None = None,
+    cancel_when: asyncio.Event | None = None,
+    midway: Between = nothing,
+) -> Ended:
+    """Make the call, and perhaps cancel it. `midway` is awaited between two halves of a file."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    made = _made(stub, wish, deadline_s, midway)
+    cancelling = asyncio.create_task(_cancel(made, cancel_after_s, cancel_when))
+    try:
+        ended = {"code": "OK", "attachment_id": (await made).attachment.id}
+    except grpc.aio.AioRpcError as error:
+        ended = _told(error)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        ended = {"code": "CANCELLED"}
+    finally:
+        cancelling.cancel()
+        made.cancel()
+    return Ended(began_at=began, ended_at=loop.time(), **ended)
+
+
+async def _cancel(made: grpc.aio.Call, after_s: float | None, when: asyncio.Event | None) -> None:
+    if when is None and after_s is None:
+        return
+    if when is not None:
+        await when.wait()
+    await asyncio.sleep(after_s or 0)
+    made.cancel()
+
+
+def _made(
+    stub: AttachmentServiceStub, wish: Wish, deadline_s: float, midway: Between
+) -> grpc.aio.Call:
+    options = {"timeout": deadline_s, "metadata": BEARER}
+    if wish.rpc == "upload":
+        return stub.UploadFileAttachment(_upload(wish, midway), **options)
+    request = CreateAttachmentRequest(
+        post=wish.post, attachment=wish.content.whole(), request_id=wish.request_id
+    )
+    return stub.CreateAttachment(request, **options)
+
+
+async def _upload(wish: Wish, midway: Between) -> AsyncIterator[UploadFileAttachmentRequest]:
+    data = wish.content.data
+    yield UploadFileAttachmentRequest(
+        header=UploadHeader(
+            post=wish.post,
+            attachment=wish.content.described(),
+            size_bytes=len(data),
+            request_id=wish.request_id,
+        )
+    )
+    half = len(data) // 2
+    for chunk in _chunks(data[:half]):
+        yield chunk
+    await midway()
+    for chunk in _chunks(data[half:]):
+        yield chunk
+
+
+def _chunks(data: bytes) -> Iterator[UploadFileAttachmentRequest]:
+    for start in range(0, len(data), CHUNK_BYTES):
+        yield UploadFileAttachmentRequest(chunk=data[start : start + CHUNK_BYTES])
+
+
+def _told(error: grpc.aio.AioRpcError) -> dict[str, object]:
+    ended: dict[str, object] = {"code": error.code().name, "message": error.details() or ""}
+    for detail in _details(error):
+        info, retry = ErrorInfo(), RetryInfo()
+        if detail.Unpack(info) and info.domain == DOMAIN:
+            ended["reason"] = info.reason
+        elif detail.Unpack(retry):
+            ended["retry_delay_s"] = retry.retry_delay.ToNanoseconds() / 1e9
+    return ended
+
+
+def _details(error: grpc.aio.AioRpcError) -> Iterable[Any]:
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # the gateway's answer came as the deadline passed; gRPC's code stands
+        return ()
+    return () if status is None else status.details

@@ -1,0 +1,165 @@
+"""Plays cases on their stages, many at once, and collects what came of them."""
+
+import asyncio
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from faults.caller import Ended
+from faults.cases import Case
+from faults.families import FAMILIES
+from faults.gateways import has_ledger
+from faults.play import Play
+from faults.pulse import Pulse, beating
+from faults.scripts import SCRIPTS
+from faults.stages import STAGES, Stage, redis_server, stage
+
+# A case that takes longer hangs.
+CASE_AT_MOST_S = 180.0
+
+# A violation that a late machine may have caused is looked at again, so often.
+TRIES = 3
+
+STAGES_AT_ONCE = 3
+
+# For what blocks: starting and ending processes, and talking to the emulator.
+THREADS = 32
+
+# Cases with gateways of their own start processes.
+OWN_GATEWAYS_AT_ONCE = 6
+_WITH_OWN_GATEWAYS = {"kill", "term", "pause", "storm"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Result:
+    """What came of a case."""
+
+    case: Case
+    first: Ended | None = None
+    violations: list[str] = field(default_factory=list)
+    skipped: str = ""
+    unproven: bool = False
+    """Whether it may be the machine's fault, time and again."""
+    took_s: float = 0.0
+    history: list[str] = field(default_factory=list)
+    """What happened, a line for each event."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Campaign:
+    """How it is run. `tree` goes first on the gateways' import path; `logs` gets their logs."""
+
+    jobs: int = 48
+    tree: Path | None = None
+    logs: Path | None = None
+    tell: Callable[[Result], None] = lambda _: None
+
+    async def run(self, cases: Sequence[Case]) -> list[Result]:
+        """Play all of them; their results, in no order."""
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
+        playable, results = self._sorted_out(cases)
+        by_stage: defaultdict[str, list[Case]] = defaultdict(list)
+        for case in playable:
+            by_stage[case.stage].append(case)
+        places, stages = asyncio.Semaphore(self.jobs), asyncio.Semaphore(STAGES_AT_ONCE)
+        own = asyncio.Semaphore(OWN_GATEWAYS_AT_ONCE)
+        with tempfile.TemporaryDirectory() as folder:
+            async with beating() as pulse, asyncio.TaskGroup() as group:
+                troupe = _Troupe(self, places, own, pulse, Path(folder))
+                tasks = [
+                    group.create_task(troupe.play_all(name, of_stage, stages))
+                    for name, of_stage in by_stage.items()
+                ]
+        return [*results, *(result for task in tasks for result in task.result())]
+
+    def _sorted_out(self, cases: Iterable[Case]) -> tuple[list[Case], list[Result]]:
+        playable, skipped = [], []
+        for case in cases:
+            if why := self._why_not(case):
+                skipped.append(Result(case=case, skipped=why))
+                self.tell(skipped[-1])
+            else:
+                playable.append(case)
+        return playable, skipped
+
+    def _why_not(self, case: Case) -> str:
+        if FAMILIES[case.family].needs_ledger and not has_ledger(self.tree):
+            return "this gateway has no ledger"
+        if STAGES[case.stage].ledger == "redis" and redis_server() is None:
+            return "no redis-server on PATH"
+        return ""
+
+
+@dataclass(slots=True)
+class _Troupe:
+    campaign: Campaign
+    places: asyncio.Semaphore
+    own: asyncio.Semaphore
+    pulse: Pulse
+    folder: Path
+
+    async def play_all(
+        self, name: str, cases: Sequence[Case], stages: asyncio.Semaphore
+    ) -> list[Result]:
+        """Set a stage, play its cases, and count once more at the end."""
+        campaign = self.campaign
+        set_ = stage(
+            name, folder=self.folder, tree=campaign.tree, logs=campaign.logs or self.folder
+        )
+        async with stages, set_ as on:
+            played = await asyncio.gather(*(self._place(case, on) for case in cases))
+            await _count_again(on, played)
+            return [result for result, _ in played]
+
+    async def _place(self, case: Case, on: Stage) -> tuple[Result, Play]:
+        async with AsyncExitStack() as stack:
+            if case.script in _WITH_OWN_GATEWAYS:
+                await stack.enter_async_context(self.own)
+            else:
+                await stack.enter_async_context(self.places)
+            result, play = await self._play(case, on)
+        self.campaign.tell(result)
+        return result, play
+
+    async def _play(self, case: Case, on: Stage) -> tuple[Result, Play]:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        for _ in range(TRIES):
+            tried = loop.time()
+            play = Play(case=case, stage=on, again=has_ledger(self.campaign.tree))
+            await _played(play)
+            shaky = self.pulse.late_since(tried) or not play.graph_was_in_time
+            if not play.found or not shaky:
+                break
+        result = Result(
+            case=case,
+            first=play.first,
+            violations=play.found,
+            unproven=bool(play.found) and shaky,
+            took_s=loop.time() - began,
+            history=play.history(),
+        )
+        return result, play
+
+
+async def _played(play: Play) -> None:
+    try:
+        async with asyncio.timeout(CASE_AT_MOST_S):
+            await play.set_up()
+            await SCRIPTS[play.case.script](play)
+    except TimeoutError:
+        play.found.append(f"the case took longer than {CASE_AT_MOST_S:g} s")
+    except Exception as error:  # noqa: BLE001 one case that can't be played is no end of the others
+        play.found.append(f"the case can't be played: {error!r}")
+
+
+async def _count_again(on: Stage, played: Iterable[tuple[Result, Play]]) -> None:
+    stored = defaultdict(list)
+    for attachment in await on.told(lambda control: control.stored()):
+        stored[attachment.post.post_id].append(attachment)
+    for _, play in played:
+        play.count(stored[play.post.post_id])

@@ -1,0 +1,107 @@
+"""A case: what is sent, what goes wrong with it, and what can be known of it."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from faults import contents
+from faults.contents import Content, Kind
+from faults.timing import DEADLINE_S
+from faults.wire_faults import WireFault
+from graph_emulator.faults import Fault
+
+Rpc = Literal["upload", "create"]
+
+# When the truth can be known: by the first call in its time, by a repeat once Graph behaves again,
+# or never, where Graph shows what it stored in another form, or told of what it didn't store.
+Truth = Literal["known", "later", "never"]
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """The same content, put there before by somebody else."""
+
+    ago_s: float
+    same_name: bool
+
+    def __str__(self) -> str:
+        return f"{'twin' if self.same_name else 'renamed twin'} {self.ago_s:g}s ago"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One case; its id is `family/number`, and its seed makes its content."""
+
+    family: str
+    number: int
+    seed: str
+    stage: str = "plain"
+    script: str = "plain"
+
+    rpc: Rpc = "upload"
+    kind: Kind = "file"
+    size_bytes: int = 1000
+    rich: bool = False
+    with_id: bool = True
+    long_route: bool = False
+    deadline_s: float = DEADLINE_S
+
+    faults: tuple[WireFault | Fault, ...] = ()
+    twins: tuple[Twin, ...] = ()
+    neighbours: int = 0
+    """Attachments of others with other content."""
+    at: str = ""
+    """Where a script strikes."""
+    moments: tuple[float, ...] = ()
+    """When a script strikes, in seconds."""
+
+    truth: Truth = "known"
+    again: bool = False
+    """Whether a call that was answered is repeated, too."""
+
+    @property
+    def id(self) -> str:
+        """Its name, for `--only`."""
+        return f"{self.family}/{self.number:04}"
+
+    def content(self) -> Content:
+        """Make what is sent."""
+        return contents.made(
+            self.kind, Random(self.seed), size_bytes=self.size_bytes, rich=self.rich
+        )
+
+    def __str__(self) -> str:
+        what = f"{self.size_bytes}B" if self.kind == "file" else "rich" if self.rich else "plain"
+        flags = [
+            "id" if self.with_id else "no id",
+            *(["long route"] if self.long_route else []),
+            *([f"deadline {self.deadline_s:g}s"] if self.deadline_s != DEADLINE_S else []),
+            *([f"{self.script} at {self.at}"] if self.at else []),
+            *([f"{self.script} after {self.moments}"] if self.moments else []),
+            *map(str, self.twins),
+            *([f"{self.neighbours} neighbours"] if self.neighbours else []),
+            *map(told, self.faults),
+        ]
+        return f"{self.id} [{self.stage}] {self.rpc} {self.kind} {what}, {'; '.join(flags)}"
+
+
+def told(fault: WireFault | Fault) -> str:
+    """Return a fault in few words."""
+    if isinstance(fault, WireFault):
+        return str(fault)
+    words = [fault.method]
+    if fault.answer is not None:
+        words.append(f"{'early ' if fault.early else ''}{fault.answer.status}")
+        words += [fault.answer.code] if fault.answer.code else []
+    if fault.broken != "none":
+        words.append(fault.broken)
+    if fault.cut != "none":
+        words.append(f"{fault.cut}{' by RST' if fault.reset else ''}")
+    if fault.delay_s:
+        words.append(f"after {fault.delay_s:g}s")
+    if fault.method == "POST":
+        words.append({"never": "not stored", "before": "stored"}.get(fault.store, ""))
+        words += [f"stored {fault.store_after_s:g}s later"] if fault.store == "after" else []
+    words += [f"{name}: {value}" for name, value in fault.headers.items()]
+    words += [f"x{fault.times}"] if fault.times != 1 else []
+    return " ".join(word for word in words if word)

@@ -1,0 +1,85 @@
+"""Processes of the campaign's own. None outlives its context."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+START_S = 30.0
+LAST_WORDS_CHARS = 2000
+
+
+class Child:
+    """A process, and what it printed first."""
+
+    def __init__(self, process: subprocess.Popen[str], first_line: str) -> None:
+        self._process = process
+        self.first_line = first_line
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as it said."""
+        return self.first_line.split()[-1]
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs."""
+        self._process.send_signal(number)
+
+    async def ended(self, within_s: float) -> int | None:
+        """Wait for its end; its exit code, None if it doesn't end in time."""
+        with suppress(subprocess.TimeoutExpired):
+            return await asyncio.to_thread(self._process.wait, within_s)
+        return None
+
+
+@asynccontextmanager
+async def child(*command: str, log: Path, tree: Path | None = None) -> AsyncIterator[Child]:
+    """Run a Python module with arguments until the context is left; then kill it.
+
+    `tree` goes first on its import path; `log` gets its standard error.
+    """
+    process = started((sys.executable, "-m", *command), env=environment(tree), log=log)
+    try:
+        assert process.stdout is not None
+        async with asyncio.timeout(START_S):
+            line = (await asyncio.to_thread(process.stdout.readline)).rstrip("\n")
+        if not line:
+            last_words = (await asyncio.to_thread(log.read_text))[-LAST_WORDS_CHARS:]
+            raise RuntimeError(f"{' '.join(command)} didn't start: {last_words}")
+        yield Child(process, line)
+    finally:
+        process.kill()
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def started(
+    command: Sequence[str], *, env: Mapping[str, str] | None, log: Path
+) -> subprocess.Popen[str]:
+    """Start a process. Not in the event loop's way: uvloop's runs gRPC's fork handlers."""
+    with log.open("ab") as errors:
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env=env,
+            start_new_session=True,  # an interrupt at the keyboard is the campaign's to handle
+        )
+
+
+def environment(tree: Path | None) -> dict[str, str]:
+    """Return the environment for a process that imports from `tree` first."""
+    paths: Sequence[str] = [str(tree)] if tree is not None else []
+    inherited = os.environ.get("PYTHONPATH", "")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [inherited])])}

@@ -1,0 +1,128 @@
+"""One request and its answer, passed on byte by byte up to where a fault befalls them."""
+
+import asyncio
+import time
+from contextlib import suppress
+from functools import partial
+
+from faults.streams import GONE, Link, pieces
+from faults.traffic import Hook, Passage, Traffic
+from faults.wire_faults import AS_IT_IS, Head
+
+# How long an answer is waited for that nobody gets, and one from a Graph that seems to have gone.
+UNHEARD_S = 10.0
+LAST_WORDS_S = 0.5
+
+
+class Cut(Exception):
+    """The client's connection ends here, and how; `then` is what goes on behind it."""
+
+    def __init__(self, act: str, then: Hook | None = None) -> None:
+        self.act = act
+        self.then = then
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(self, client: Link, upstream: Link, request: Head, traffic: Traffic) -> None:
+        self._client = client
+        self._upstream = upstream
+        self._request = request
+        self._traffic = traffic
+        self._fault = traffic.take(request.method)
+        self._gathered = b""
+        self._passage = Passage(request.method, request.target, time.time())
+        traffic.passages.append(self._passage)
+
+    async def run(self) -> bool:
+        """Pass both sides on; whether the connection can be used again. Raises `Cut`, or GONE."""
+        sending = asyncio.ensure_future(self._send())
+        answering = asyncio.ensure_future(self._answer())
+        try:
+            await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done() and isinstance(sending.exception(), GONE):
+                # Perhaps it was Graph that went, with its answer on the way.
+                await asyncio.wait({answering}, timeout=LAST_WORDS_S)
+                return answering.done() and answering.result()
+            if sending.done():
+                sending.result()
+            if not await answering:  # perhaps early; the request may go on until Graph closes
+                closed = asyncio.ensure_future(self._upstream.swallow())
+                await asyncio.wait({sending, closed}, return_when=asyncio.FIRST_COMPLETED)
+                closed.cancel()
+                return False
+            await sending
+            return True
+        finally:
+            self._traffic.last_at = time.time()
+            for task in (sending, answering):
+                task.cancel()
+            await asyncio.wait({sending, answering})
+
+    async def _send(self) -> None:
+        request, fault = self._request, self._fault
+        total = request.total_bytes
+        at = fault.offset(len(request.raw), total) if fault.side == "request" else total
+        takes_effect = at == total and fault.side == "request" and fault.act != "go_on"
+        until = at - 1 if takes_effect else at
+        await self._pass_on(request.raw, until)
+        rest = request.raw[until:]
+        if takes_effect:
+            rest = rest or await self._client.reader.readexactly(1)
+        if fault.side == "request":
+            await self._befall(partial(self._take_effect, rest) if takes_effect else None)
+            await self._pass_on(rest, total - until)
+        await self._upstream.send(self._gathered, AS_IT_IS)
+        self._sent()
+
+    async def _pass_on(self, first: bytes, size: int) -> None:
+        """Pass a part of the request on, or keep it until all of it is there."""
+        if not self._fault.gather:
+            await self._pass(first, self._client, self._upstream, size)
+            return
+        async for piece in pieces(first, self._client, size):
+            self._gathered += piece
+
+    async def _take_effect(self, rest: bytes) -> None:
+        """Let a request through to its end whose client is cut off."""
+        await asyncio.sleep(self._fault.late_s)
+        with suppress(*GONE):
+            async with asyncio.timeout(UNHEARD_S):
+                self._sent()
+                await self._upstream.send(self._gathered + rest, AS_IT_IS)
+                answer = Head.parse(await self._upstream.head())
+                async for _ in pieces(b"", self._upstream, answer.body_bytes):
+                    pass
+        self._traffic.last_at = time.time()
+        self._upstream.close()
+
+    async def _answer(self) -> bool:
+        fault = self._fault
+        try:
+            answer = Head.parse(await self._upstream.head())
+            total = answer.total_bytes
+            at = fault.offset(len(answer.raw), total) if fault.side == "answer" else total
+            await self._pass(answer.raw, self._upstream, self._client, at)
+            if fault.side == "answer":
+                await self._befall()
+                await self._pass(answer.raw[at:], self._upstream, self._client, total - at)
+        except ConnectionResetError:
+            raise Cut("reset") from None
+        return not answer.closes
+
+    async def _pass(self, first: bytes, source: Link, sink: Link, size: int) -> None:
+        async for piece in pieces(first, source, size):
+            self._traffic.last_at = time.time()
+            await sink.send(piece, self._fault.shape)
+
+    async def _befall(self, then: Hook | None = None) -> None:
+        if self._traffic.hook is not None and self._fault.strikes:
+            await self._traffic.hook()
+        if self._fault.pause_s:
+            await asyncio.sleep(self._fault.pause_s)
+        if self._fault.act != "go_on":
+            raise Cut(self._fault.act, then)
+
+    def _sent(self) -> None:
+        self._passage.sent_at = self._traffic.last_at = time.time()

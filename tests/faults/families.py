@@ -1,0 +1,75 @@
+"""The families of cases, and how many there are of each.
+
+A family makes its case of a number: the axes that matter are gone through in turn, everything else
+is drawn from the seed. So a case can be made alone, and a short campaign has something of each.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from random import Random
+
+from faults import families_graph, families_process, families_wire
+from faults.cases import Case
+
+Make = Callable[[int, Random], dict[str, object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """`weight` is its number of cases in a campaign of 2,000."""
+
+    weight: int
+    make: Make
+    about: str
+    needs_ledger: bool = False
+
+
+FAMILIES: Mapping[str, Family] = {
+    "wire": Family(500, families_wire.wire, "a POST broken at every point of the protocol"),
+    "offset": Family(140, families_wire.offset, "a POST broken at any byte"),
+    "late": Family(80, families_wire.late, "a POST whose end reaches Graph after the break"),
+    "shape": Family(70, families_wire.shape, "slow, narrow and sliced connections"),
+    "connect": Family(60, families_wire.connect, "connections that come to nothing"),
+    "status": Family(300, families_graph.status, "every status, stored, not stored, stored later"),
+    "broken": Family(100, families_graph.broken, "a 2XX that can't be read, and answers cut"),
+    "look-up": Family(200, families_graph.look_up, "look-ups that fail"),
+    "lag": Family(60, families_graph.lag, "look-ups that see the past"),
+    "pages": Family(60, families_graph.pages, "look-ups by pages"),
+    "items": Family(90, families_graph.items, "items, rewritten and verbatim"),
+    "twins": Family(80, families_graph.twins, "the same bytes, there before"),
+    "sticky": Family(90, families_graph.sticky, "a clear no behind an unclear outcome"),
+    "deadline": Family(60, families_graph.deadline, "deadlines that are too short"),
+    "cancel": Family(70, families_process.cancel, "callers that cancel"),
+    "together": Family(
+        50, families_process.together, "the same bytes twice, on purpose", needs_ledger=True
+    ),
+    "same": Family(50, families_process.same, "one request id at two replicas", needs_ledger=True),
+    "redis": Family(20, families_process.redis, "the two above, on Redis", needs_ledger=True),
+    "kill": Family(40, families_process.kill, "kill -9, restart, repeat"),
+    "term": Family(20, families_process.term, "SIGTERM, restart, repeat"),
+    "storm": Family(1, families_process.storm, "sockets and memory after storms of cancels"),
+    "pause": Family(12, families_process.pause, "a holder that stands still", needs_ledger=True),
+}
+
+
+def case(seed: str, family: str, number: int) -> Case:
+    """Make one case."""
+    own = f"{seed}/{family}/{number}"
+    made = FAMILIES[family].make(number, Random(own))
+    return Case(family=family, number=number, seed=own, **made)
+
+
+def cases(seed: str, count: int, only: Sequence[str] = ()) -> Iterator[Case]:
+    """Make about so many cases in all, at least one of each family, and give those asked for."""
+    total = sum(family.weight for family in FAMILIES.values())
+    for name, family in FAMILIES.items():
+        for number in range(max(1, -(-family.weight * count // total))):
+            made = case(seed, name, number)
+            if not only or any(asked(made, pattern) for pattern in only):
+                yield made
+
+
+def asked(made: Case, pattern: str) -> bool:
+    """Tell whether a pattern means this case: its id, its family, or words of it."""
+    return fnmatchcase(made.id, pattern) or fnmatchcase(str(made), f"*{pattern}*")

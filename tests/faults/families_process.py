@@ -1,0 +1,143 @@
+"""Cases in which callers and gateways go away, stand still, or are more than one."""
+
+from random import Random
+
+from faults.draws import DELAYS_S, anything, file, turn
+from faults.families_graph import STORES, nth_look, unclear_first
+from faults.wire_faults import WireFault
+from graph_emulator.faults import Fault, FaultAnswer
+
+# Where a gateway is struck: among the chunks, just after them, in the exchange with Graph, ...
+STRIKES: tuple[tuple[str, WireFault | None], ...] = (
+    ("chunks", None),
+    ("soon", None),
+    ("wire", WireFault(strikes=True, at="nothing")),
+    ("wire", WireFault(strikes=True, at="body_middle")),
+    ("wire", WireFault(strikes=True, at="body_last")),
+    ("wire", WireFault(strikes=True, at="all")),
+    ("wire", WireFault(strikes=True, at="all", act="hang", late_s=DELAYS_S[2])),
+    ("wire", WireFault(strikes=True, side="answer", at="nothing")),
+    ("wire", WireFault(strikes=True, side="answer", at="body_middle")),
+    ("settling", WireFault(strikes=True, side="answer", at="all")),
+    ("answered", None),
+)
+
+
+def cancel(number: int, random: Random) -> dict[str, object]:
+    """A caller cancels, once or several times or during a look-up, and then repeats."""
+    how, store = turn(number, ("clear", "unclear", "slow", "hang", 1, 2, 3, 4), STORES)
+    if isinstance(how, int):
+        return _cancel_at_a_look(how, store, random)
+    faults: tuple[Fault | WireFault, ...] = {
+        "clear": (),
+        "unclear": (unclear_first(store, random),),
+        "slow": (WireFault(at="body_middle", pause_s=0.3),),
+        "hang": (WireFault(side="answer", at="nothing", act="hang"),),
+    }[how]
+    most_s = 0.05 if how == "clear" else 1.5
+    moments = tuple(round(random.uniform(0, most_s), 3) for _ in range(random.randrange(1, 5)))
+    made = anything(random, faults=faults, moments=moments)
+    return {**made, "script": "cancelled", "truth": "later"}
+
+
+def _cancel_at_a_look(which: int, store: tuple[str, float], random: Random) -> dict[str, object]:
+    faults = (unclear_first(store, random), *nth_look(which, strikes=True, pause_s=0.1))
+    made = anything(random, faults=faults, at="wire")
+    return {**made, "script": "cancelled", "truth": "later"}
+
+
+# What befalls a first POST so that the second has what comes after: nothing.
+SPARED = (WireFault(), Fault(store="before"))
+
+
+def together(number: int, random: Random) -> dict[str, object]:
+    """Two callers attach the same bytes at once, and one of them meets a fault."""
+    other, store, spared = turn(number, ("", "other without id"), STORES, (0, 2))
+    faults = () if number % 6 == 5 else (*SPARED[:spared], unclear_first(store, random))
+    return {
+        **file(random),
+        "stage": "replicas",
+        "script": "together",
+        "at": other,
+        "faults": faults,
+    }
+
+
+def same(number: int, random: Random) -> dict[str, object]:
+    """Two replicas get one request id at once, and perhaps a fault."""
+    (store,) = turn(number, STORES)
+    faults = () if number % 3 == 0 else (unclear_first(store, random),)
+    return {
+        **anything(random),
+        "stage": "replicas",
+        "script": "same",
+        "with_id": True,
+        "faults": faults,
+        "truth": "later",
+    }
+
+
+def redis(number: int, random: Random) -> dict[str, object]:
+    """The same two, with Redis for a ledger."""
+    made = together(number // 2, random) if number % 2 else same(number // 2, random)
+    return {**made, "stage": "replicas on redis"}
+
+
+def kill(number: int, random: Random) -> dict[str, object]:
+    """SIGKILL at a stage of the call, and the repeat at the successor."""
+    return _struck("kill", number, random)
+
+
+def term(number: int, random: Random) -> dict[str, object]:
+    """SIGTERM at a stage of the call, and the repeat at the successor."""
+    return _struck("term", number, random)
+
+
+def _struck(script: str, number: int, random: Random) -> dict[str, object]:
+    ((at, fault),) = turn(number, STRIKES)
+    faults: tuple[WireFault | Fault, ...] = () if fault is None else (fault,)
+    if at == "settling":
+        store, after_s = random.choice(STORES)
+        gone = FaultAnswer(status=504, code="UnknownError")
+        faults += (Fault(store=store, store_after_s=after_s, answer=gone),)
+    made = anything(random) if at not in ("chunks", "soon") else file(random, rpc="upload")
+    return {
+        **made,
+        "script": script,
+        "at": at,
+        "faults": faults,
+        "with_id": random.random() < 0.9,
+        "truth": "later",
+    }
+
+
+def storm(number: int, random: Random) -> dict[str, object]:
+    """Storms of cancels, on posts of their own, beside the post of the case."""
+    return {"script": "storm", "size_bytes": 300_000, "truth": "later"}
+
+
+# Graph's front end takes a request to the mailbox when it is whole; half a one holds nothing up.
+PAUSES = (
+    WireFault(strikes=True, at="body_first", gather=True),
+    WireFault(strikes=True, at="body_middle", gather=True),
+    WireFault(strikes=True, at="all", gather=True),
+    WireFault(strikes=True, at="all", act="hang", late_s=DELAYS_S[2]),
+    WireFault(strikes=True, side="answer", at="nothing"),
+    WireFault(strikes=True, side="answer", at="body_middle"),
+)
+
+
+def pause(number: int, random: Random) -> dict[str, object]:
+    """SIGSTOP past the lease while another replica gets the repeat; then SIGCONT."""
+    fault, size_bytes = turn(number, PAUSES, (3_000_000, 5_000))
+    return {
+        **file(random),
+        "rpc": "upload",
+        # The large one is more than the buffers on the way: its end is still to be sent.
+        "size_bytes": size_bytes,
+        "script": "pause",
+        "at": "wire",
+        "faults": (fault,),
+        "with_id": True,
+        "truth": "later",
+    }

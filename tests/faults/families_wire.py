@@ -1,0 +1,88 @@
+"""Cases that break the connection to Graph."""
+
+from random import Random
+
+from faults.draws import DELAYS_S, anything, file, turn
+from faults.timing import GRAPH_TIMEOUT_S
+from faults.wire_faults import POINTS, Shape, WireFault
+
+SIDES = ("request", "answer")
+ACTS = ("reset", "close", "hang")
+
+
+def wire(number: int, random: Random) -> dict[str, object]:
+    """Break a POST, and perhaps a look-up after it, at a point that has a name."""
+    at, act, side, times = turn(number, tuple(POINTS), ACTS, SIDES, (1, 1, 2, 0))
+    made = file(random) if number % 3 else anything(random)
+    faults = [WireFault(side=side, at=at, act=act, times=times, pause_s=_pause_s(random))]
+    if random.random() < 0.15:
+        faults.append(_broken_read(random))
+    return {
+        **made,
+        "faults": tuple(faults),
+        "truth": "known" if times else "later",
+        **_short(times),
+    }
+
+
+def _short(times: int) -> dict[str, object]:
+    """What goes wrong for ever need not be tried for long."""
+    return {} if times else {"deadline_s": 6.0}
+
+
+def _pause_s(random: Random) -> float:
+    """Draw a wait before the break: mostly none, perhaps one on either side of the timeout."""
+    return random.choice((0.0, 0.0, 0.0, 0.2, 1.2 * GRAPH_TIMEOUT_S))
+
+
+def _broken_read(random: Random) -> WireFault:
+    return WireFault(
+        method="GET",
+        side=random.choice(SIDES),
+        at=random.choice(tuple(POINTS)),
+        act=random.choice(ACTS),
+        times=random.choice((1, 2)),
+    )
+
+
+def offset(number: int, random: Random) -> dict[str, object]:
+    """Break a POST at a byte, most often near an end of something."""
+    side, act = turn(number, SIDES, ACTS)
+    at = random.choice(
+        (random.randrange(700), random.randrange(3000), -1 - random.randrange(40), -2, -1)
+    )
+    fault = WireFault(side=side, at=at, act=act, times=random.choice((1, 1, 2)))
+    return {**anything(random), "faults": (fault,)}
+
+
+def late(number: int, random: Random) -> dict[str, object]:
+    """The gateway sees a break; Graph gets the end of the request later, and acts on it."""
+    act, late_s, again = turn(number, ACTS, DELAYS_S, (False, True))
+    fault = WireFault(at="all", act=act, late_s=late_s)
+    faults = (fault, WireFault(side="answer", at="nothing", act=act)) if again else (fault,)
+    return {**anything(random), "faults": faults}
+
+
+def shape(number: int, random: Random) -> dict[str, object]:
+    """Nothing breaks, but it takes its time."""
+    made = anything(random)
+    size = max(int(made.get("size_bytes", 300)), 300)
+    fault = turn(
+        number,
+        (
+            WireFault(shape=Shape(latency_s=0.05)),
+            WireFault(shape=Shape(bytes_per_s=4 * size)),
+            WireFault(shape=Shape(slice_bytes=max(size // 200, 1))),
+            WireFault(shape=Shape(bytes_per_s=2 * size, slice_bytes=max(size // 40, 1))),
+            WireFault(side="answer", at="all", pause_s=0.5, act="close"),
+            WireFault(side="answer", at="head", pause_s=0.6),
+            WireFault(at="body_middle", pause_s=0.6),
+            WireFault(at="body_middle", pause_s=1.5 * GRAPH_TIMEOUT_S),
+        ),
+    )
+    return {**made, "faults": tuple(fault)}
+
+
+def connect(number: int, random: Random) -> dict[str, object]:
+    """Nothing is wrong with the requests; the stage's connections are what fails."""
+    return {**anything(random), "stage": "connections"}

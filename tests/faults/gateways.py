@@ -1,0 +1,78 @@
+"""Gateways, each a process, with the campaign's settings."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+
+import grpc.aio
+
+from faults.children import Child, child, environment
+from faults.timing import DRAIN_S, GRAPH_TIMEOUT_S, SETTLE_S
+from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+
+_FLAGS: Mapping[str, object] = {
+    "listen": "127.0.0.1:0",
+    "graph-timeout-s": GRAPH_TIMEOUT_S,
+    "settle-s": SETTLE_S,
+    "drain-s": DRAIN_S,
+    "mailbox-concurrent": 0,
+    "mailbox-upload-bytes": 0,
+    "log-level": "info",
+}
+
+
+class Gateway:
+    """A gateway, and a caller's way to it."""
+
+    def __init__(self, child: Child, channel: grpc.aio.Channel) -> None:
+        self._child = child
+        self.stub = AttachmentServiceStub(channel)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._child.signal(number)
+
+    async def ended(self, within_s: float) -> int | None:
+        """Wait for its end; its exit code, None if it doesn't end in time."""
+        return await self._child.ended(within_s)
+
+
+@asynccontextmanager
+async def gateway(
+    graph_url: str, *, ledger: str, log: Path, tree: Path | None = None
+) -> AsyncIterator[Gateway]:
+    """Run a gateway until the context is left; then kill it."""
+    flags = {**_FLAGS, "graph-url": graph_url, "ledger": ledger}
+    known = known_flags(tree)
+    command = [f"--{name}={value}" for name, value in flags.items() if name in known]
+    async with child("attachment_gateway", "serve", *command, tree=tree, log=log) as process:
+        options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(process.address, options=options) as channel:
+            yield Gateway(process, channel)
+
+
+@cache
+def known_flags(tree: Path | None) -> frozenset[str]:
+    """Return the names of the flags that `serve` has, in that tree."""
+    told = subprocess.run(
+        [sys.executable, "-m", "attachment_gateway", "serve", "--help"],
+        env=environment(tree),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    words = told.stdout.replace(",", " ").split()
+    return frozenset(word.removeprefix("--") for word in words if word.startswith("--"))
+
+
+def has_ledger(tree: Path | None) -> bool:
+    """Tell whether that gateway remembers request ids."""
+    return "ledger" in known_flags(tree)

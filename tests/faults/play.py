@@ -1,0 +1,189 @@
+"""A case on a stage: a post of its own, what goes wrong there, the calls, and the count."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from random import Random
+from uuid import UUID
+
+from faults import history, verdict
+from faults.caller import Ended, Wish, call
+from faults.cases import Case
+from faults.contents import Content
+from faults.gateways import Gateway
+from faults.stages import Stage
+from faults.timing import (
+    QUIET_S,
+    REPEAT_AFTER_AT_MOST_S,
+    REPEAT_AFTER_S,
+    REPEAT_FOR_S,
+    REST_AT_MOST_S,
+    SETTLE_S,
+)
+from faults.traffic import Hook, Traffic
+from faults.verdict import Intent
+from faults.wire_faults import WireFault
+from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, new_id
+from graphattachments.v1.attachment_pb2 import PostRef
+
+# Graph answers these to a request that can be sent again, as the gateway tells it.
+_FOR_NOW = {"GRAPH_UNAVAILABLE", "GRAPH_CONFLICT", "GRAPH_THROTTLED", "GRAPH_NOT_FOUND"}
+
+
+@dataclass(slots=True, kw_only=True)
+class Play:
+    """What a script plays with. `again` tells whether the gateway remembers request ids."""
+
+    case: Case
+    stage: Stage
+    again: bool = False
+    post: Post = field(default_factory=Post)
+    intents: list[Intent] = field(default_factory=list)
+    placed: list[str] = field(default_factory=list)
+    stored: list[StoredAttachment] = field(default_factory=list)
+    found: list[str] = field(default_factory=list)
+    first: Ended | None = None
+
+    @property
+    def traffic(self) -> Traffic:
+        return self.stage.proxy.of(self.post.post_id)
+
+    async def set_up(self) -> None:
+        """Make the post and what is on it, and let things go wrong."""
+        random = Random(self.case.seed + "/post")
+        group = str(UUID(int=random.getrandbits(128), version=4))
+        self.post = Post(group_id=group, post_id=new_id())
+        await self.stage.told(lambda control: control.add_post(self.post))
+        content = self.case.content()
+        await self._place_others(content, random)
+        self.intend(content)
+        for fault in self.case.faults:
+            if isinstance(fault, WireFault):
+                self.traffic.faults.append(fault)
+            else:
+                mine = replace(fault, post_id=self.post.post_id)
+                await self.stage.told(lambda control, mine=mine: control.inject(mine))
+
+    async def _place_others(self, content: Content, random: Random) -> None:
+        drafts: list[tuple[float, AttachmentDraft]] = [
+            (twin.ago_s, content.draft(content.name if twin.same_name else "twin.bin"))
+            for twin in self.case.twins
+        ]
+        for number in range(self.case.neighbours):
+            name = content.name if number == 0 else f"neighbour {number}"
+            draft = AttachmentDraft(kind="file", name=name, content=random.randbytes(100))
+            drafts.append((random.uniform(2, 60), draft))
+        offset_s = self.stage.spec.emulator.get("clock_offset_s", 0.0)
+        for ago_s, draft in drafts:
+            at = datetime.now(UTC) + timedelta(seconds=offset_s - ago_s)
+            placed = await self.stage.told(
+                lambda control, draft=draft, at=at: control.place(draft, self.post, at)
+            )
+            self.placed.append(placed.id)
+
+    def intend(self, content: Content, *, with_id: bool | None = None) -> Intent:
+        """Want one more attachment of that content."""
+        with_id = self.case.with_id if with_id is None else with_id
+        random = Random(f"{self.case.seed}/{len(self.intents)}/{new_id()}")
+        request_id = str(UUID(int=random.getrandbits(128), version=4)) if with_id else ""
+        self.intents.append(Intent(content=content, request_id=request_id))
+        return self.intents[-1]
+
+    def when_struck(self, hook: Hook) -> None:
+        """Call this once, at the point of the first fault of the proxy's that strikes."""
+
+        async def once() -> None:
+            self.traffic.hook = None
+            await hook()
+
+        self.traffic.hook = once
+
+    async def call(self, gateway: Gateway, intent: Intent | None = None, **how: object) -> Ended:
+        """Make a call for an intent, the case's own by default, and put down how it ended."""
+        intent = intent or self.intents[0]
+        reference = PostRef(
+            group_id=self.post.group_id,
+            conversation_id=self.post.conversation_id if self.case.long_route else "",
+            thread_id=self.post.thread_id,
+            post_id=self.post.post_id,
+        )
+        wish = Wish(
+            post=reference,
+            content=intent.content,
+            rpc=self.case.rpc,
+            request_id=intent.request_id,
+        )
+        ended = await call(gateway.stub, wish, **{"deadline_s": self.case.deadline_s, **how})
+        intent.ends.append(ended)
+        if self.first is None or ended.began_at < self.first.began_at:
+            self.first = ended
+        return ended
+
+    async def mend(self) -> None:
+        """Let nothing more go wrong on this post."""
+        self.traffic.faults.clear()
+        await self.stage.told(lambda control: control.clear_faults(self.post))
+
+    async def until_definite(self, gateway: Gateway, intent: Intent | None = None) -> None:
+        """Repeat a call until it ends definitely; on a Graph that behaves it ends created."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + REPEAT_FOR_S
+        while True:
+            ended = await self.call(gateway, intent, deadline_s=20.0)
+            if ended.says == "created" or self.case.truth == "never":
+                return
+            if ended.says == "nothing" and ended.reason not in _FOR_NOW:
+                self.found.append(f"a repeat on a Graph that behaves ended as {ended}")
+                return
+            delay_s = ended.retry_delay_s or REPEAT_AFTER_S
+            if loop.time() + delay_s >= end:
+                self.found.append(f"never ended: the last repeat was {ended}: {ended.message}")
+                return
+            await asyncio.sleep(min(delay_s, REPEAT_AFTER_AT_MOST_S))
+
+    async def rest(self) -> None:
+        """Wait until nothing has gone by for a while."""
+        end = time.time() + REST_AT_MOST_S
+        while True:
+            quiet_in_s = min(self.traffic.last_at + QUIET_S, end) - time.time()
+            if quiet_in_s <= 0:
+                return
+            await asyncio.sleep(quiet_in_s)
+
+    async def check(self) -> None:
+        """Count what is stored now, and keep what is wrong with it."""
+        self.count(await self.stage.told(lambda control: control.stored(self.post)))
+
+    def count(self, stored: Sequence[StoredAttachment]) -> None:
+        """Judge that so much is stored on the post."""
+        self.stored = list(stored)
+        for violation in verdict.violations(self.intents, self.placed, stored):
+            if violation not in self.found:
+                self.found.append(violation)
+
+    @property
+    def graph_was_in_time(self) -> bool:
+        """Whether everything took effect as soon as the promise wants of Graph."""
+        lag_s = self.stage.spec.emulator.get("lag_s", 0.0)
+        sent = [
+            one.sent_at
+            for one in self.traffic.passages
+            if one.method == "POST" and one.sent_at is not None
+        ]
+        effects = [at for at, _ in self._effects()]
+        return verdict.in_time(sent, effects, settle_s=SETTLE_S - lag_s)
+
+    def history(self) -> list[str]:
+        """Tell what happened, in the order of time."""
+        return list(history.told(self.intents, self.traffic.passages, self._effects()))
+
+    def _effects(self) -> list[tuple[float, str]]:
+        offset_s = self.stage.spec.emulator.get("clock_offset_s", 0.0)
+        return history.effects(self.stored, self.placed, offset_s=offset_s)
+
+    def own_gateway(self, ledger: str) -> AbstractAsyncContextManager[Gateway]:
+        """Run a gateway that only this case uses."""
+        return self.stage.run(ledger)

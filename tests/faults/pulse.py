@@ -1,0 +1,40 @@
+"""Whether the machine keeps up: how late the event loop is."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from faults.timing import LATE_BY_S
+
+_EVERY_S = 0.02
+
+
+class Pulse:
+    """Looks at the clock, and remembers when it was late."""
+
+    def __init__(self) -> None:
+        self._late_at = float("-inf")
+
+    def late_since(self, time_s: float) -> bool:
+        """Tell whether the machine has been late since a time of the loop's."""
+        return self._late_at >= time_s
+
+    async def beat(self) -> None:
+        """Look, for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + _EVERY_S
+            await asyncio.sleep(_EVERY_S)
+            if loop.time() - due > LATE_BY_S:
+                self._late_at = loop.time()
+
+
+@asynccontextmanager
+async def beating() -> AsyncIterator[Pulse]:
+    """Run a pulse until the context is left."""
+    pulse = Pulse()
+    task = asyncio.create_task(pulse.beat())
+    try:
+        yield pulse
+    finally:
+        task.cancel()

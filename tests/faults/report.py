@@ -1,0 +1,83 @@
+"""The result of a campaign, for people."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from faults.campaign import Result
+from faults.families import FAMILIES
+
+HEADINGS = ("family", "cases", "created", "nothing", "unknown", "knowable", "cut off", "violations")
+
+
+def table(results: Sequence[Result]) -> Iterator[str]:
+    """Give a line for each family, and one for all: how the first calls ended.
+
+    `knowable` are those of the unknown, or of the cut off, that could have been known in time.
+    """
+    yield _line(HEADINGS)
+    for family in FAMILIES:
+        of_family = [result for result in results if result.case.family == family]
+        if of_family:
+            yield _line((family, *_counts(of_family))) + _skipped(of_family)
+    yield _line(("all", *_counts(results)))
+    yield ""
+    for reason, count in sorted(_reasons(results).items()):
+        yield f"{count:7}  {reason}"
+
+
+def details(results: Sequence[Result], seed: str, count: int) -> Iterator[str]:
+    """Give what isn't as it should be, with the words that repeat it alone."""
+    for heading, chosen in (
+        ("could have been known", [one for one in results if knowable(one)]),
+        ("perhaps the machine's fault", [one for one in results if one.unproven]),
+        ("violations", [one for one in results if violated(one)]),
+    ):
+        if chosen:
+            yield f"\n{heading}:"
+        for result in chosen:
+            yield f"  {result.case}"
+            yield f"    first {result.first}, in all {result.took_s:.1f}s"
+            yield from (f"    {line}" for line in (*result.violations, *result.history))
+            yield f"    --seed {seed} --cases {count} --only {result.case.id}"
+
+
+def violated(result: Result) -> bool:
+    """Tell whether the promise was broken."""
+    return bool(result.violations) and not result.unproven
+
+
+def knowable(result: Result) -> bool:
+    """Tell whether a caller wasn't told what could have been known in its time."""
+    if result.first is None or result.case.truth != "known" or result.case.script != "plain":
+        return False
+    return result.first.says in ("unknown", "cut off")
+
+
+def _counts(results: Sequence[Result]) -> tuple[object, ...]:
+    says = Counter(result.first.says for result in results if result.first is not None)
+    return (
+        sum(not result.skipped for result in results),
+        says["created"],
+        says["nothing"] + says["not by this call"],
+        says["unknown"],
+        sum(map(knowable, results)),
+        says["cut off"],
+        sum(map(violated, results)),
+    )
+
+
+def _reasons(results: Sequence[Result]) -> Counter[str]:
+    firsts = [result.first for result in results if result.first is not None]
+    return Counter(
+        first.reason or f"{first.code}, gRPC's own" for first in firsts if first.says != "created"
+    )
+
+
+def _line(cells: Sequence[object]) -> str:
+    first, *rest = cells
+    return f"{first:10}" + "".join(f"{cell:>11}" for cell in rest)
+
+
+def _skipped(results: Sequence[Result]) -> str:
+    skipped = [result.skipped for result in results if result.skipped]
+    return f"  {len(skipped)} skipped: {skipped[0]}" if skipped else ""

@@ -1,0 +1,152 @@
+"""Where cases are played: an emulated Graph, a proxy in front of it, gateways in front of that."""
+
+import asyncio
+import itertools
+import os
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any, Literal, TypeVar
+
+from faults.children import START_S, child, started
+from faults.gateways import Gateway, gateway
+from faults.proxy import FaultProxy, Mishap
+from graph_emulator.control import ConfigChanges, EmulatorClient
+
+LedgerKind = Literal["memory", "sqlite", "redis"]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageSpec:
+    """What a stage is made of; `mishaps` befall connections, in these shares."""
+
+    emulator: ConfigChanges = field(default_factory=ConfigChanges)
+    replicas: int = 1
+    ledger: LedgerKind = "sqlite"
+    mishaps: Mapping[Mishap, int] = field(default_factory=dict)
+
+
+HOUR_S = 3600.0
+LAG_S = 0.4
+
+STAGES: Mapping[str, StageSpec] = {
+    "plain": StageSpec(),
+    "memory": StageSpec(ledger="memory"),
+    "lag": StageSpec(emulator={"lag_s": LAG_S}),
+    "pages of 1": StageSpec(emulator={"page_size": 1}),
+    "pages of 2": StageSpec(emulator={"page_size": 2}),
+    "pages of 3": StageSpec(emulator={"page_size": 3}),
+    "verbatim": StageSpec(emulator={"rewrite_items": False, "created_status": 200}),
+    "ahead": StageSpec(emulator={"clock_offset_s": HOUR_S}),
+    "behind": StageSpec(emulator={"clock_offset_s": -HOUR_S}),
+    "connections": StageSpec(mishaps={"none": 5, "reset": 1, "close": 1, "hang": 1, "slow": 1}),
+    "replicas": StageSpec(replicas=2),
+    "replicas on redis": StageSpec(replicas=2, ledger="redis"),
+}
+
+
+@dataclass(slots=True, kw_only=True)
+class Stage:
+    """A stage that is set."""
+
+    spec: StageSpec
+    control: EmulatorClient
+    proxy: FaultProxy
+    gateways: Sequence[Gateway]
+    new_ledger: Callable[[], str]
+    run: Callable[[str], Any]
+    """A gateway of a case's own on a ledger, as a context."""
+
+    async def told(self, ask: Callable[[EmulatorClient], T]) -> T:
+        """Ask the emulator something, or tell it."""
+        return await asyncio.to_thread(ask, self.control)
+
+
+@asynccontextmanager
+async def stage(
+    name: str, *, folder: Path, logs: Path, tree: Path | None = None
+) -> AsyncIterator[Stage]:
+    """Set a stage; `folder` is for its ledgers, `logs` for what its processes say."""
+    spec = STAGES[name]
+    slug = name.replace(" ", "-")
+    numbers = itertools.count()
+
+    def new_ledger() -> str:
+        return f"sqlite:///{folder / slug}-{next(numbers)}.db"
+
+    def run(ledger: str) -> Any:
+        url = f"http://127.0.0.1:{proxy.port}/v1.0"
+        return gateway(url, ledger=ledger, tree=tree, log=logs / f"{slug}.log")
+
+    async with AsyncExitStack() as stack:
+        emulator = await stack.enter_async_context(
+            child("graph_emulator", log=logs / "emulator.log")
+        )
+        host, port = emulator.address.split(":")
+        control = stack.enter_context(EmulatorClient(f"http://{emulator.address}/emulator"))
+        await asyncio.to_thread(lambda: control.configure(**spec.emulator))
+        proxy = await stack.enter_async_context(FaultProxy(host, int(port)))
+        _let_mishaps_happen(proxy, spec)
+        shared = await _ledger(spec.ledger, new_ledger, stack)
+        gateways = [await stack.enter_async_context(run(shared)) for _ in range(spec.replicas)]
+        yield Stage(
+            spec=spec,
+            control=control,
+            proxy=proxy,
+            gateways=gateways,
+            new_ledger=new_ledger,
+            run=run,
+        )
+
+
+def _let_mishaps_happen(proxy: FaultProxy, spec: StageSpec) -> None:
+    if spec.mishaps:
+        random = Random(0)
+        names, weights = list(spec.mishaps), list(spec.mishaps.values())
+        proxy.mishap = lambda: random.choices(names, weights)[0]
+        proxy.one_request_a_connection = True
+
+
+async def _ledger(kind: LedgerKind, new_ledger: Callable[[], str], stack: AsyncExitStack) -> str:
+    if kind == "memory":
+        return "memory:"
+    return new_ledger() if kind == "sqlite" else await stack.enter_async_context(_redis())
+
+
+def redis_server() -> str | None:
+    """Return the path of a redis-server, None if there is none."""
+    return shutil.which("redis-server")
+
+
+@asynccontextmanager
+async def _redis() -> AsyncIterator[str]:
+    """Run a Redis that keeps nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = redis_server()
+    assert program is not None
+    command = (program, "--port", str(port), "--bind", "127.0.0.1", "--save", "")
+    process = started(command, env=None, log=Path(os.devnull))
+    try:
+        await _listening(port)
+        yield f"redis://127.0.0.1:{port}/0"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+async def _listening(port: int) -> None:
+    async with asyncio.timeout(START_S):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return

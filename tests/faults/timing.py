@@ -1,0 +1,29 @@
+"""The times of the campaign: a gateway's settings scaled down, and what follows from them."""
+
+# How long Graph may still act on a request; what a case lets it take stays below this.
+SETTLE_S = 1.0
+LATEST_S = 0.9 * SETTLE_S
+
+GRAPH_TIMEOUT_S = 1.0
+
+# Enough for a timeout, settling, look-ups and sending again, twice over.
+DEADLINE_S = 20.0
+
+# Nothing is on its way any more when nothing has gone by for so long.
+QUIET_S = SETTLE_S + 0.6
+REST_AT_MOST_S = 20.0
+
+# A call that isn't answered is repeated for so long; a dead holder's lease is in it.
+REPEAT_FOR_S = 40.0
+REPEAT_AFTER_S = 0.3
+REPEAT_AFTER_AT_MOST_S = 3.0
+
+# How long a gateway may finish its calls after SIGTERM, and how long after that it may take to end.
+DRAIN_S = 2.0
+END_WITHIN_S = 6.0
+
+# Between SIGSTOP and SIGCONT a lease of 10 s must end; the repeat at the other replica takes it.
+PAUSE_AT_LEAST_S = 11.0
+
+# A machine that keeps the campaign waiting for longer makes times that prove nothing.
+LATE_BY_S = 0.05

@@ -1,0 +1,37 @@
+"""What goes by between a gateway and Graph, post by post, and what is to go wrong with it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from faults.wire_faults import NONE, WireFault
+
+Hook = Callable[[], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Passage:
+    """One request that came by; `sent_at` is when its last byte went on to Graph."""
+
+    method: str
+    target: str
+    began_at: float
+    sent_at: float | None = None
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What came by for one post, what is to go wrong, and who is told when it does."""
+
+    passages: list[Passage] = field(default_factory=list)
+    faults: list[WireFault] = field(default_factory=list)
+    hook: Hook | None = None
+    last_at: float = 0.0
+
+    def take(self, method: str) -> WireFault:
+        """Find the first fault for this method, which uses it up once."""
+        for index, fault in enumerate(self.faults):
+            if fault.method == method:
+                left = [] if fault.times == 1 else [replace(fault, times=max(fault.times - 1, 0))]
+                self.faults[index : index + 1] = left
+                return fault
+        return NONE
