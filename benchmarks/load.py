@@ -1,0 +1,60 @@
+"""A caller by gRPC: streams a header and chunks, and half-closes, on asyncio's own event loop."""
+
+from collections.abc import Sequence
+from functools import cache, partial
+from uuid import uuid4
+
+import grpc.aio
+
+from graphattachments.v1.attachment_pb2 import Attachment, PostRef
+from graphattachments.v1.attachment_service_pb2 import UploadFileAttachmentRequest, UploadHeader
+from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from jobs import Job, Upload, work
+from traffic import CONTENT_TYPE, NAME, TOKEN, Post, content, posts
+
+_METADATA = (("authorization", f"Bearer {TOKEN}"),)
+_POSTS = posts()
+
+Messages = list[UploadFileAttachmentRequest]
+
+
+def prepared(job: Job) -> Sequence[Upload]:
+    """Build all messages; the chunks are shared, as their bytes are the same."""
+    stub = _stub(job.target)
+    chunks = _chunks(job.size_bytes, job.chunk_bytes)
+    headers = [_header(next(_POSTS), job) for _ in range(job.uploads)]
+    return [partial(_upload, stub, [header, *chunks], job.timeout_s) for header in headers]
+
+
+async def _upload(stub: AttachmentServiceStub, messages: Messages, timeout_s: float) -> None:
+    try:
+        await stub.UploadFileAttachment(messages, metadata=_METADATA, timeout=timeout_s)
+    except grpc.aio.AioRpcError as error:
+        raise RuntimeError(f"{error.code().name}: {error.details()}") from None
+
+
+def _header(post: Post, job: Job) -> UploadFileAttachmentRequest:
+    return UploadFileAttachmentRequest(
+        header=UploadHeader(
+            post=PostRef(group_id=post.group_id, thread_id=post.thread_id, post_id=post.post_id),
+            attachment=Attachment(name=NAME, content_type=CONTENT_TYPE),
+            size_bytes=job.size_bytes,
+            request_id=str(uuid4()) if job.with_request_id else "",
+        )
+    )
+
+
+@cache
+def _chunks(size_bytes: int, chunk_bytes: int) -> Messages:
+    file = content(size_bytes)
+    starts = range(0, size_bytes, chunk_bytes)
+    return [UploadFileAttachmentRequest(chunk=file[at : at + chunk_bytes]) for at in starts]
+
+
+@cache
+def _stub(address: str) -> AttachmentServiceStub:
+    return AttachmentServiceStub(grpc.aio.insecure_channel(address))
+
+
+if __name__ == "__main__":
+    work(prepared)

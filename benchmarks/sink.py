@@ -1,0 +1,153 @@
+"""A Graph that costs as little as it can: counts each request's bytes and says that it is created.
+
+`--delay-s` is how long it takes to answer, `--echo` lets it answer with the whole content, as Graph
+may. GET /sink tells, in JSON, how many were created, of how many bytes, and how many waited for
+their answer at once, since the last GET.
+"""
+
+import argparse
+import asyncio
+import re
+from email.utils import formatdate
+from itertools import count
+from typing import cast
+
+import orjson
+import uvloop
+
+_RECEIVE_BYTES = 1024 * 1024
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+_END_OF_HEAD = b"\r\n\r\n"
+
+_HEAD = (
+    "HTTP/1.1 %d %s\r\n"
+    "Content-Type: application/json;odata.metadata=minimal\r\n"
+    "Content-Length: %d\r\n"
+    "Date: %s\r\n"
+    "request-id: 5e6d9a2c-4b7f-4c1e-9a53-0c2f6b8d7e10\r\n"
+    "\r\n"
+)
+_CREATED = (
+    '{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#attachments/$entity",'
+    '"@odata.type":"#microsoft.graph.fileAttachment","@odata.mediaContentType":"application/pdf",'
+    '"id":"AAMkAG%06dAAAAAAB8YL=","lastModifiedDateTime":"2026-03-01T09:00:00Z",'
+    '"name":"quarterly report.pdf","contentType":"application/pdf","size":1053,"isInline":false,'
+    '"contentId":null,"contentLocation":null'
+)
+
+
+class Graph:
+    """What all connections share."""
+
+    def __init__(self, *, delay_s: float, echo: bool) -> None:
+        self.delay_s = delay_s
+        self.echo = echo
+        # Each connection's bytes are counted before another one's come.
+        self.buffer = memoryview(bytearray(_RECEIVE_BYTES))
+        self._ids = count()
+        self._created = self._body_bytes = self._waiting = self._waited_at_once = 0
+
+    def received(self, body_bytes: int) -> None:
+        """Count a request that has come whole."""
+        self._created += 1
+        self._body_bytes += body_bytes
+        self._waiting += 1
+        self._waited_at_once = max(self._waited_at_once, self._waiting)
+
+    def answer(self, body: bytes) -> bytes:
+        """Return the answer, with the request's own `contentBytes` if it is to be echoed."""
+        self._waiting -= 1
+        described = (_CREATED % next(self._ids)).encode()
+        start = body.find(b'"contentBytes"') if self.echo else -1
+        echoed = b"," + body[start:] if start >= 0 else b"}"
+        return _head(201, "Created", len(described) + len(echoed)) + described + echoed
+
+    def told(self) -> bytes:
+        """Return the counts since the last time."""
+        counts = {
+            "created": self._created,
+            "body_bytes": self._body_bytes,
+            "waited_at_once": self._waited_at_once,
+        }
+        self._created = self._body_bytes = self._waited_at_once = 0
+        body = orjson.dumps(counts)
+        return _head(200, "OK", len(body)) + body
+
+
+def _head(status: int, reason: str, length: int) -> bytes:
+    return (_HEAD % (status, reason, length, formatdate(usegmt=True))).encode()
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One connection: a request after the other."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._head = b""
+        self._left = 0
+        self._length = 0
+        self._body: list[bytes] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """As asyncio.BufferedProtocol has it, like all below."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 the protocol's
+        """Return where to receive."""
+        return self._graph.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was received."""
+        received = self._graph.buffer[:nbytes]
+        if not self._left:
+            self._head += received
+            head, end, rest = self._head.partition(_END_OF_HEAD)
+            if not end:
+                return
+            self._head = b""
+            if head.startswith(b"GET /sink"):
+                self._transport.write(self._graph.told())
+                return
+            length = _CONTENT_LENGTH.search(head)
+            self._left = self._length = int(length[1]) if length else 0
+            received = memoryview(rest)
+        self._take(received)
+
+    def _take(self, received: memoryview) -> None:
+        self._left -= len(received)
+        if self._graph.echo:
+            self._body.append(bytes(received))
+        if self._left:
+            return
+        self._graph.received(self._length)
+        if self._graph.delay_s:
+            asyncio.get_running_loop().call_later(self._graph.delay_s, self._answer)
+        else:
+            self._answer()
+
+    def _answer(self) -> None:
+        answer = self._graph.answer(b"".join(self._body))
+        self._body.clear()
+        self._transport.write(answer)
+
+
+async def serve(graph: Graph) -> None:
+    """Serve until killed."""
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: Connection(graph), "127.0.0.1", 0, backlog=1024)
+    host, port = server.sockets[0].getsockname()
+    print(f"listening on {host}:{port}", flush=True)
+    await server.serve_forever()
+
+
+def main() -> None:
+    """Read the flags and serve."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--delay-s", type=float, default=0.0)
+    parser.add_argument("--echo", action="store_true")
+    asked = parser.parse_args()
+    uvloop.run(serve(Graph(delay_s=asked.delay_s, echo=asked.echo)))
+
+
+if __name__ == "__main__":
+    main()
