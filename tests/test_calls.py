@@ -99,6 +99,22 @@ async def test_time_that_runs_out_while_it_gives_up(begin: Callable[..., Call]) 
         await call.read(messages(5), lambda _: None, idle_s=0.1)
 
 
+async def test_time_that_runs_out_just_after_reading(begin: Callable[..., Call]) -> None:
+    """It comes to one that has done reading already, and disturbs nobody."""
+    call = begin(10)
+    failures: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: failures.append(what))
+
+    def expire_and_fail(_: float) -> None:
+        call.expire(NotSent())  # what waits for it is due only after this
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await call.read(messages(0), expire_and_fail, idle_s=5)
+    await asyncio.sleep(0.05)
+    assert failures == []
+
+
 async def test_only_the_first_end_counts(begin: Callable[..., Call]) -> None:
     """The time ends once, for one reason."""
     call = begin(10)

@@ -195,6 +195,18 @@ def test_grpcs_own_errors(talk: Talk, file: Path) -> None:
     assert (caught.value.reason, caught.value.metadata) == ("", {})
 
 
+def test_a_deadline_that_passes_as_the_status_comes(talk: Talk, file: Path) -> None:
+    """It is then gRPC's own code with the gateway's details, which tell nothing for sure."""
+    made = talk.begin(talk.client.upload, file, POST)
+    _, _, rpc = talk.take_upload()
+    status_of = rpc_status.to_status(status.to_status(errors.OutcomeUnknown("x"), {}))
+    code = grpc.StatusCode.DEADLINE_EXCEEDED
+    rpc.terminate(None, status_of.trailing_metadata, code, "Deadline Exceeded")
+    with pytest.raises(AttachmentError) as caught:
+        made.result(5)
+    assert (caught.value.code, caught.value.reason) == (code, "")
+
+
 def test_a_file_that_is_not_there(talk: Talk, tmp_path: Path) -> None:
     """A file that isn't there is an OSError, before anything is called."""
     with pytest.raises(FileNotFoundError):

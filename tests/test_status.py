@@ -58,6 +58,10 @@ ROWS = [
         *("RESOURCE_EXHAUSTED", "MAILBOX_LIMIT", {}, [THREE_S], "3000"),
     ),
     (
+        errors.GatewayOverloaded(memory_bytes=1, waiting=1, retry_delay_s=3),
+        *("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED", {}, [THREE_S], "3000"),
+    ),
+    (
         errors.LedgerUnavailable("x"),
         *("UNAVAILABLE", "LEDGER_UNAVAILABLE", {}, [FIVE_S], "5000"),
     ),

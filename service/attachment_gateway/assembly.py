@@ -69,6 +69,15 @@ class Assembly:
         else:
             self._take_footer(request.footer)
 
+    @property
+    def memory_bytes(self) -> int:
+        """What the upload takes, as far as the header tells; 0 before it has come."""
+        if self._envelope is None:
+            return 0
+        declared_bytes = self._declared[0].size_bytes
+        most_bytes = self._envelope.max_size_bytes if declared_bytes is None else declared_bytes
+        return self._envelope.size_bytes(most_bytes)
+
     def finish(self) -> Envelope:
         """Return the whole, at the half-close; raises CallerError if it isn't what was declared."""
         if self._envelope is None:

@@ -1,8 +1,8 @@
 """The calls in flight: each one's token, ids and time, and the one door by which it ends."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
@@ -31,6 +31,12 @@ Context = grpc.aio.ServicerContext[Any, Any]
 ANSWER_EARLY_SHARE = 0.05
 ANSWER_EARLY_MAX_S = 0.5
 
+# A sender that is about to be refused may finish what it is sending: as long as messages come one
+# right after the other, and so long in all; a part of the time before its deadline if that is near.
+FINISH_IDLE_S = 0.02
+FINISH_MAX_S = 1.0
+LATE_FINISH_MAX_S = 0.05
+
 # What a caller is told to wait before it comes again to a gateway that is about to stop: its
 # connection goes to another one, or to this one's successor.
 DRAINING_RETRY_DELAY_S = 1.0
@@ -54,6 +60,7 @@ class Call:
         self.graph_request_id = ""
         self.expired: asyncio.Future[GatewayError] = loop.create_future()
         self._context = context
+        self._reading = False
         # None without a deadline, whatever its type says.
         left_s = cast("float | None", context.time_remaining())
         if left_s is None:
@@ -91,26 +98,62 @@ class Call:
         return {name: value for name, value in ids.items() if value}
 
     async def read(
-        self, requests: AsyncIterable[_T], take: Callable[[_T], None], *, idle_s: float
+        self,
+        requests: AsyncIterable[_T],
+        take: Callable[[_T], Awaitable[None] | None],
+        *,
+        idle_s: float,
     ) -> None:
         """Hand each message to `take` until the caller half-closes.
 
-        Raises StreamIdle if none comes for `idle_s`, or the error of a budget that is spent.
+        What `take` may have to wait for is no idleness of the caller's. Raises StreamIdle if no
+        message comes for `idle_s`, or the error of a budget that is spent.
         """
+        try:
+            await self._read(requests, take, idle_s)
+        except GatewayError:
+            await self._let_finish(requests)
+            raise
+
+    async def _read(
+        self,
+        requests: AsyncIterable[_T],
+        take: Callable[[_T], Awaitable[None] | None],
+        idle_s: float,
+    ) -> None:
+        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(idle_s) as patience:
                 with self._cutting_short(patience):
                     async for request in requests:
                         understood(request)
-                        take(request)
+                        waiting = take(request)
+                        if waiting is not None:
+                            patience.reschedule(None)
+                            self._reading = False
+                            await waiting
+                            self._reading = True
                         if self.expired.done():
                             raise self.expired.result()
-                        patience.reschedule(asyncio.get_running_loop().time() + idle_s)
+                        patience.reschedule(loop.time() + idle_s)
                     await self._surely_half_closed()
         except TimeoutError:
             raise (
                 self.expired.result() if self.expired.done() else StreamIdle(idle_s=idle_s)
             ) from None
+
+    async def _let_finish(self, requests: AsyncIterable[object]) -> None:
+        """Read on for a moment, for nothing, before the caller is told of an error.
+
+        A sender in the middle of a message that is refused may tell that it couldn't send, and not
+        what it was told: grpc.aio's clients do.
+        """
+        most_s = LATE_FINISH_MAX_S if self.expired.done() else FINISH_MAX_S
+        loop = asyncio.get_running_loop()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(most_s), asyncio.timeout(FINISH_IDLE_S) as patience:
+                async for _ in requests:
+                    patience.reschedule(loop.time() + FINISH_IDLE_S)
 
     async def _surely_half_closed(self) -> None:
         """Tell a half-close from a caller that is gone.
@@ -123,14 +166,27 @@ class Call:
     @contextmanager
     def _cutting_short(self, patience: asyncio.Timeout) -> Iterator[None]:
         def cut(_: object) -> None:
-            if not patience.expired():
+            if self._reading and not patience.expired():  # what is due already can't be withdrawn
                 patience.reschedule(asyncio.get_running_loop().time())
 
+        self._reading = True
         self.expired.add_done_callback(cut)
         try:
             yield
         finally:
+            self._reading = False
             self.expired.remove_done_callback(cut)
+
+    async def in_time(self, wait: Coroutine[Any, Any, _T], late: Callable[[], GatewayError]) -> _T:
+        """Wait for something in the call's time; `late` is told if that ends first."""
+        waiting = asyncio.create_task(wait)
+        try:
+            if await self.outlasts(waiting):
+                return waiting.result()
+        finally:
+            waiting.cancel()
+        error = self.expired.result()
+        raise late() if isinstance(error, NotSent) else error
 
     async def outlasts(self, work: asyncio.Task[Any]) -> bool:
         """Wait for the work; whether it was done in the call's time. It is never cancelled."""

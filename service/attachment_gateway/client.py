@@ -75,7 +75,10 @@ class AttachmentError(Exception):
         super().__init__(f"{self.reason or self.code.name}: {call.details()}")
 
     def _read(self, call: grpc.Call) -> None:
-        status = rpc_status.from_call(call)
+        try:
+            status = rpc_status.from_call(call)
+        except ValueError:  # the deadline passed as the gateway's status came: gRPC mixed the two
+            status = None
         for detail in status.details if status is not None else ():
             info, retry = ErrorInfo(), RetryInfo()
             if detail.Unpack(info):

@@ -9,6 +9,7 @@ from functools import partial
 
 import structlog
 
+from attachment_gateway.admission import Room
 from attachment_gateway.calls import Call
 from attachment_gateway.envelope import Envelope
 from attachment_gateway.errand import Errand
@@ -35,12 +36,15 @@ class Delivery:
         self._world = world
         self._running: set[_Running] = set()
 
-    async def deliver(self, envelope: Envelope, call: Call) -> Attachment:
-        """Make the attachment of an envelope, or tell why not; raises GatewayError."""
+    async def deliver(self, envelope: Envelope, call: Call, room: Room | None = None) -> Attachment:
+        """Make the attachment of an envelope, or tell why not; raises GatewayError.
+
+        The envelope's `room` in memory is held as long as it is.
+        """
         if call.expired.done():
             raise call.expired.result()
         errand = Errand(self._world, envelope, call)
-        running = self._start(errand)
+        running = self._start(errand, room)
         try:
             in_time = await call.outlasts(running)
         except asyncio.CancelledError:
@@ -60,10 +64,13 @@ class Delivery:
                 running.cancel()
             await asyncio.wait(self._running, timeout=LAST_WORDS_S)
 
-    def _start(self, errand: Errand) -> _Running:
+    def _start(self, errand: Errand, room: Room | None) -> _Running:
         running = asyncio.create_task(errand.run())
         self._running.add(running)
         running.add_done_callback(self._running.discard)
+        if room is not None:
+            room.hold()
+            running.add_done_callback(lambda _: room.let_go())
         return running
 
 

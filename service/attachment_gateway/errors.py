@@ -281,6 +281,17 @@ class GraphUnavailable(OurError):
         self.answer = answer
 
 
+class GatewayOverloaded(OurError):
+    """There is no memory for one more upload."""
+
+    def __init__(self, *, memory_bytes: int, waiting: int, retry_delay_s: float) -> None:
+        super().__init__(
+            f"the {memory_bytes:,} bytes for uploads are taken, and {waiting:,} calls wait for "
+            f"them; nothing was sent to Graph: send it again later, or with a longer deadline"
+        )
+        self.retry_delay_s = retry_delay_s
+
+
 class GatewayDraining(OurError):
     """The gateway is about to stop."""
 

@@ -15,6 +15,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
+from attachment_gateway.admission import Admission
 from attachment_gateway.calls import Calls
 from attachment_gateway.delivery import Delivery
 from attachment_gateway.envelope import GraphRoot
@@ -84,13 +85,22 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
         delivery = Delivery(world)
         calls = Calls(default_deadline_s=settings.default_deadline_s)
         limits = RequestLimits(
-            max_request_bytes=settings.max_request_bytes, stream_idle_s=settings.stream_idle_s
+            max_request_bytes=settings.max_request_bytes,
+            stream_window_bytes=settings.stream_window_bytes,
+            stream_idle_s=settings.stream_idle_s,
         )
         server = grpc.aio.server(
             interceptors=[MalformedRequests()], options=_options(settings, share_port=share_port)
         )
         add_AttachmentServiceServicer_to_server(
-            Servicer(calls=calls, delivery=delivery, root=world.graph.root, limits=limits), server
+            Servicer(
+                calls=calls,
+                admission=Admission(settings.upload_memory_bytes),
+                delivery=delivery,
+                root=world.graph.root,
+                limits=limits,
+            ),
+            server,
         )
         gateway = Gateway(
             address=_bind(server, settings.listen),
@@ -181,6 +191,9 @@ def _options(settings: Settings, *, share_port: bool) -> list[tuple[str, int]]:
         ("grpc.keepalive_timeout_ms", PING_ANSWERED_WITHIN_S * 1000),
         ("grpc.http2.min_ping_interval_without_data_ms", PINGED_AT_MOST_EVERY_S * 1000),
         # Otherwise a second gateway on the same port would silently share its calls.
+        # Otherwise gRPC widens the windows by itself, and streams that wait for memory fill it.
+        ("grpc.http2.bdp_probe", 0),
+        ("grpc.http2.lookahead_bytes", settings.stream_window_bytes),
         ("grpc.so_reuseport", int(share_port)),
     ]
 

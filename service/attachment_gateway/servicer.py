@@ -1,8 +1,9 @@
 """Each RPC as a sentence: assemble, deliver, answer."""
 
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Awaitable
 from dataclasses import dataclass
 
+from attachment_gateway.admission import Admission, Entrance
 from attachment_gateway.answer import fitted
 from attachment_gateway.assembly import Assembly
 from attachment_gateway.calls import Call, Calls, Context
@@ -18,12 +19,19 @@ from graphattachments.v1.attachment_service_pb2 import (
 )
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceServicer
 
+# A message that came whole is there beside the request that is made of it, base64 included.
+WHOLE_MESSAGE_FACTOR = 7 / 3
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLimits:
-    """`max_request_bytes` of REST request; how long an upload may be quiet."""
+    """`max_request_bytes` of REST request; how much of an upload may lie unread, and for how long.
+
+    `stream_window_bytes` are those that come before the upload is let in.
+    """
 
     max_request_bytes: int
+    stream_window_bytes: int
     stream_idle_s: float
 
 
@@ -31,9 +39,16 @@ class Servicer(AttachmentServiceServicer):
     """The service of the contract."""
 
     def __init__(
-        self, *, calls: Calls, delivery: Delivery, root: GraphRoot, limits: RequestLimits
+        self,
+        *,
+        calls: Calls,
+        admission: Admission,
+        delivery: Delivery,
+        root: GraphRoot,
+        limits: RequestLimits,
     ) -> None:
         self._calls = calls
+        self._admission = admission
         self._delivery = delivery
         self._root = root
         self._limits = limits
@@ -41,11 +56,18 @@ class Servicer(AttachmentServiceServicer):
     async def UploadFileAttachment(  # noqa: N802 the contract's name
         self, request_iterator: AsyncIterable[UploadFileAttachmentRequest], context: Context
     ) -> UploadFileAttachmentResponse:
-        """Assemble a stream of requests and deliver it."""
+        """Assemble a stream of requests, in the memory it is let into, and deliver it."""
         async with self._calls.begin(context, "UploadFileAttachment") as call:
             assembly = Assembly(self._sender(call))
-            await call.read(request_iterator, assembly.feed, idle_s=self._limits.stream_idle_s)
-            attachment = await self._delivery.deliver(assembly.finish(), call)
+            with Entrance(self._admission, call) as entrance:
+                kept_bytes = self._limits.stream_window_bytes
+
+                def take(request: UploadFileAttachmentRequest) -> Awaitable[None] | None:
+                    assembly.feed(request)
+                    return entrance.admit(assembly.memory_bytes, kept_bytes=kept_bytes)
+
+                await call.read(request_iterator, take, idle_s=self._limits.stream_idle_s)
+                attachment = await self._delivery.deliver(assembly.finish(), call, entrance.room)
             return UploadFileAttachmentResponse(attachment=fitted(attachment))
 
     async def CreateAttachment(  # noqa: N802 the contract's name
@@ -54,8 +76,15 @@ class Servicer(AttachmentServiceServicer):
         """Deliver an attachment that came whole."""
         async with self._calls.begin(context, "CreateAttachment") as call:
             understood(request)
-            envelope = envelope_of(request, self._sender(call))
-            attachment = await self._delivery.deliver(envelope, call)
+            size_bytes = request.ByteSize()
+            with Entrance(self._admission, call) as entrance:
+                waiting = entrance.admit(
+                    round(size_bytes * WHOLE_MESSAGE_FACTOR), kept_bytes=size_bytes
+                )
+                if waiting is not None:
+                    await waiting
+                envelope = envelope_of(request, self._sender(call))
+                attachment = await self._delivery.deliver(envelope, call, entrance.room)
             return CreateAttachmentResponse(attachment=fitted(attachment))
 
     def _sender(self, call: Call) -> Sender:

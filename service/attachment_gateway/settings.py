@@ -66,6 +66,13 @@ class Settings:
     mailbox_upload_bytes: int = _setting(
         150_000_000, "bytes uploaded to one mailbox in 5 minutes; 0 is no limit"
     )
+    upload_memory_bytes: int = _setting(
+        256 * MIB, "memory for all uploads in flight together, bytes"
+    )
+    stream_window_bytes: int = _setting(
+        64 * 1024,
+        "what an upload may send ahead of being read, bytes; more helps callers that are far away",
+    )
     graph_timeout_s: float = _setting(60.0, "how long to wait for one answer of Graph's, seconds")
     graph_connections: int = _setting(256, "connections to Graph at most")
     stream_idle_s: float = _setting(30.0, "how long an upload may be quiet, seconds")

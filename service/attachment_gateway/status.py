@@ -56,6 +56,7 @@ _TABLE: Mapping[type[GatewayError], _Row] = {
     errors.GraphUnavailable: _Row(StatusCode.UNAVAILABLE, "GRAPH_UNAVAILABLE"),
     errors.GatewayDraining: _Row(StatusCode.UNAVAILABLE, "GATEWAY_DRAINING"),
     errors.LedgerUnavailable: _Row(StatusCode.UNAVAILABLE, "LEDGER_UNAVAILABLE"),
+    errors.GatewayOverloaded: _Row(StatusCode.RESOURCE_EXHAUSTED, "GATEWAY_OVERLOADED"),
     errors.OutcomeUnknown: _Row(StatusCode.UNKNOWN, "OUTCOME_UNKNOWN", never_again=True),
     errors.GatewayFault: _Row(StatusCode.INTERNAL, "GATEWAY_ERROR"),
 }

@@ -159,7 +159,13 @@ def _counted(listen: str) -> Iterator[Mapping[str, str]]:
 def _share(settings: Settings, address: str) -> Settings:
     """Return a worker's settings: its share of what the processes don't keep together."""
     number = settings.workers
-    shared = replace(settings, listen=address, workers=1, metrics_listen="")
+    shared = replace(
+        settings,
+        listen=address,
+        workers=1,
+        metrics_listen="",
+        upload_memory_bytes=_part(settings.upload_memory_bytes, number),
+    )
     if is_redis(settings.ledger):
         return shared
     return replace(

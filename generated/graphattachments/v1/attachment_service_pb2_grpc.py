@@ -69,8 +69,9 @@ class AttachmentServiceStub:
     to learn what came of it). Send it again.
     - FAILED_PRECONDITION: GRAPH_LOCKED. The post is locked.
     - RESOURCE_EXHAUSTED: GRAPH_THROTTLED, MAILBOX_LIMIT (Graph's limits for the group's mailbox, as
-    Graph told them, or as the gateway keeps them: send it again after RetryInfo's delay),
-    GRAPH_QUOTA_EXCEEDED (the mailbox is full; don't send it again).
+    Graph told them, or as the gateway keeps them) and GATEWAY_OVERLOADED (no memory for one more
+    upload came free): send it again after RetryInfo's delay. GRAPH_QUOTA_EXCEEDED: the mailbox is
+    full; don't send it again.
     - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING, LEDGER_UNAVAILABLE. Nothing
     was created by this call; sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE
     is gRPC's own and tells nothing: repeat only with the same request_id.
@@ -142,8 +143,9 @@ class AttachmentServiceServicer:
     to learn what came of it). Send it again.
     - FAILED_PRECONDITION: GRAPH_LOCKED. The post is locked.
     - RESOURCE_EXHAUSTED: GRAPH_THROTTLED, MAILBOX_LIMIT (Graph's limits for the group's mailbox, as
-    Graph told them, or as the gateway keeps them: send it again after RetryInfo's delay),
-    GRAPH_QUOTA_EXCEEDED (the mailbox is full; don't send it again).
+    Graph told them, or as the gateway keeps them) and GATEWAY_OVERLOADED (no memory for one more
+    upload came free): send it again after RetryInfo's delay. GRAPH_QUOTA_EXCEEDED: the mailbox is
+    full; don't send it again.
     - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING, LEDGER_UNAVAILABLE. Nothing
     was created by this call; sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE
     is gRPC's own and tells nothing: repeat only with the same request_id.
@@ -246,8 +248,9 @@ class AttachmentService:
     to learn what came of it). Send it again.
     - FAILED_PRECONDITION: GRAPH_LOCKED. The post is locked.
     - RESOURCE_EXHAUSTED: GRAPH_THROTTLED, MAILBOX_LIMIT (Graph's limits for the group's mailbox, as
-    Graph told them, or as the gateway keeps them: send it again after RetryInfo's delay),
-    GRAPH_QUOTA_EXCEEDED (the mailbox is full; don't send it again).
+    Graph told them, or as the gateway keeps them) and GATEWAY_OVERLOADED (no memory for one more
+    upload came free): send it again after RetryInfo's delay. GRAPH_QUOTA_EXCEEDED: the mailbox is
+    full; don't send it again.
     - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING, LEDGER_UNAVAILABLE. Nothing
     was created by this call; sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE
     is gRPC's own and tells nothing: repeat only with the same request_id.
