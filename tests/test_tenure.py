@@ -64,7 +64,7 @@ async def test_it_holds_as_long_as_it_renews() -> None:
     ledger = Ledger()
     tenure = Tenure(ledger, place("a"))
     assert not tenure.holds()
-    assert await tenure.enter() == First()
+    assert await tenure.enter(9) == First()
     for _ in range(20):
         assert tenure.holds()
         await asyncio.sleep(LEASE_S / 10)
@@ -76,8 +76,8 @@ async def test_it_waits_for_its_turn() -> None:
     """Until who was before it has left."""
     ledger = Ledger()
     first, second = Tenure(ledger, place("a")), Tenure(ledger, place("b"))
-    await first.enter()
-    entering = asyncio.create_task(second.enter())
+    await first.enter(9)
+    entering = asyncio.create_task(second.enter(9))
     await asyncio.sleep(2 * LEASE_S)
     assert not entering.done()
     await first.leave(AsNothing())
@@ -89,8 +89,8 @@ async def test_another_standing_ends_the_wait() -> None:
     """What is known of the request id is told at once."""
     ledger = Ledger()
     first = Tenure(ledger, place("a", "id"))
-    await first.enter()
-    assert isinstance(await Tenure(ledger, place("b", "id")).enter(), InProgress)
+    await first.enter(9)
+    assert isinstance(await Tenure(ledger, place("b", "id")).enter(9), InProgress)
     await first.leave(AsNothing())
 
 
@@ -98,7 +98,7 @@ async def test_a_lease_that_cannot_be_renewed_ends() -> None:
     """Then nothing may leave any more; when the ledger is back in time, it goes on."""
     ledger = Ledger()
     tenure = Tenure(ledger, place("a"))
-    await tenure.enter()
+    await tenure.enter(9)
     ledger.away = True
     with capture_logs() as log:
         await until(lambda: not tenure.holds())
@@ -112,7 +112,7 @@ async def test_a_place_that_was_taken_over_is_lost() -> None:
     """Who comes back after its lease holds nothing, and may not send."""
     ledger = Ledger()
     paused, heir = Tenure(ledger, place("a", "id")), Tenure(ledger, place("b", "id"))
-    await paused.enter()
+    await paused.enter(9)
     assert await paused.sending(9)
     ledger.away = True
     await until(lambda: not paused.holds())
@@ -123,32 +123,48 @@ async def test_a_place_that_was_taken_over_is_lost() -> None:
     assert standing.unsettled is not None
     assert not await paused.sending(9)
     assert not paused.holds()
-    await heir.enter()
+    await heir.enter(9)
     await paused.leave(AsNothing())  # says nothing that counts
     assert not isinstance(await ledger.find(place("c", "id")), Created)
     await heir.leave(AsUnknown(settled_in_s=0))
 
 
 async def test_what_is_under_way_is_announced_again_at_each_renewal() -> None:
-    """As long as it may leave; and no more when the attempt has ended."""
+    """As long as it may leave: from when it entered, and no more when the attempt has ended."""
     ledger = Ledger()
     tenure = Tenure(ledger, place("a", "id"))
-    await tenure.enter()
-    await tenure.sending(7)
-    await until(lambda: len(ledger.announced) >= 3)
+    await tenure.enter(9)
+    assert await tenure.sending(7)
+    await until(lambda: len(ledger.announced) >= 2)
     tenure.sent()
     announced = len(ledger.announced)
     await asyncio.sleep(LEASE_S)
-    assert ledger.announced[:3] == [(7, True), (7, False), (7, False)]
+    assert set(ledger.announced) == {(9, False)}
     assert len(ledger.announced) <= announced + 1
+    assert await tenure.sending(7)
     await tenure.leave(AsNothing())
+    assert ledger.announced[-1] == (7, True)
+
+
+async def test_what_an_earlier_one_sent_is_not_written_over() -> None:
+    """Who enters with something to settle announces only what it sends itself."""
+    ledger = Ledger()
+    first = Tenure(ledger, place("a", "id"))
+    await first.enter(9)
+    await first.leave(AsUnknown(settled_in_s=5))
+    second = Tenure(ledger, place("b", "id"))
+    standing = await second.enter(9)
+    assert isinstance(standing, First)
+    assert standing.unsettled is not None
+    assert standing.unsettled.settled_in_s <= 5
+    await second.leave(AsNothing())
 
 
 async def test_an_end_that_cannot_be_written() -> None:
     """Is logged, and left to the lease."""
     ledger = Ledger()
     tenure = Tenure(ledger, place("a"))
-    await tenure.enter()
+    await tenure.enter(9)
     ledger.away = True
     with capture_logs() as log:
         await tenure.leave(AsNothing())
@@ -159,8 +175,8 @@ async def test_who_gives_up_waiting_leaves() -> None:
     """Its place in the queue is nobody's, at once."""
     ledger = Ledger()
     first = Tenure(ledger, place("a"))
-    await first.enter()
-    waiting = asyncio.create_task(Tenure(ledger, place("b", "id")).enter())
+    await first.enter(9)
+    waiting = asyncio.create_task(Tenure(ledger, place("b", "id")).enter(9))
     await asyncio.sleep(0.05)
     waiting.cancel()
     await asyncio.wait({waiting})

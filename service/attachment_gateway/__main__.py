@@ -15,6 +15,7 @@ from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
 from attachment_gateway import cli
+from attachment_gateway.memory import keep_pages
 from attachment_gateway.server import serve
 from attachment_gateway.settings import ENVIRONMENT_PREFIX, SettingError, Settings
 from attachment_gateway.workers import WorkerFailed, supervise
@@ -75,6 +76,7 @@ def worker(**values: Any) -> None:
 
 
 def _serve(settings: Settings, *, worker: bool = False) -> None:
+    keep_pages()
     uvloop.run(serve(settings, worker=worker))
 
 

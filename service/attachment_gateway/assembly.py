@@ -52,6 +52,7 @@ class Assembly:
         self._request_id = ""
         self._declared: list[_Declared] = []
         self._footer: UploadFooter | None = None
+        self._hash: hashlib._Hash | None = None
 
     def feed(self, request: UploadFileAttachmentRequest) -> None:
         """Take the next message; raises CallerError if it is none that an upload could have."""
@@ -85,9 +86,11 @@ class Assembly:
         for declared in self._declared:
             self._check_size(declared)
         content = self._content.finish()
-        self._check_sha256(content)
         return self._envelope.seal(
-            content, file_bytes=self._size_bytes, request_id=self._request_id
+            content,
+            file_bytes=self._size_bytes,
+            request_id=self._request_id,
+            sha256=self._checked_sha256(content),
         )
 
     def _take_header(self, header: UploadHeader) -> None:
@@ -105,6 +108,8 @@ class Assembly:
         self._declared.append(declared)
         self._envelope = envelope
         self._request_id = request_id
+        if declared.sha256 or request_id:
+            self._hash = hashlib.sha256()
 
     def _take_chunk(self, chunk: bytes, envelope: FileEnvelope) -> None:
         self._size_bytes += len(chunk)
@@ -113,6 +118,8 @@ class Assembly:
                 self._check_size(declared)
         envelope.check(self._size_bytes)
         self._content.feed(chunk)
+        if self._hash is not None:
+            self._hash.update(chunk)
 
     def _take_footer(self, footer: UploadFooter) -> None:
         declared = _Declared.by(footer, "footer")
@@ -124,17 +131,16 @@ class Assembly:
         if declared.size_bytes is not None and declared.size_bytes != self._size_bytes:
             raise SizeMismatch(declared_bytes=declared.size_bytes, size_bytes=self._size_bytes)
 
-    def _check_sha256(self, content: tuple[bytes, ...]) -> None:
-        """Hash what came, only if a hash was declared; the footer may be the first to do so."""
+    def _checked_sha256(self, content: tuple[bytes, ...]) -> bytes:
+        """Return the hash, empty if nobody wants it; the footer may be the first to do so."""
         wanted = [declared.sha256 for declared in self._declared if declared.sha256]
-        if not wanted:
-            return
-        computed = hashlib.sha256()
-        for piece in decoded(content):
-            computed.update(piece)
+        if self._hash is None and not wanted:
+            return b""
+        computed = self._hash or hashlib.sha256(b"".join(decoded(content)))
         for sha256 in wanted:
             if sha256 != computed.digest():
                 raise ChecksumMismatch(declared=sha256, computed=computed.digest())
+        return computed.digest()
 
 
 def _check_kind(attachment: Attachment) -> None:

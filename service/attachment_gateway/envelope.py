@@ -114,7 +114,8 @@ class Envelope:
     """One REST request, ready to be sent: `body` in pieces, sent in order.
 
     `kind` is the member of Attachment.kind that it creates; `file_bytes` a file's raw size, None
-    for an item; `request_id` the id by which its caller may repeat it, in lower case, or "".
+    for an item; `request_id` the id by which its caller may repeat it, in lower case, or "";
+    `sha256` of a file's bytes where it was computed on their way, or empty.
     """
 
     head: Head
@@ -122,6 +123,7 @@ class Envelope:
     kind: str
     file_bytes: int | None = None
     request_id: str = ""
+    sha256: bytes = b""
 
     @property
     def body_bytes(self) -> int:
@@ -160,7 +162,14 @@ class FileEnvelope:
         body = len(self._before) + encoded_size(file_bytes) + len(_AFTER_CONTENT)
         return self._head.size_bytes(body) + body
 
-    def seal(self, content: Iterable[bytes], *, file_bytes: int, request_id: str = "") -> Envelope:
+    def seal(
+        self,
+        content: Iterable[bytes],
+        *,
+        file_bytes: int,
+        request_id: str = "",
+        sha256: bytes = b"",
+    ) -> Envelope:
         """Return the request with the content, base64 in segments, of so many bytes of file.
 
         The two bytes after the content stay a piece of their own: before they are handed to the
@@ -168,7 +177,12 @@ class FileEnvelope:
         """
         body = (self._before, *content, _AFTER_CONTENT)
         return Envelope(
-            head=self._head, body=body, kind=FILE, file_bytes=file_bytes, request_id=request_id
+            head=self._head,
+            body=body,
+            kind=FILE,
+            file_bytes=file_bytes,
+            request_id=request_id,
+            sha256=sha256,
         )
 
 

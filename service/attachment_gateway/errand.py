@@ -83,7 +83,7 @@ class Errand:
             if known is not None:  # nothing to wait for
                 return await self._answered(known)
         async with self._world.turns.of(self._place.post):
-            standing = await self._tenure.enter()
+            standing = await self._tenure.enter(self._sending.may_act_s())
             if isinstance(standing, First):
                 return await self._written(standing.unsettled)
         return await self._answered(standing)

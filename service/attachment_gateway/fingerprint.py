@@ -20,6 +20,8 @@ def post_key(post: PostRef) -> str:
 
 def file_sha256(envelope: Envelope) -> bytes:
     """Return the SHA-256 of a file's bytes."""
+    if envelope.sha256:
+        return envelope.sha256
     computed = hashlib.sha256()
     for piece in decoded(envelope.body[1:-1]):
         computed.update(piece)

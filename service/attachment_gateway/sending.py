@@ -72,7 +72,7 @@ class Sending:
     def settled_in_s(self) -> float:
         """Return how long Graph may still act on what has left."""
         if self._unclear is None:
-            return self._may_act_s()
+            return self.may_act_s()
         return max(self._unclear.settled_at - asyncio.get_running_loop().time(), 0.0)
 
     async def run(self, unsettled: Unsettled | None) -> Attachment:
@@ -120,7 +120,7 @@ class Sending:
                 upload_bytes=self._envelope.size_bytes,
                 within_s=self._call.left_s(),
             ):
-                if not await self._tenure.sending(self._may_act_s()):
+                if not await self._tenure.sending(self.may_act_s()):
                     raise self._lost()
                 self._post = self._world.graph.create_attachment(
                     self._envelope, may_leave=self._may_leave, anew=self._anew
@@ -131,7 +131,7 @@ class Sending:
         finally:
             self._tenure.sent()
 
-    def _may_act_s(self) -> float:
+    def may_act_s(self) -> float:
         """Return for how long Graph may act on what is sent from now on, whatever becomes of us.
 
         What leaves, leaves before our lease ends.

@@ -43,23 +43,25 @@ class Tenure:
         """Tell whether the lease is sure not to have ended: a paused process may have lost it."""
         return asyncio.get_running_loop().time() < self._until - FENCE_S
 
-    async def enter(self) -> First | Created | Reused | InProgress:
+    async def enter(self, settled_in_s: float) -> First | Created | Reused | InProgress:
         """Wait until the place is the first in its queue, or something else is known of it.
 
-        Who gives up waiting leaves.
+        The first, with nothing to settle, has announced what it sends, as by `sending`. Who gives
+        up waiting leaves.
         """
         try:
-            return await self._entered()
+            return await self._entered(settled_in_s)
         except BaseException:
             await self.leave(AsFound())
             raise
 
-    async def _entered(self) -> First | Created | Reused | InProgress:
+    async def _entered(self, settled_in_s: float) -> First | Created | Reused | InProgress:
         poll_s = POLL_FIRST_S
         while True:
             asked_at = asyncio.get_running_loop().time()
-            standing = await self._ledger.enter(self._place)
+            standing = await self._ledger.enter(self._place, settled_in_s=settled_in_s)
             if isinstance(standing, First):
+                self._settled_in_s = settled_in_s if standing.unsettled is None else None
                 self._extend(asked_at)
             if not isinstance(standing, Waiting):
                 return standing
@@ -70,7 +72,10 @@ class Tenure:
         """Write ahead that a request is about to leave, and at each renewal that it still may.
 
         Graph may act on it for so long after the last of these. Whether the place is still held.
+        What was announced on entering needs nothing more.
         """
+        if self._settled_in_s is not None and self.holds():
+            return True
         asked_at = asyncio.get_running_loop().time()
         self._settled_in_s = settled_in_s
         held = await self._ledger.sending(self._place, settled_in_s=settled_in_s, anew=True)

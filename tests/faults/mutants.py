@@ -54,8 +54,8 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "no write-ahead": Mutation(
         "tenure.py",
-        "held = await self._ledger.sending(self._place, settled_in_s=settled_in_s, anew=True)",
-        "held = True",
+        "self._ledger.enter(self._place, settled_in_s=settled_in_s)",
+        "self._ledger.enter(self._place)",
         ("kill/000?",),
     ),
     "no writer per post": Mutation(

@@ -763,3 +763,24 @@ async def test_many_at_once(ledger: Ledger, other: Ledger) -> None:
         await other.leave(first, AsCreated(first.holder))
         waiting.remove(first)
     assert len(await ledger.claimed("g/p")) == 40
+
+
+async def test_entering_can_write_ahead(ledger: Ledger, other: Ledger, ledgers: Ledgers) -> None:
+    """As sending does, if there is nothing to settle and nobody before it."""
+    assert await ledger.enter(A1, settled_in_s=60) == First()
+    await ledgers.after(10)
+    told = First(unsettled=Unsettled(began_ago_s=10, settled_in_s=50))
+    assert await other.enter(B1, settled_in_s=500) == told
+    assert await other.enter(B1) == told
+
+
+async def test_who_waits_has_sent_nothing(ledger: Ledger, other: Ledger, ledgers: Ledgers) -> None:
+    """It is written ahead when its turn comes."""
+    await ledger.enter(A)
+    assert await other.enter(B1, settled_in_s=60) == Waiting()
+    await ledgers.after(9)
+    await ledger.renew(A)
+    assert await other.enter(B1, settled_in_s=60) == Waiting()
+    await ledger.leave(A, AsNothing())
+    await ledgers.after(10)
+    assert await ledger.enter(C1, settled_in_s=60) == First()

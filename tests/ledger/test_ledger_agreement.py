@@ -42,7 +42,7 @@ def step(name: str, *args: Any, **kwargs: Any) -> st.SearchStrategy[Step]:
     return st.tuples(st.just(name), st.tuples(*args), st.fixed_dictionaries(kwargs))
 
 
-enter = step("enter", places)
+enter = step("enter", places, settled_in_s=st.one_of(st.none(), SETTLED_IN_S))
 steps = st.one_of(
     enter,
     enter,

@@ -25,9 +25,9 @@ class MemoryLedger:
         )
         self._clock = clock
 
-    async def enter(self, place: Place) -> Standing:
+    async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        return self._rules.enter(place, self._clock())
+        return self._rules.enter(place, self._clock(), settled_in_s)
 
     async def find(self, place: Place) -> Created | Reused | InProgress | None:
         """Look the request id up."""

@@ -175,7 +175,7 @@ end
 
 local methods = {}
 
-function methods.enter()
+function methods.enter(settled_span)
   local entry = entry_of()
   local answer = refusal(entry)
   if answer then
@@ -195,7 +195,13 @@ function methods.enter()
       answer = {'first', now - entry.began, entry.settled - now, entry.told and 1 or 0}
     end
   end
-  return head() == holder and answer or {'waiting'}
+  if head() ~= holder then
+    return {'waiting'}
+  end
+  if settled_span ~= '' and not answer[2] then
+    methods.sending(settled_span, '1')
+  end
+  return answer
 end
 
 function methods.find()

@@ -72,9 +72,10 @@ class RedisLedger:
             raise
         return ledger
 
-    async def enter(self, place: Place) -> Standing:
+    async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        answer, *numbers = await self._run("enter", place)
+        ahead = "" if settled_in_s is None else _us(settled_in_s)
+        answer, *numbers = await self._run("enter", place, ahead)
         return _STANDINGS[answer](*numbers)
 
     async def find(self, place: Place) -> Created | Reused | InProgress | None:

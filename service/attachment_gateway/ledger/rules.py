@@ -113,7 +113,7 @@ class Rules:
         # How long what isn't touched is kept: what may still be going on isn't forgotten.
         self._kept_s = max(retention_s, lease_s + settle_s)
 
-    def enter(self, place: Place, now: float) -> Standing:
+    def enter(self, place: Place, now: float, settled_in_s: float | None = None) -> Standing:
         """As Ledger.enter."""
         self._store.purge(now, now - self._kept_s)
         entry = self._entry(place, now)
@@ -123,9 +123,11 @@ class Rules:
         self._join(place, entry, now)
         unsettled = self._take(place, entry, now) if place.request_id else None
         head = self._head(place.post, now)
-        if head and head.holder == place.holder:
-            return First(unsettled=unsettled)
-        return Waiting()
+        if head is None or head.holder != place.holder:
+            return Waiting()
+        if unsettled is None and settled_in_s is not None:
+            self.sending(place, now, settled_in_s=settled_in_s, anew=True)
+        return First(unsettled=unsettled)
 
     def find(self, place: Place, now: float) -> Created | Reused | InProgress | None:
         """As Ledger.find."""

@@ -102,9 +102,9 @@ class SqliteLedger:
         rules = Rules(store, settle_s=settle_s, retention_s=retention_s, lease_s=lease_s)
         return cls(thread, connection, rules, clock)
 
-    async def enter(self, place: Place) -> Standing:
+    async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        return await self._write(lambda now: self._rules.enter(place, now))
+        return await self._write(lambda now: self._rules.enter(place, now, settled_in_s))
 
     async def find(self, place: Place) -> Created | Reused | InProgress | None:
         """Look the request id up."""
