@@ -1,13 +1,13 @@
 """HTTP to Graph: a POST that creates, and GETs that read.
 
-httpx2's own transport, HTTP/1.1, below httpx2's client: nothing is added to the request on the way,
-no redirect is followed and nothing is sent twice. What the exceptions of the transport mean depends
-on how much of the body had been offered to the socket, so the body counts.
+The pool below httpx2's client, HTTP/1.1: nothing is added to a request on the way, no redirect is
+followed and nothing is sent twice. What its exceptions mean depends on how much of the body had
+been offered to the socket, so the body counts.
 """
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
 import httpcore2
@@ -44,9 +44,9 @@ class Graph:
     def __init__(self, root: GraphRoot, limits: GraphLimits) -> None:
         self.root = root
         self._limits = limits
-        self._url = httpx2.URL(scheme=root.scheme, netloc=root.host.encode(), path="/")
+        self._url = httpx2.URL(f"{root.scheme}://{root.host}")
         self._tls = httpx2.create_ssl_context(trust_env=True)  # SSL_CERT_FILE and SSL_CERT_DIR
-        self._transport = self._new_transport(limits.max_connections)
+        self._pool = self._new_pool(limits.max_connections)
         self._timeouts = {
             "connect": min(CONNECT_TIMEOUT_S, limits.timeout_s),
             "read": limits.timeout_s,
@@ -70,76 +70,79 @@ class Graph:
     async def get(self, path: str, sender: Sender) -> Reply | Broken:
         """Read what is at a path below Graph's root, query included."""
         body = _Body((b"",))
-        request = httpx2.Request(
-            "GET",
-            self._url.copy_with(raw_path=(self.root.path + path).encode()),
-            headers=list(reading_headers(sender)),
-            stream=body,
-            extensions={"timeout": self._timeouts},
-        )
-        return await self._exchange(self._transport, request, body)
+        target = (self.root.path + path).encode()
+        request = self._request("GET", target, reading_headers(sender), body)
+        return await self._exchange(self._pool, request, body)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._transport.aclose()
+        await self._pool.aclose()
 
     async def _post(self, envelope: Envelope, body: "_Body", *, anew: bool) -> Reply | Broken:
-        request = httpx2.Request(
-            "POST",
-            self._url.copy_with(raw_path=envelope.head.target),
-            headers=list(envelope.head.headers(envelope.body_bytes)),
-            stream=body,
-            extensions={"timeout": self._timeouts},
-        )
+        headers = envelope.head.headers(envelope.body_bytes)
+        request = self._request("POST", envelope.head.target, headers, body)
         if not anew:
-            return await self._exchange(self._transport, request, body)
-        async with self._new_transport(1) as transport:
-            return await self._exchange(transport, request, body)
+            return await self._exchange(self._pool, request, body)
+        async with self._new_pool(1) as pool:
+            return await self._exchange(pool, request, body)
+
+    def _request(
+        self, method: str, target: bytes, headers: Sequence[tuple[bytes, bytes]], body: "_Body"
+    ) -> httpcore2.Request:
+        url = httpcore2.URL(
+            scheme=self._url.raw_scheme,
+            host=self._url.raw_host,
+            port=self._url.port,
+            target=target,
+        )
+        extensions = {"timeout": self._timeouts}
+        return httpcore2.Request(method, url, headers=headers, content=body, extensions=extensions)
 
     async def _exchange(
-        self, transport: httpx2.AsyncHTTPTransport, request: httpx2.Request, body: "_Body"
+        self, pool: httpcore2.AsyncConnectionPool, request: httpcore2.Request, body: "_Body"
     ) -> Reply | Broken:
         """Send a request and read the answer; from when it has left, the answer has its time."""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(None) as patience:
                 body.when_left(lambda: patience.reschedule(loop.time() + self._limits.timeout_s))
-                response = await transport.handle_async_request(request)
-        except TimeoutError:  # as the transport's own, which a trickle of bytes puts off
-            return Broken(what=httpx2.ReadTimeout.__name__, request_left=body.offered)
+                response = await pool.handle_async_request(request)
+        except TimeoutError:  # as the pool's own, which a trickle of bytes puts off
+            return Broken(what=httpcore2.ReadTimeout.__name__, request_left=body.offered)
         except Exception as error:  # noqa: BLE001 whatever it is, what was offered judges it
             return Broken(what=type(error).__name__, request_left=body.offered)
         if not response.extensions["network_stream"].asked:
             await response.aclose()  # what it says is about a request before this one
             return Broken(what="an answer before its request", request_left=body.offered)
+        headers = _headers(response)
         return Reply(
-            http_status=response.status_code,
-            headers=response.headers,
-            body=await self._read(response),
+            http_status=response.status,
+            headers=headers,
+            body=await self._read(response, headers.get("content-encoding", "")),
             request_left=body.offered,
         )
 
-    async def _read(self, response: httpx2.Response) -> bytes | None:
+    async def _read(self, response: httpcore2.Response, encoding: str) -> bytes | None:
         """Return the body of an answer; None if it is cut, late, undecodable or too long."""
         read = bytearray()
         try:
-            if "," in response.headers.get("content-encoding", ""):
+            if "," in encoding:
                 return None  # one encoding multiplies a thousandfold at most, two a millionfold
             async with asyncio.timeout(self._limits.timeout_s):
-                async for piece in response.aiter_bytes():
+                async for piece in _decoded(response) if encoding else response.aiter_stream():
                     read += piece
                     if len(read) > self._limits.max_answer_bytes:
                         return None
+        except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException):
+            return None
         except (httpx2.HTTPError, TimeoutError):
             return None
         finally:
             await response.aclose()
         return bytes(read)
 
-    def _new_transport(self, max_connections: int) -> httpx2.AsyncHTTPTransport:
-        transport = httpx2.AsyncHTTPTransport(verify=self._tls, trust_env=False)
-        # Its own pool, as it would make it, but for what it can't be told: the network below it.
-        transport._pool = httpcore2.AsyncConnectionPool(  # noqa: SLF001
+    def _new_pool(self, max_connections: int) -> httpcore2.AsyncConnectionPool:
+        return httpcore2.AsyncConnectionPool(
             ssl_context=self._tls,
             max_connections=max_connections,
             # Fewer kept than opened would close connections that are about to be needed.
@@ -151,7 +154,27 @@ class Graph:
             socket_options=_unacknowledged_at_most(self._limits.timeout_s),
             network_backend=Network(),
         )
-        return transport
+
+
+def _headers(response: httpcore2.Response) -> dict[str, str]:
+    """Return the headers by lower-case name, those that come more than once as one list."""
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers:
+        name, value = raw_name.decode("ascii", "replace").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
+
+
+def _decoded(response: httpcore2.Response) -> AsyncIterator[bytes]:
+    """Undo an encoding that nobody asked for."""
+
+    class Raw(httpx2.AsyncByteStream):
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            async for piece in response.aiter_stream():
+                yield piece
+
+    encoded = httpx2.Response(response.status, headers=response.headers, stream=Raw())
+    return encoded.aiter_bytes()
 
 
 def _unacknowledged_at_most(timeout_s: float) -> list[tuple[int, int, int]]:
@@ -191,7 +214,7 @@ class _MayNotLeaveError(Exception):
     """The last piece is held back."""
 
 
-class _Body(httpx2.AsyncByteStream):
+class _Body:
     """A body that knows whether its last piece has been asked for."""
 
     def __init__(

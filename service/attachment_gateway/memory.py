@@ -10,6 +10,7 @@ import sys
 # <malloc.h>
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
 
 # Blocks up to this come from the heap; glibc takes no larger threshold.
 HEAP_BLOCK_BYTES = 32 * 1024 * 1024
@@ -24,3 +25,4 @@ def keep_pages() -> None:
     if sys.platform == "linux" and hasattr(libc, "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, HEAP_BLOCK_BYTES)
         libc.mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
+        libc.mallopt(_M_ARENA_MAX, 1)  # one thread does nearly all: others' arenas only keep more

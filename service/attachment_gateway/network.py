@@ -8,7 +8,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -36,7 +36,7 @@ class Network(httpcore2.AsyncNetworkBackend):
     ) -> httpcore2.AsyncNetworkStream:
         """Connect; see httpcore."""
         loop = asyncio.get_running_loop()
-        async with _translated(timeout, _CONNECTING):
+        async with _connecting(timeout):
             _, stream = await loop.create_connection(Stream, host, port)
         for option in (_LINGER, *(socket_options or ())):
             stream.get_extra_info("socket").setsockopt(*option)
@@ -109,9 +109,12 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         """Read what there is; see httpcore."""
         await self._flush(timeout)
         if not self._incoming and not self._ended:
-            async with _translated(timeout, _READING):
-                while not self._incoming and not self._ended:
-                    await self._change()
+            try:
+                async with asyncio.timeout(timeout):
+                    while not self._incoming and not self._ended:
+                        await self._change()
+            except TimeoutError:
+                raise httpcore2.ReadTimeout from None
         self.asked = True
         if not self._incoming and self._error is not None:
             raise httpcore2.ReadError(str(self._error)) from self._error
@@ -136,9 +139,12 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
             self._transport.writelines(self._outgoing)
             self._outgoing, self._outgoing_bytes = [], 0
         if self._full and not self._ended:
-            async with _translated(timeout, _WRITING):
-                while self._full and not self._ended:
-                    await self._change()
+            try:
+                async with asyncio.timeout(timeout):
+                    while self._full and not self._ended:
+                        await self._change()
+            except TimeoutError:
+                raise httpcore2.WriteTimeout from None
         if self._ended:
             raise httpcore2.WriteError("the connection has ended")
 
@@ -154,7 +160,7 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
     ) -> httpcore2.AsyncNetworkStream:
         """Go on by TLS; see httpcore."""
         loop = asyncio.get_running_loop()
-        async with _translated(timeout, _CONNECTING):
+        async with _connecting(timeout):
             transport = await loop.start_tls(
                 self._transport, self, ssl_context, server_hostname=server_hostname
             )
@@ -168,22 +174,13 @@ class Stream(asyncio.Protocol, httpcore2.AsyncNetworkStream):
         return self._transport.get_extra_info(info)
 
 
-_Errors = Mapping[type[Exception], type[Exception]]
-
-_CONNECTING: _Errors = {
-    TimeoutError: httpcore2.ConnectTimeout,
-    OSError: httpcore2.ConnectError,
-}
-_READING: _Errors = {TimeoutError: httpcore2.ReadTimeout}
-_WRITING: _Errors = {TimeoutError: httpcore2.WriteTimeout}
-
-
 @asynccontextmanager
-async def _translated(within_s: float | None, errors: _Errors) -> AsyncIterator[None]:
-    """Wait so long, and give asyncio's errors httpcore's names."""
+async def _connecting(within_s: float | None) -> AsyncIterator[None]:
+    """Connect in so long, and give asyncio's errors httpcore's names."""
     try:
         async with asyncio.timeout(within_s):
             yield
-    except tuple(errors) as error:
-        name = next(errors[kind] for kind in errors if isinstance(error, kind))
-        raise name(str(error)) from error
+    except TimeoutError:
+        raise httpcore2.ConnectTimeout from None
+    except OSError as error:
+        raise httpcore2.ConnectError(str(error)) from error

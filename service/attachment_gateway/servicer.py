@@ -64,6 +64,8 @@ class Servicer(AttachmentServiceServicer):
 
                 def take(request: UploadFileAttachmentRequest) -> Awaitable[None] | None:
                     assembly.feed(request)
+                    if entrance.room is not None:
+                        return None
                     return entrance.admit(assembly.memory_bytes, kept_bytes=kept_bytes)
 
                 await call.read(request_iterator, take, idle_s=self._limits.stream_idle_s)

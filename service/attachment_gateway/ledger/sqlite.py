@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Self, TypeVar
@@ -22,6 +22,8 @@ from attachment_gateway.ledger.rules import Entry, Row, Rules
 from attachment_gateway.ledger.sqlite_file import opened
 
 _T = TypeVar("_T")
+
+_Write = tuple[Callable[[float], Any], asyncio.Future[Any]]
 
 # A call adds a row to each table at most. Four times as many are looked through, round and round:
 # so a table has at most a third more rows than it needs.
@@ -80,6 +82,8 @@ class SqliteLedger:
         self._connection = connection
         self._rules = rules
         self._clock = clock
+        self._gathering: list[_Write] = []
+        self._writing = False
 
     @classmethod
     async def open(
@@ -138,8 +142,47 @@ class SqliteLedger:
         return await self._in_thread(lambda: self._transaction("BEGIN", work))
 
     async def _write(self, work: Callable[[float], _T]) -> _T:
-        # One that begins by reading and goes on to write can fail at once, so none does.
-        return await self._in_thread(lambda: self._transaction("BEGIN IMMEDIATE", work))
+        """Write together with all that wants to be written while the thread is at it."""
+        done = asyncio.get_running_loop().create_future()
+        self._gathering.append((work, done))
+        if not self._writing:
+            self._write_what_there_is()
+        written: _T = await done
+        return written
+
+    def _write_what_there_is(self) -> None:
+        writes, self._gathering = self._gathering, []
+        self._writing = bool(writes)
+        if not writes:
+            return
+        loop = asyncio.get_running_loop()
+
+        def work_all() -> None:
+            # One that begins by reading and goes on to write can fail at once, so none does.
+            try:
+                answers = self._transaction(
+                    "BEGIN IMMEDIATE", lambda now: [work(now) for work, _ in writes]
+                )
+            except Exception as error:  # noqa: BLE001 told to all, for nothing was written of any
+                loop.call_soon_threadsafe(self._tell, writes, [error] * len(writes))
+            else:
+                loop.call_soon_threadsafe(self._tell, writes, answers)
+
+        try:
+            self._thread.submit(work_all)
+        except RuntimeError as error:  # the thread was let go
+            self._tell(writes, [LedgerUnavailable(f"SQLite: {error}")] * len(writes))
+
+    def _tell(self, writes: "list[_Write]", answers: Sequence[object]) -> None:
+        """Give everyone the answer, and write what has gathered meanwhile."""
+        for (_, done), answer in zip(writes, answers, strict=True):
+            if done.done():  # who asked has gone
+                continue
+            if isinstance(answer, Exception):
+                done.set_exception(answer)
+            else:
+                done.set_result(answer)
+        self._write_what_there_is()
 
     async def _in_thread(self, work: Callable[[], _T]) -> _T:
         try:
