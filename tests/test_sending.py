@@ -495,6 +495,26 @@ async def test_a_caller_that_goes_away_when_all_is_done(
     assert [one.id for one in control.stored()] == [made.id]
 
 
+async def test_a_storm_of_cancels_leaves_nothing(
+    emulator: RunningEmulator, control: EmulatorClient, tmp_path: Path
+) -> None:
+    """No task of the gateway's goes on when all is settled, and all that was sent is known."""
+    settings = Settings(listen=f"unix:{tmp_path}/storm", **{**QUICK, "graph_url": emulator.url})
+    control.configure(latency_s=0.02)
+    posts = [control.add_post() for _ in range(40)]
+    async with running(settings) as gateway, grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        await upload(stub, posts[0])
+        before = len(asyncio.all_tasks())
+        for number in range(200):
+            call = upload(stub, posts[number % len(posts)], request_id=str(uuid4()))
+            asyncio.get_running_loop().call_later(number % 17 / 100, call.cancel)
+        async with asyncio.timeout(60):
+            while gateway.delivery._running or len(asyncio.all_tasks()) > before:  # noqa: ASYNC110 there is no event for it
+                await asyncio.sleep(0.1)
+    control.configure(latency_s=0)
+
+
 async def test_a_surplus_is_reported(
     stub: AttachmentServiceStub, control: EmulatorClient, post: Post
 ) -> None:

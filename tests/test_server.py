@@ -215,6 +215,25 @@ async def test_a_call_that_meets_the_drain(start: Start, graph: RawGraph, post: 
     assert graph.connections == 0
 
 
+async def test_a_connection_that_is_too_old(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """Is replaced, and what is under way on it goes on to its end."""
+    gateway = await start(connection_age_s=0.3)
+
+    async def slow() -> AsyncIterator[UploadFileAttachmentRequest]:
+        for request in upload(post, [b"x"] * 4):
+            yield request
+            await asyncio.sleep(0.3)
+
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        under_way = stub.UploadFileAttachment(slow(), metadata=BEARER)
+        for _ in range(4):
+            await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+            await asyncio.sleep(0.3)
+        await under_way
+    assert len(graph.received) == 5
+
+
 async def test_a_drain_waits_for_orphans(start: Start, graph: RawGraph, post: PostRef) -> None:
     """A POST whose caller has gone is let finish within the grace."""
     graph.script = [answer(delay_s=0.6)]
@@ -263,3 +282,21 @@ def test_the_emulator_is_an_extra() -> None:
     )
     assert finished.returncode == 1
     assert "pip install 'attachment-gateway[emulator]'" in finished.stderr
+
+
+async def test_a_ledger_that_is_away(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """Nothing is sent that couldn't be written down, and that is said."""
+    gateway = await start(ledger="redis://127.0.0.1:9/0")
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        failed = await failure(stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER))
+    assert (failed.code.name, failed.info.reason) == ("UNAVAILABLE", "LEDGER_UNAVAILABLE")
+    assert "RetryInfo" in failed.details
+    assert graph.connections == 0
+
+
+def test_a_ledger_that_cannot_be_written() -> None:
+    """Is told at once, by the setting's name."""
+    finished = run("serve", "--listen=127.0.0.1:0", "--ledger=sqlite:////proc/x/ledger")
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert "ledger" in finished.stderr

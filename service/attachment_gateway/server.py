@@ -195,7 +195,15 @@ def _options(settings: Settings, *, share_port: bool) -> list[tuple[str, int]]:
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", settings.stream_window_bytes),
         ("grpc.so_reuseport", int(share_port)),
+        *_age(settings.connection_age_s),
     ]
+
+
+def _age(connection_age_s: float) -> list[tuple[str, int]]:
+    """Return the option that ends a connection of that age; the calls on it go on to their ends."""
+    return (
+        [("grpc.max_connection_age_ms", round(connection_age_s * 1000))] if connection_age_s else []
+    )
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> str:

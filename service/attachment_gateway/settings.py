@@ -20,7 +20,7 @@ MAX_PORT = 65535
 
 MIB = 1024 * 1024
 
-_OFF_AT_0 = {"mailbox_concurrent", "mailbox_upload_bytes"}
+_OFF_AT_0 = {"connection_age_s", "mailbox_concurrent", "mailbox_upload_bytes"}
 
 
 class SettingError(ValueError):
@@ -76,6 +76,11 @@ class Settings:
     graph_timeout_s: float = _setting(60.0, "how long to wait for one answer of Graph's, seconds")
     graph_connections: int = _setting(256, "connections to Graph at most")
     stream_idle_s: float = _setting(30.0, "how long an upload may be quiet, seconds")
+    connection_age_s: float = _setting(
+        600.0,
+        "how old a caller's connection gets before it is asked to make another, so that load "
+        "spreads, seconds; 0 is no limit",
+    )
     default_deadline_s: float = _setting(
         300.0, "the deadline of a call that comes without one, seconds"
     )
