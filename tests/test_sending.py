@@ -357,6 +357,22 @@ async def test_a_request_id_for_another_request(
     assert requests(control, "POST") == 1
 
 
+async def test_a_repeat_beside_a_busy_writer(
+    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+) -> None:
+    """What is known needs no turn at the post."""
+    request_id = str(uuid4())
+    first = (await upload(stub, post, request_id=request_id)).attachment
+    control.inject(Fault(store="before", delay_s=2))
+    busy = upload(stub, post, b"other")
+    await asyncio.sleep(0.3)
+    assert (await upload(stub, post, request_id=request_id)).attachment.id == first.id
+    failed = await failure(upload(stub, post, b"changed", request_id=request_id))
+    assert failed.info.reason == "REQUEST_ID_REUSED"
+    assert not busy.done()
+    await busy
+
+
 async def test_repeats_at_once(
     stub: AttachmentServiceStub, control: EmulatorClient, post: Post
 ) -> None:

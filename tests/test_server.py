@@ -284,6 +284,21 @@ def test_the_emulator_is_an_extra() -> None:
     assert "pip install 'attachment-gateway[emulator]'" in finished.stderr
 
 
+async def test_a_mailbox_that_takes_no_more(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """What Graph would refuse isn't sent, and it is told when it may be."""
+    gateway = await start(mailbox_upload_bytes=1500)
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        await stub.UploadFileAttachment(upload(post, [bytes(600)]), metadata=BEARER)
+        call = stub.UploadFileAttachment(upload(post, [bytes(600)]), metadata=BEARER, timeout=5)
+        failed = await failure(call)
+        assert (failed.code.name, failed.info.reason) == ("RESOURCE_EXHAUSTED", "MAILBOX_LIMIT")
+        assert 200_000 < int(failed.trailers["grpc-retry-pushback-ms"]) <= 305_000
+        post.group_id = "another"
+        await stub.UploadFileAttachment(upload(post, [bytes(600)]), metadata=BEARER)
+    assert len(graph.received) == 2
+
+
 async def test_a_ledger_that_is_away(start: Start, graph: RawGraph, post: PostRef) -> None:
     """Nothing is sent that couldn't be written down, and that is said."""
     gateway = await start(ledger="redis://127.0.0.1:9/0")
