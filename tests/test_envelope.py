@@ -31,10 +31,8 @@ def head(cap: int = 4194304, *, path: str = PATH, token: str = "tok") -> Head:
 
 
 def wire(envelope: Envelope) -> bytes:
-    """The request as HTTP/1.1 writes it."""
-    lines = [b"POST " + envelope.head.target + b" HTTP/1.1"]
-    lines += [name + b": " + value for name, value in envelope.head.headers(envelope.body_bytes)]
-    return b"\r\n".join([*lines, b"", b"".join(envelope.body)])
+    """The request as it is sent."""
+    return b"".join(envelope.pieces())
 
 
 def sealed(file: FileEnvelope, content: bytes) -> Envelope:
@@ -168,6 +166,7 @@ def test_the_end_of_the_body_is_a_piece_of_its_own() -> None:
         head(), Attachment(name="n", item_attachment=ItemAttachment(message=Message()))
     )
     for envelope in (file, item):
+        assert envelope.pieces()[1:] == envelope.body
         with pytest.raises(json.JSONDecodeError):
             json.loads(b"".join(envelope.body[:-1]))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from attachment_gateway.envelope import Envelope, GraphRoot, Head, Sender
-from attachment_gateway.graph import Graph, GraphLimits, _Body
+from attachment_gateway.envelope import FILE, ITEM, Envelope, GraphRoot, Head, Sender
+from attachment_gateway.graph import Graph, GraphLimits
 from attachment_gateway.reply import Broken, Reply
 from raw_graph import Exchange, RawGraph, answer, raw_graph
 from test_envelope import wire
@@ -25,10 +25,10 @@ async def client(graph: RawGraph) -> AsyncIterator[Graph]:
     await running.close()
 
 
-def envelope(graph: Graph, *pieces: bytes) -> Envelope:
+def envelope(graph: Graph, *pieces: bytes, kind: str = FILE) -> Envelope:
     sender = Sender(root=graph.root, token="tok", client_request_id="id", max_request_bytes=4194304)
     head = Head(sender, "/groups/g%2F%3F%25/threads/%2e%2e/posts/%C3%A9/attachments")
-    return Envelope(head=head, body=pieces or (b"{", b"}"), kind="file_attachment")
+    return Envelope(head=head, body=pieces or (b"{", b"}"), kind=kind)
 
 
 async def test_the_request_is_the_envelope(client: Graph, graph: RawGraph) -> None:
@@ -39,13 +39,36 @@ async def test_the_request_is_the_envelope(client: Graph, graph: RawGraph) -> No
     assert len(graph.received[0].raw) == sent.size_bytes
 
 
-async def test_when_a_request_has_left() -> None:
-    """From the moment that its last piece is asked for, whatever becomes of that piece."""
-    body = _Body((b"{", b"}"))
-    pieces = aiter(body)
-    assert (await anext(pieces), body.offered) == (b"{", False)
-    assert (await anext(pieces), body.offered) == (b"}", True)
-    await pieces.aclose()
+async def test_the_head_of_a_post(client: Graph, graph: RawGraph) -> None:
+    """It is this, to the byte, its path as it is."""
+    await client.create_attachment(envelope(client)).send()
+    assert graph.received[0].head == (
+        b"POST /v1.0/groups/g%2F%3F%25/threads/%2e%2e/posts/%C3%A9/attachments HTTP/1.1\r\n"
+        b"Host: 127.0.0.1:" + str(graph.port).encode() + b"\r\n"
+        b"Authorization: Bearer tok\r\n"
+        b"Content-Type: application/json\r\n"
+        b"Content-Length: 2\r\n"
+        b"Accept: application/json\r\n"
+        b"Accept-Encoding: identity\r\n"
+        b"User-Agent: attachment-gateway\r\n"
+        b"client-request-id: id\r\n\r\n"
+    )
+
+
+async def test_when_a_request_has_left(client: Graph, graph: RawGraph) -> None:
+    """From the moment that it may: not while its first pieces go, nor if it may not."""
+    posts = []
+
+    def may_leave() -> bool:
+        posts.append((post.request_left, post.left_at))
+        return True
+
+    post = client.create_attachment(envelope(client), may_leave=may_leave)
+    before = asyncio.get_running_loop().time()
+    await post.send()
+    assert posts == [(False, 0.0)]
+    assert post.request_left
+    assert before <= post.left_at <= asyncio.get_running_loop().time()
 
 
 async def test_a_reply(client: Graph, graph: RawGraph) -> None:
@@ -181,6 +204,33 @@ async def test_an_early_answer(client: Graph, graph: RawGraph) -> None:
     assert result.request_left is post.request_left is False
 
 
+async def test_an_early_success(client: Graph, graph: RawGraph) -> None:
+    """Before the request has left it can't be this request's: there is no answer."""
+
+    async def early(exchange: Exchange) -> None:
+        await exchange.send(b"HTTP/1.1 201 X\r\nContent-Length: 2\r\n\r\n{}")
+        await asyncio.sleep(0.2)
+
+    graph.script = [early]
+    post = client.create_attachment(envelope(client, *[b"x" * 1_000_000] * 12, b"}"))
+    assert await post.send() == Broken(what="a success before its request", request_left=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        (FILE, b'{"id":"x","contentBytes":"","size":3}'),
+        (ITEM, b'{"id":"x","contentBytes":"QUJD","size":3}'),
+    ],
+)
+async def test_an_echo(client: Graph, graph: RawGraph, kind: str, body: bytes) -> None:
+    """Of a file's content isn't kept; an item's properties are its answer."""
+    graph.script = [answer(201, b'{"id":"x","contentBytes":"QUJD","size":3}')]
+    reply = await client.create_attachment(envelope(client, kind=kind)).send()
+    assert isinstance(reply, Reply)
+    assert reply.body == body
+
+
 async def test_no_listener() -> None:
     """A connection that can't be made: it never left."""
     limits = GraphLimits(timeout_s=0.5, max_connections=1, max_answer_bytes=100)
@@ -261,6 +311,14 @@ async def test_reading(client: Graph, graph: RawGraph) -> None:
     )
 
 
+async def test_reading_goes_over_connections_of_its_own(client: Graph, graph: RawGraph) -> None:
+    """A new one each, so that what one says too much is no answer to the next."""
+    for _ in range(2):
+        await client.create_attachment(envelope(client)).send()
+        assert isinstance(await client.get("/x", envelope(client).head.sender), Reply)
+    assert (len(graph.received), len(graph.reads), graph.connections) == (2, 2, 3)
+
+
 async def test_an_answer_to_a_get_that_does_not_come(client: Graph, graph: RawGraph) -> None:
     """Is waited for as long as any."""
     graph.read_script = [nothing]
@@ -268,17 +326,26 @@ async def test_an_answer_to_a_get_that_does_not_come(client: Graph, graph: RawGr
 
 
 async def test_an_answer_too_many(client: Graph, graph: RawGraph) -> None:
-    """Is no answer to the request after it, and the connection isn't used again."""
+    """Is no answer to the request after it, which goes over a new connection."""
 
     async def twice(exchange: Exchange) -> None:
         await exchange.receive()
         one = b"HTTP/1.1 201 X\r\nContent-Length: 2\r\n\r\n{}"
         await exchange.send(one + one)
 
-    graph.script = [twice]
+    async def late(exchange: Exchange) -> None:
+        await exchange.receive()
+        await exchange.send(b"HTTP/1.1 201 X\r\nContent-Length: 2\r\n\r\n{}")
+        await arrived.wait()
+        await exchange.send(b"HTTP/1.1 202 X\r\nContent-Length: 0\r\n\r\n")
+        sent.set()
+
+    arrived, sent = asyncio.Event(), asyncio.Event()
+    graph.script = [twice, late, answer(204, b"")]
     first = await client.create_attachment(envelope(client)).send()
     second = await client.create_attachment(envelope(client)).send()
+    arrived.set()
+    await sent.wait()
     third = await client.create_attachment(envelope(client)).send()
-    assert (isinstance(first, Reply), isinstance(third, Reply)) == (True, True)
-    assert second == Broken(what="an answer before its request", request_left=True)
-    assert graph.connections == 2
+    replies = [r.http_status for r in (first, second, third) if isinstance(r, Reply)]
+    assert (replies, graph.connections) == ([201, 201, 204], 3)

@@ -20,11 +20,7 @@ from graphattachments.v1.attachment_pb2 import Attachment, PostRef
 FILE = "file_attachment"
 ITEM = "item_attachment"
 
-USER_AGENT = b"attachment-gateway"
-
-_REQUEST_LINE = b"POST %s HTTP/1.1\r\n"
-_HEADER = b"%s: %s\r\n"
-_END_OF_HEAD = b"\r\n"
+USER_AGENT = "attachment-gateway"
 
 # A file's bytes go last, so that they can be written between what stands before and after them.
 _CONTENT = b',"contentBytes":"'
@@ -56,56 +52,61 @@ class Sender:
     max_request_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
 class Head:
-    """A request's head, but for its Content-Length; `path` is below Graph's root."""
+    """A POST's head, but for its Content-Length; `path` is below Graph's root."""
 
-    sender: Sender
-    path: str
-    post: PostRef = field(default_factory=PostRef)
+    __slots__ = ("_after_length", "_before_length", "path", "post", "sender")
 
-    @property
-    def target(self) -> bytes:
-        """The path as it stands in the request line."""
-        return (self.sender.root.path + self.path).encode()
+    def __init__(self, sender: Sender, path: str, post: PostRef | None = None) -> None:
+        self.sender = sender
+        self.path = path
+        self.post = PostRef() if post is None else post
+        self._before_length = (
+            f"POST {sender.root.path}{path} HTTP/1.1\r\n"
+            f"Host: {sender.root.host}\r\n"
+            f"Authorization: Bearer {sender.token}\r\n"
+            "Content-Type: application/json\r\n"
+            "Content-Length: "
+        ).encode()
+        self._after_length = (
+            "\r\n"
+            "Accept: application/json\r\n"
+            "Accept-Encoding: identity\r\n"
+            f"User-Agent: {USER_AGENT}\r\n"
+            f"client-request-id: {sender.client_request_id}\r\n"
+            "\r\n"
+        ).encode()
 
-    def headers(self, content_length: int) -> tuple[tuple[bytes, bytes], ...]:
-        """Return the headers, in the order in which they are sent."""
-        return (
-            (b"Host", self.sender.root.host.encode()),
-            (b"Authorization", b"Bearer " + self.sender.token.encode()),
-            (b"Content-Type", b"application/json"),
-            (b"Content-Length", b"%d" % content_length),
-            (b"Accept", b"application/json"),
-            (b"Accept-Encoding", b"identity"),
-            (b"User-Agent", USER_AGENT),
-            (b"client-request-id", self.sender.client_request_id.encode()),
-        )
+    def written(self, content_length: int) -> bytes:
+        """Return the head as it is sent."""
+        return b"%b%d%b" % (self._before_length, content_length, self._after_length)
 
     def size_bytes(self, content_length: int) -> int:
         """Return the head's size on the wire."""
-        headers = sum(len(_HEADER % header) for header in self.headers(content_length))
-        return len(_REQUEST_LINE % self.target) + headers + len(_END_OF_HEAD)
+        fixed_bytes = len(self._before_length) + len(self._after_length)
+        return fixed_bytes + len(str(content_length))
 
     def largest_body(self) -> int:
         """Return the largest body that fits beside this head, negative if none does.
 
-        The length of the body stands in the head, so the head grows with its digits.
+        The length of the body stands in the head, so the head grows with its digits: by as many as
+        the whole room's number has, or at the edge by one less.
         """
         room = self.sender.max_request_bytes - (self.size_bytes(0) - len("0"))
-        digits = range(1, len(str(room)) + 1)
-        return max(min(room - count, int("9" * count)) for count in digits)
+        digits = len(str(room))
+        body = room - digits
+        return body + 1 if len(str(body + 1)) < digits else body
 
 
-def reading_headers(sender: Sender) -> tuple[tuple[bytes, bytes], ...]:
+def reading_headers(sender: Sender) -> tuple[tuple[str, str], ...]:
     """Return the headers of a request that reads, in the order in which they are sent."""
     return (
-        (b"Host", sender.root.host.encode()),
-        (b"Authorization", b"Bearer " + sender.token.encode()),
-        (b"Accept", b"application/json"),
-        (b"Accept-Encoding", b"identity"),
-        (b"User-Agent", USER_AGENT),
-        (b"client-request-id", sender.client_request_id.encode()),
+        ("Host", sender.root.host),
+        ("Authorization", f"Bearer {sender.token}"),
+        ("Accept", "application/json"),
+        ("Accept-Encoding", "identity"),
+        ("User-Agent", USER_AGENT),
+        ("client-request-id", sender.client_request_id),
     )
 
 
@@ -134,6 +135,10 @@ class Envelope:
     def size_bytes(self) -> int:
         """The whole request's size on the wire."""
         return self.head.size_bytes(self.body_bytes) + self.body_bytes
+
+    def pieces(self) -> tuple[bytes, ...]:
+        """Return the request, to the byte."""
+        return (self.head.written(self.body_bytes), *self.body)
 
 
 class FileEnvelope:

@@ -1,0 +1,241 @@
+"""One connection to Graph: a request and its answer at a time.
+
+A request's last bytes are held back until all before them are in the kernel's hands, so that
+whoever sends it decides at the last moment, and knows, whether it leaves. A connection is never
+closed but reset, so that nothing of an attempt that is given up arrives later.
+"""
+
+import asyncio
+import select
+import socket
+import ssl
+import struct
+from collections.abc import Callable, Iterator, Sequence
+from typing import Self, cast
+from urllib.parse import urlsplit
+
+from attachment_gateway.envelope import GraphRoot
+from attachment_gateway.http_answer import HttpAnswer
+
+CONNECT_TIMEOUT_S = 10.0
+
+# A request up to this goes to the kernel in one write.
+ONE_WRITE_BYTES = 64 * 1024
+
+# By TLS a larger one goes in portions, so that it isn't held beside its encryption.
+TLS_PORTION_BYTES = 256 * 1024
+
+# How often it is looked whether the kernel has taken the last portion, of which TLS doesn't tell.
+POLL_S = 0.005
+
+_RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+_PORTS = {"http": 80, "https": 443}
+
+
+class BrokenError(Exception):
+    """There is no answer; `what` is why, in httpx's words."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class Connection(asyncio.Protocol):
+    """Made by `connect`. `is_open` tells whether it may be used, again, for an exchange."""
+
+    def __init__(self) -> None:
+        # The second is the first, or TLS over it.
+        self._socket = self._transport = cast("asyncio.Transport", None)
+        self._readable = select.poll()
+        self._answer: HttpAnswer | None = None
+        self._changed: asyncio.Future[None] | None = None
+        self._full = False
+        self.is_open = True
+
+    @classmethod
+    async def connect(cls, root: GraphRoot, tls: ssl.SSLContext, *, timeout_s: float) -> Self:
+        """Connect to Graph's host, by TLS if its scheme says so; raises BrokenError.
+
+        The kernel gives the connection up if nobody takes its bytes for so long.
+        """
+        loop = asyncio.get_running_loop()
+        to = urlsplit(f"//{root.host}")
+        made = cls()
+        try:
+            async with asyncio.timeout(min(CONNECT_TIMEOUT_S, timeout_s)):
+                host, port = to.hostname or "", to.port or _PORTS[root.scheme]
+                await loop.create_connection(lambda: made, host, port)
+                made._set_options(timeout_s)
+                if root.scheme == "https":
+                    await made._start_tls(tls, host)
+        except TimeoutError:
+            made.reset()
+            raise BrokenError("ConnectTimeout") from None
+        except (OSError, UnicodeError) as error:  # the second for a host that is no name
+            made.reset()
+            raise BrokenError("ConnectError") from error
+        return made
+
+    def _set_options(self, timeout_s: float) -> None:
+        its = self._socket.get_extra_info("socket")
+        its.setsockopt(*_RESET_ON_CLOSE)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it
+            its.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(timeout_s * 1000))
+        self._readable.register(its.fileno(), select.POLLIN)
+
+    async def _start_tls(self, tls: ssl.SSLContext, host: str) -> None:
+        loop = asyncio.get_running_loop()
+        secure = await loop.start_tls(self._socket, self, tls, server_hostname=host)
+        self._transport = cast("asyncio.Transport", secure)
+        self._transport.set_write_buffer_limits(high=1, low=0)
+
+    def is_quiet(self) -> bool:
+        """Tell whether it is as the last exchange left it: neither ended, nor with more to read."""
+        return self.is_open and not self._readable.poll(0)
+
+    async def exchange(
+        self,
+        request: Sequence[bytes],
+        answer: HttpAnswer,
+        *,
+        leave: Callable[[], bool],
+        timeout_s: float,
+    ) -> None:
+        """Send a request and read the answer; raises BrokenError.
+
+        `leave` is asked before the last piece is handed over; if it says no, it isn't. The time is
+        for the request to move on, then for the answer's head, then for its body: if that is late,
+        or cut, the answer is without one. There may be an answer before the request has left.
+        """
+        self._answer = answer
+        self.is_open = False
+        try:
+            last = await self._send_but_last(request, answer, timeout_s)
+            if not answer.is_over:
+                if not leave():
+                    raise BrokenError("held back")
+                self._transport.write(last)
+                await self._answered(answer, timeout_s)
+                self.is_open = not answer.is_last
+        finally:
+            self._answer = None
+            if not self.is_open:
+                self.reset()
+        if not answer.http_status:
+            raise BrokenError("RemoteProtocolError")
+
+    def reset(self) -> None:
+        """End it. Nothing arrives any more of what hasn't yet."""
+        self.is_open = False
+        if self._socket is not None:
+            self._socket.abort()
+
+    async def _send_but_last(
+        self, request: Sequence[bytes], answer: HttpAnswer, timeout_s: float
+    ) -> bytes:
+        if sum(map(len, request)) <= ONE_WRITE_BYTES:
+            return b"".join(request)
+        if self._transport is self._socket:
+            self._socket.writelines(request[:-1])
+            await self._sent(answer, timeout_s)
+        else:
+            for portion in _portions(request[:-1]):
+                self._transport.write(portion)
+                await self._sent(answer, timeout_s)
+                if answer.is_over:
+                    break
+        await self._handed_over(answer, timeout_s)
+        return request[-1]
+
+    async def _sent(self, answer: HttpAnswer, timeout_s: float) -> None:
+        """Wait until there is room for more; it is too late if nothing goes out for so long."""
+        left_bytes = self._socket.get_write_buffer_size()
+        while not await self._change(timeout_s, lambda: not self._full or answer.is_over):
+            before_bytes, left_bytes = left_bytes, self._socket.get_write_buffer_size()
+            if left_bytes == before_bytes:
+                raise BrokenError("WriteTimeout")
+
+    async def _handed_over(self, answer: HttpAnswer, timeout_s: float) -> None:
+        """Wait until the kernel has it all; the same goes for how long."""
+        loop = asyncio.get_running_loop()
+        before_bytes, since = 0, loop.time()
+        while (left_bytes := self._socket.get_write_buffer_size()) and not answer.is_over:
+            if left_bytes != before_bytes:
+                before_bytes, since = left_bytes, loop.time()
+            elif loop.time() - since > timeout_s:
+                raise BrokenError("WriteTimeout")
+            await asyncio.sleep(POLL_S)
+
+    async def _answered(self, answer: HttpAnswer, timeout_s: float) -> None:
+        if not await self._change(timeout_s, lambda: bool(answer.http_status) or answer.is_over):
+            raise BrokenError("ReadTimeout")
+        if not await self._change(timeout_s, lambda: answer.is_over):
+            answer.cut()
+
+    async def _change(self, within_s: float, come: Callable[[], bool]) -> bool:
+        """Wait for something to come; whether it has come in time."""
+        if come():
+            return True
+        loop = asyncio.get_running_loop()
+        is_late = False
+
+        def be_late() -> None:
+            nonlocal is_late
+            is_late = True
+            self._wake()
+
+        timer = loop.call_later(within_s, be_late)
+        try:
+            while not come() and not is_late:
+                self._changed = loop.create_future()
+                await self._changed
+        finally:
+            timer.cancel()
+        return come()
+
+    def _wake(self) -> None:
+        if self._changed is not None and not self._changed.done():
+            self._changed.set_result(None)
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._socket = self._transport = cast("asyncio.Transport", transport)
+        self._socket.set_write_buffer_limits(0)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes of the answer; there are none to take between exchanges."""
+        if self._answer is None:
+            self.reset()
+        else:
+            self._answer.feed(data)
+            self._wake()
+
+    def eof_received(self) -> None:
+        """Take the end of the answers; the transport closes itself."""
+        self.connection_lost(None)
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 asyncio's
+        """Take the end."""
+        self.is_open = False
+        if self._answer is not None:
+            self._answer.end()
+            self._wake()
+
+    def pause_writing(self) -> None:
+        """Note that there is no room for more."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Note that there is."""
+        self._full = False
+        self._wake()
+
+
+def _portions(pieces: Sequence[bytes]) -> Iterator[memoryview]:
+    for piece in pieces:
+        view = memoryview(piece)
+        for at in range(0, len(view), TLS_PORTION_BYTES):
+            yield view[at : at + TLS_PORTION_BYTES]

@@ -1,0 +1,84 @@
+"""The connections to Graph: so many at once, and those that are idle kept for a while."""
+
+import asyncio
+import ssl
+
+from attachment_gateway.connection import BrokenError, Connection
+from attachment_gateway.envelope import GraphRoot
+
+# Connections are kept for less than Graph keeps them: one that Graph closes while a request is on
+# its way costs an unclear outcome.
+KEEPALIVE_S = 15.0
+
+
+class Pool:
+    """Connections to one host. Close it when done."""
+
+    def __init__(
+        self, root: GraphRoot, tls: ssl.SSLContext, *, max_connections: int, timeout_s: float
+    ) -> None:
+        self._root = root
+        self._tls = tls
+        self._timeout_s = timeout_s
+        self._places = asyncio.Semaphore(max_connections)
+        self._most_idle = max_connections
+        self._idle: dict[Connection, float] = {}  # since when, the last one last
+
+    async def take(self, *, anew: bool = False) -> Connection:
+        """Return an idle connection or, by all means if it is to be `anew`, a new one.
+
+        Raises BrokenError. To be given back.
+        """
+        await self._place()
+        try:
+            kept = None if anew else self._kept()
+            return kept or await Connection.connect(
+                self._root, self._tls, timeout_s=self._timeout_s
+            )
+        except BaseException:
+            self._places.release()
+            raise
+
+    def give_back(self, connection: Connection) -> None:
+        """Keep a connection if it is of use."""
+        self._places.release()
+        if connection.is_open:
+            self._idle[connection] = asyncio.get_running_loop().time()
+        self._keep_at_most(self._most_idle)
+
+    def close(self) -> None:
+        """End what is idle, and what is still given back."""
+        self._most_idle = 0
+        self._keep_at_most(0)
+
+    def _keep_at_most(self, most: int) -> None:
+        while len(self._idle) > most:
+            oldest = next(iter(self._idle))
+            del self._idle[oldest]
+            oldest.reset()
+
+    async def _place(self) -> None:
+        if self._places.locked():
+            try:
+                async with asyncio.timeout(self._timeout_s):
+                    await self._places.acquire()
+            except TimeoutError:
+                raise BrokenError("PoolTimeout") from None
+        else:
+            await self._places.acquire()
+
+    def _kept(self) -> Connection | None:
+        """Return the connection that was used last, and end those that are too old."""
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            oldest, since = next(iter(self._idle.items()))
+            if oldest.is_open and now - since < KEEPALIVE_S:
+                break
+            del self._idle[oldest]
+            oldest.reset()
+        while self._idle:
+            connection, _ = self._idle.popitem()
+            if connection.is_quiet():
+                return connection
+            connection.reset()
+        return None
