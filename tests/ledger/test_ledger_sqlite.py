@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import closing
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from attachment_gateway.ledger import (
     First,
     LedgerUnavailable,
     Place,
+    Unsettled,
+    Waiting,
     sqlite_file,
 )
-from attachment_gateway.ledger.sqlite import PURGE_EVERY, SqliteLedger
+from attachment_gateway.ledger import sqlite as sqlite_ledger
+from attachment_gateway.ledger.sqlite import UPKEEP_EVERY, SqliteLedger
 from attachment_gateway.settings import SettingError
 
 A = Place(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
@@ -70,7 +74,7 @@ async def test_a_directory_that_is_there_stays_as_it_is(path: Path) -> None:
 async def test_it_says_what_it_is(ledger: SqliteLedger, path: Path) -> None:
     """Its program, its schema's version, and its log ahead."""
     assert read(path, "PRAGMA application_id") == 0x6167776C
-    assert read(path, "PRAGMA user_version") == 1
+    assert read(path, "PRAGMA user_version") == 2
     assert read(path, "PRAGMA journal_mode") == "wal"
 
 
@@ -127,10 +131,44 @@ async def test_a_later_versions_database(path: Path) -> None:
     """It may mean what this one doesn't know."""
     await (await opened(path)).close()
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 2")
+        connection.execute("PRAGMA user_version = 3")
     assert await fault(path) == (
-        f"ledger is '{path}', which a later version of this program wrote (its schema is 2, 1 is "
+        f"ledger is '{path}', which a later version of this program wrote (its schema is 3, 2 is "
         f"known here); run that version, or name another file"
+    )
+
+
+VERSION_1 = """
+CREATE TABLE queue (post TEXT NOT NULL, seq INTEGER NOT NULL, holder TEXT NOT NULL UNIQUE,
+  lease_until REAL, sent INTEGER NOT NULL, gone_at REAL NOT NULL, PRIMARY KEY (post, seq))
+  STRICT, WITHOUT ROWID;
+CREATE TABLE entries (n INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE, post TEXT NOT NULL,
+  fingerprint BLOB NOT NULL, holder TEXT NOT NULL, began_at REAL, settled_at REAL NOT NULL,
+  told INTEGER NOT NULL, attachment_id TEXT NOT NULL, created_at REAL NOT NULL,
+  expires_at REAL NOT NULL) STRICT;
+CREATE TABLE claimed (n INTEGER PRIMARY KEY, post TEXT NOT NULL, attachment_id TEXT NOT NULL,
+  expires_at REAL NOT NULL, UNIQUE (post, attachment_id)) STRICT;
+INSERT INTO queue VALUES ('g/p', 7, 'dead', 90.0, 1, 105.0);
+INSERT INTO entries VALUES (1, 'r1', 'g/p', x'66', 'dead', 80.0, 105.0, 0, '', 0.0, 1e9);
+INSERT INTO claimed VALUES (1, 'g/p', 'x', 1e9);
+PRAGMA application_id = 0x6167776C;
+PRAGMA user_version = 1;
+"""
+
+
+async def test_an_earlier_versions_database(tmp_path: Path) -> None:
+    """Everything in it still counts."""
+    path = tmp_path / "ledger.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+    ledger = await opened(path, clock=lambda: 100.0)
+    assert await ledger.enter(A) == First(unsettled=Unsettled(began_ago_s=20.0, settled_in_s=5.0))
+    assert await ledger.enter(B) == Waiting()
+    assert await ledger.claimed("g/p") == {"x"}
+    await ledger.close()
+    assert (
+        read(path, "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema ORDER BY 1)")
+        == "claimed,entries,queue"
     )
 
 
@@ -178,7 +216,7 @@ async def test_the_event_loop_goes_on_while_the_file_is_locked(
 
 async def test_a_file_that_stays_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is away, and comes back when it isn't locked any more."""
-    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.01)
+    monkeypatch.setattr(sqlite_ledger, "BUSY_S", 0.01)
     ledger = await opened(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -189,6 +227,38 @@ async def test_a_file_that_stays_locked(path: Path, monkeypatch: pytest.MonkeyPa
         connection.execute("COMMIT")
     assert await ledger.enter(A) == First()
     await ledger.close()
+
+
+async def test_a_slow_file(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one slow transaction they no longer hold up the event loop, for a while."""
+
+    def thread_of_next() -> Awaitable[int]:
+        return ledger._write(lambda *_: threading.get_ident())
+
+    here = threading.get_ident()
+    assert await thread_of_next() == here
+    monkeypatch.setattr(sqlite_ledger, "SLOW_S", 0.0)
+    assert await thread_of_next() == here
+    monkeypatch.setattr(sqlite_ledger, "SLOW_S", 9.0)
+    assert await thread_of_next() != here
+    assert await thread_of_next() != here
+    ledger._slow_until = 0.0
+    assert await thread_of_next() == here
+
+
+async def test_what_is_written_together(ledger: SqliteLedger) -> None:
+    """What a call ends with waits a moment for what another begins with."""
+    times = []
+
+    def note(_: object, now: float) -> None:
+        times.append(now)
+
+    leaving = asyncio.create_task(ledger._write(note, within_s=60))
+    await asyncio.sleep(0)
+    assert not times
+    await ledger._write(note)
+    await leaving
+    assert times[0] == times[1]
 
 
 async def test_a_transaction_that_fails_changes_nothing(
@@ -242,7 +312,7 @@ async def test_it_does_not_grow_without_bound(path: Path) -> None:
     """What has expired goes, some of it each time, and other processes' too."""
     now = 0.0
     ledger = await opened(path, clock=lambda: now)
-    for number in range(3 * PURGE_EVERY):
+    for number in range(3 * UPKEEP_EVERY):
         now += 100
         place = Place(holder=f"h{number}", post=f"g/{number}", request_id=f"r{number}")
         await ledger.enter(place)
@@ -250,7 +320,7 @@ async def test_it_does_not_grow_without_bound(path: Path) -> None:
             await ledger.leave(place, AsCreated("x"))
     for table in ("entries", "claimed", "queue"):
         # Ten are kept, so many may have come since the last purge; the dead have half a lease more.
-        assert read(path, f"SELECT count(*) FROM {table}") < PURGE_EVERY + 20
+        assert read(path, f"SELECT count(*) FROM {table}") < UPKEEP_EVERY + 20
     await ledger.close()
 
 
@@ -258,15 +328,14 @@ async def test_purging_goes_round(path: Path) -> None:
     """Also what stands behind more than one look takes in: those at the front haven't expired."""
     now = 0.0
     ledger = await opened(path, clock=lambda: now)
-    kept = 10 * PURGE_EVERY
-    await ledger._in_thread(
-        lambda: ledger._connection.executemany(
+    kept = 10 * UPKEEP_EVERY
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
             "INSERT INTO claimed (post, attachment_id, expires_at) VALUES ('g', ?, ?)",
-            [(str(n), 1e9 if n < kept else 1.0) for n in range(kept + 50)],
+            [(f"{n:04}", 1e9 if n < kept else 1.0) for n in range(kept + 50)],
         )
-    )
     now = 2.0
-    for _ in range(3 * PURGE_EVERY):
+    for _ in range(4 * UPKEEP_EVERY):
         await ledger.enter(B)
-    assert read(path, "SELECT count(*) FROM claimed") == kept
     await ledger.close()
+    assert read(path, "SELECT count(*) FROM claimed") == kept

@@ -1,7 +1,7 @@
 """The ledger of one process, in its memory: it knows nothing of before its start."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attachment_gateway.ledger import LEASE_S, Created, End, InProgress, Place, Reused, Standing
@@ -27,7 +27,9 @@ class MemoryLedger:
 
     async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        return self._rules.enter(place, self._clock(), settled_in_s)
+        now = self._clock()
+        self._rules.purge(now)
+        return self._rules.enter(place, now, settled_in_s)
 
     async def find(self, place: Place) -> Created | Reused | InProgress | None:
         """Look the request id up."""
@@ -43,7 +45,9 @@ class MemoryLedger:
 
     async def leave(self, place: Place, end: End) -> None:
         """Leave the queue, with what became of it."""
-        self._rules.leave(place, end, self._clock())
+        now = self._clock()
+        self._rules.purge(now)
+        self._rules.leave(place, end, now)
 
     async def claimed(self, post: str) -> frozenset[str]:
         """Return the ids that calls have answered with."""
@@ -57,9 +61,8 @@ class MemoryStore:
     """A Store of dictionaries; an idle post is in none of them."""
 
     def __init__(self) -> None:
-        self._rows = Expiring[str, Row]()
+        self._rows = Expiring[tuple[str, int], Row]()
         self._queues: dict[str, dict[int, Row]] = {}
-        self._last_seq = 0
         self._entries = Expiring[str, Entry]()
         self._claims = Expiring[tuple[str, str], tuple[str, str]]()
         self._claimed: dict[str, dict[str, float]] = {}
@@ -77,34 +80,21 @@ class MemoryStore:
         for post, attachment_id in self._claims.expired(now):
             _remove(self._claimed, post, attachment_id)
 
-    def row(self, holder: str) -> Row | None:
-        """Return a holder's row."""
-        return self._rows.get(holder)
-
-    def head(self, post: str) -> Row | None:
-        """Return the first row; a dictionary keeps its order, and a row rewritten its place."""
-        return next(iter(self._queues.get(post, {}).values()), None)
-
-    def next_seq(self, post: str) -> int:  # noqa: ARG002 - one count does for all posts
-        """Return a number that grows."""
-        self._last_seq += 1
-        return self._last_seq
+    def rows(self, post: str) -> Sequence[Row]:
+        """Return the post's rows; a dictionary keeps its order, and a row rewritten its place."""
+        return list(self._queues.get(post, {}).values())
 
     def put_row(self, row: Row) -> None:
-        """Write a row instead of the holder's, and instead of the one with its post and `seq`."""
-        before = self._rows.get(row.holder)
-        if before and (before.post, before.seq) != (row.post, row.seq):
-            self._dequeue(before)
-        queue = self._queues.setdefault(row.post, {})
-        if (instead := queue.get(row.seq)) and instead.holder != row.holder:
-            self._rows.pop(instead.holder)
-        queue[row.seq] = row
-        self._rows.put(row.holder, row, row.gone_at)
+        """Write a row instead of the one with its post and `seq`."""
+        self._queues.setdefault(row.post, {})[row.seq] = row
+        self._rows.put((row.post, row.seq), row, row.gone_at)
 
-    def drop_row(self, row: Row) -> None:
+    def drop_row(self, post: str, holder: str) -> None:
         """Remove a row."""
-        self._rows.pop(row.holder)
-        self._dequeue(row)
+        for row in self.rows(post):
+            if row.holder == holder:
+                self._rows.pop((row.post, row.seq))
+                self._dequeue(row)
 
     def _dequeue(self, row: Row) -> None:
         _remove(self._queues, row.post, row.seq)

@@ -4,8 +4,8 @@ A row is a place in a post's queue, an entry is what is known of a request id. W
 sees to it that nothing else reads or writes meanwhile. Times are seconds on the ledger's clock.
 """
 
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
 
 from attachment_gateway.ledger import (
     LEASE_S,
@@ -25,8 +25,7 @@ from attachment_gateway.ledger import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """A place in a post's queue.
 
     `seq` orders the post's rows. `lease_until` is None once the place was left while its outcome is
@@ -41,8 +40,7 @@ class Row:
     gone_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What is known of a request id.
 
     `holder` is "" when nobody has it. What was sent, and isn't settled, began at `began_at` (None:
@@ -73,20 +71,14 @@ class Store(Protocol):
         Some of them, as often as it likes: the rules don't see them anyway.
         """
 
-    def row(self, holder: str) -> Row | None:
-        """Return a holder's row."""
-
-    def head(self, post: str) -> Row | None:
-        """Return the row with the post's lowest `seq`."""
-
-    def next_seq(self, post: str) -> int:
-        """Return a `seq` behind all of the post's rows."""
+    def rows(self, post: str) -> Sequence[Row]:
+        """Return the post's rows, in order."""
 
     def put_row(self, row: Row) -> None:
-        """Write a row instead of the holder's, and instead of the one with its post and `seq`."""
+        """Write a row instead of the one with its post and `seq`."""
 
-    def drop_row(self, row: Row) -> None:
-        """Remove a row."""
+    def drop_row(self, post: str, holder: str) -> None:
+        """Remove a holder's row, if there is one."""
 
     def entry(self, request_id: str, now: float) -> Entry | None:
         """Return the entry that hasn't expired."""
@@ -113,25 +105,36 @@ class Rules:
         # How long what isn't touched is kept: what may still be going on isn't forgotten.
         self._kept_s = max(retention_s, lease_s + settle_s)
 
+    def purge(self, now: float) -> None:
+        """Forget what nothing sees any more, some of it, as often as one likes."""
+        self._store.purge(now, now - self._kept_s)
+
     def enter(self, place: Place, now: float, settled_in_s: float | None = None) -> Standing:
         """As Ledger.enter."""
-        self._store.purge(now, now - self._kept_s)
         entry = self._entry(place, now)
-        if standing := self._refusal(place, entry, now):
-            self._withdraw(place, now)
+        rows = self._rows(place.post, now, forget=True)
+        if standing := _refusal(place, entry, rows, now):
+            self._withdraw(_of(place.holder, rows))
             return standing
-        self._join(place, entry, now)
-        unsettled = self._take(place, entry, now) if place.request_id else None
-        head = self._head(place.post, now)
-        if head is None or head.holder != place.holder:
-            return Waiting()
-        if unsettled is None and settled_in_s is not None:
-            self.sending(place, now, settled_in_s=settled_in_s, anew=True)
-        return First(unsettled=unsettled)
+        row = _taken(place, entry, rows)
+        head = self._head(rows, now, but=row)
+        if row is None:
+            row = _last(place, rows, now)
+        is_first = head is None or row.seq <= head.seq
+        if place.request_id:
+            entry = entry._replace(holder=place.holder) if entry else _fresh(place)
+        unsettled = _unsettled(entry, now)
+        if is_first and unsettled is None and settled_in_s is not None:
+            row = row._replace(sent=True)
+            entry = entry and _with_sending(entry, now, settled_in_s, anew=True)
+        self._store.put_row(self._renewed(row, now, sent=row.sent))
+        if entry:
+            self._put(place, entry, now)
+        return First(unsettled=unsettled) if is_first else Waiting()
 
     def find(self, place: Place, now: float) -> Created | Reused | InProgress | None:
         """As Ledger.find."""
-        return self._refusal(place, self._entry(place, now), now)
+        return _refusal(place, self._entry(place, now), self._rows(place.post, now), now)
 
     def renew(self, place: Place, now: float) -> bool:
         """As Ledger.renew."""
@@ -157,13 +160,11 @@ class Rules:
 
     def leave(self, place: Place, end: End, now: float) -> None:
         """As Ledger.leave."""
-        self._store.purge(now, now - self._kept_s)
-        row = self._row(place.holder, now)
         if isinstance(end, AsCreated):
             self._created(place, end.attachment_id, now)
-            if row:
-                self._store.drop_row(row)
+            self._store.drop_row(place.post, place.holder)
             return
+        row = _of(place.holder, self._rows(place.post, now))
         # One that has left already, or was passed over, knows nothing that counts.
         if row is None or row.lease_until is None:
             return
@@ -171,11 +172,11 @@ class Rules:
         if isinstance(end, AsFound):
             end = _as_found(entry, now)
         if isinstance(end, AsNothing):
-            self._store.drop_row(row)
-            ended = entry and replace(entry, holder="", began_at=None, told=False)
+            self._store.drop_row(place.post, place.holder)
+            ended = entry and entry._replace(holder="", began_at=None, told=False)
         else:
             settled_at = now + end.settled_in_s
-            self._store.put_row(replace(row, lease_until=None, gone_at=settled_at))
+            self._store.put_row(row._replace(lease_until=None, gone_at=settled_at))
             ended = entry and _unknown(entry, now, settled_at, told=end.created)
         if ended:
             self._put(place, ended, now)
@@ -186,44 +187,31 @@ class Rules:
 
     # Rows.
 
-    def _row(self, holder: str, now: float) -> Row | None:
-        row = self._store.row(holder)
-        return row if row and now < row.gone_at + self._kept_s else None
-
-    def _join(self, place: Place, entry: Entry | None, now: float) -> None:
-        if row := self._row(place.holder, now):
-            row = self._renewed(row, now, sent=row.sent)
-        elif dead := entry and entry.holder and self._row(entry.holder, now):
-            # `gone_at` stays: what the dead one sent has to settle, whoever has its place.
-            row = self._renewed(replace(dead, holder=place.holder), now, sent=False)
-        else:
-            row = self._last(place, now)
-        self._store.put_row(row)
-
-    def _last(self, place: Place, now: float) -> Row:
-        lease_until = now + self._lease_s
-        return Row(
-            post=place.post,
-            seq=self._store.next_seq(place.post),
-            holder=place.holder,
-            lease_until=lease_until,
-            sent=False,
-            gone_at=lease_until,
-        )
+    def _rows(self, post: str, now: float, *, forget: bool = False) -> Sequence[Row]:
+        """Return the post's rows but for those to be forgotten; `forget` those indeed."""
+        kept = []
+        for row in self._store.rows(post):
+            if now < row.gone_at + self._kept_s:
+                kept.append(row)
+            elif forget:
+                self._store.drop_row(row.post, row.holder)
+        return kept
 
     def _renewed(self, row: Row, now: float, *, sent: bool) -> Row:
         lease_until = now + self._lease_s
         gone_at = max(row.gone_at, lease_until + self._settle_s if sent else lease_until)
-        return replace(row, lease_until=lease_until, sent=sent, gone_at=gone_at)
+        return row._replace(lease_until=lease_until, sent=sent, gone_at=gone_at)
 
-    def _head(self, post: str, now: float) -> Row | None:
-        """Return the head; the dead are dropped when they come there, and may come back before."""
-        while (head := self._store.head(post)) and head.gone_at <= now:
-            self._store.drop_row(head)
-        return head
+    def _head(self, rows: Sequence[Row], now: float, *, but: Row | None) -> Row | None:
+        """Return the head; the dead are dropped when they come there, `but` one that comes back."""
+        for row in rows:
+            if row.gone_at > now or (but and row.seq == but.seq):
+                return row
+            self._store.drop_row(row.post, row.holder)
+        return None
 
     def _held(self, place: Place, now: float) -> tuple[Row, Entry | None] | None:
-        row = self._row(place.holder, now)
+        row = _of(place.holder, self._rows(place.post, now))
         if row is None or row.lease_until is None:
             return None
         entry = self._own_entry(place, now)
@@ -231,11 +219,10 @@ class Rules:
             return None
         return row, entry
 
-    def _withdraw(self, place: Place, now: float) -> None:
+    def _withdraw(self, row: Row | None) -> None:
         """Take a place out of its queue whose request id came to an end without it."""
-        row = self._row(place.holder, now)
         if row and row.lease_until is not None and not row.sent:
-            self._store.drop_row(row)
+            self._store.drop_row(row.post, row.holder)
 
     # Entries.
 
@@ -246,33 +233,6 @@ class Rules:
         entry = self._entry(place, now)
         return entry if entry and entry.holder == place.holder else None
 
-    def _refusal(
-        self, place: Place, entry: Entry | None, now: float
-    ) -> Created | Reused | InProgress | None:
-        if entry is None:
-            return None
-        if not entry.is_of(place):
-            return Reused()
-        if entry.attachment_id:
-            return Created(attachment_id=entry.attachment_id, ago_s=now - entry.created_at)
-        if entry.holder in {"", place.holder}:
-            return None
-        row = self._row(entry.holder, now)
-        if row is None or row.lease_until is None or row.lease_until <= now:
-            return None
-        return InProgress(lease_left_s=row.lease_until - now)
-
-    def _take(self, place: Place, entry: Entry | None, now: float) -> Unsettled | None:
-        entry = replace(entry, holder=place.holder) if entry else _fresh(place)
-        self._put(place, entry, now)
-        if entry.began_at is None:
-            return None
-        return Unsettled(
-            began_ago_s=now - entry.began_at,
-            settled_in_s=entry.settled_at - now,
-            created=entry.told,
-        )
-
     def _created(self, place: Place, attachment_id: str, now: float) -> None:
         """Record an attachment, from one whose place was taken over too: it is there."""
         self._store.claim(place.post, attachment_id, now + self._kept_s)
@@ -281,8 +241,7 @@ class Rules:
         entry = self._entry(place, now) or _fresh(place)
         # Whoever holds it now sees that it lost it, and finds the attachment.
         if entry.is_of(place) and not entry.attachment_id:
-            created = replace(
-                entry,
+            created = entry._replace(
                 holder="",
                 began_at=None,
                 told=False,
@@ -298,6 +257,47 @@ class Rules:
         self._store.put_entry(place.request_id, entry, expires_at)
 
 
+def _of(holder: str, rows: Sequence[Row]) -> Row | None:
+    return next((row for row in rows if row.holder == holder), None)
+
+
+def _refusal(
+    place: Place, entry: Entry | None, rows: Sequence[Row], now: float
+) -> Created | Reused | InProgress | None:
+    if entry is None:
+        return None
+    if not entry.is_of(place):
+        return Reused()
+    if entry.attachment_id:
+        return Created(attachment_id=entry.attachment_id, ago_s=now - entry.created_at)
+    if entry.holder in {"", place.holder}:
+        return None
+    row = _of(entry.holder, rows)
+    if row is None or row.lease_until is None or row.lease_until <= now:
+        return None
+    return InProgress(lease_left_s=row.lease_until - now)
+
+
+def _taken(place: Place, entry: Entry | None, rows: Sequence[Row]) -> Row | None:
+    """Return the row that a place has, or takes over with its request id; None if it's new."""
+    if row := _of(place.holder, rows):
+        return row
+    dead = _of(entry.holder, rows) if entry and entry.holder else None
+    # `gone_at` stays: what the dead one sent has to settle, whoever has its place.
+    return dead._replace(holder=place.holder, sent=False) if dead else None
+
+
+def _last(place: Place, rows: Sequence[Row], now: float) -> Row:
+    return Row(
+        post=place.post,
+        seq=rows[-1].seq + 1 if rows else 1,
+        holder=place.holder,
+        lease_until=now,
+        sent=False,
+        gone_at=now,
+    )
+
+
 def _fresh(place: Place) -> Entry:
     return Entry(
         post=place.post,
@@ -311,11 +311,21 @@ def _fresh(place: Place) -> Entry:
     )
 
 
+def _unsettled(entry: Entry | None, now: float) -> Unsettled | None:
+    if entry is None or entry.began_at is None:
+        return None
+    return Unsettled(
+        began_ago_s=now - entry.began_at,
+        settled_in_s=entry.settled_at - now,
+        created=entry.told,
+    )
+
+
 def _with_sending(entry: Entry, now: float, settled_in_s: float, *, anew: bool) -> Entry:
     settled_at = now + settled_in_s
     if anew or entry.began_at is None:
-        return replace(entry, began_at=now, settled_at=settled_at, told=False)
-    return replace(entry, settled_at=max(entry.settled_at, settled_at))
+        return entry._replace(began_at=now, settled_at=settled_at, told=False)
+    return entry._replace(settled_at=max(entry.settled_at, settled_at))
 
 
 def _as_found(entry: Entry | None, now: float) -> AsNothing | AsUnknown:
@@ -326,4 +336,4 @@ def _as_found(entry: Entry | None, now: float) -> AsNothing | AsUnknown:
 
 def _unknown(entry: Entry, now: float, settled_at: float, *, told: bool) -> Entry:
     began_at = now if entry.began_at is None else entry.began_at
-    return replace(entry, began_at=began_at, settled_at=settled_at, told=told or entry.told)
+    return entry._replace(began_at=began_at, settled_at=settled_at, told=told or entry.told)

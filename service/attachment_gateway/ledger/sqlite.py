@@ -1,12 +1,16 @@
 """The ledger of all processes of one machine, in a SQLite file; it outlives them."""
 
 import asyncio
+import math
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, Self, TypeVar
+
+import structlog
 
 from attachment_gateway.ledger import (
     LEASE_S,
@@ -19,71 +23,85 @@ from attachment_gateway.ledger import (
     Standing,
 )
 from attachment_gateway.ledger.rules import Entry, Row, Rules
-from attachment_gateway.ledger.sqlite_file import opened
+from attachment_gateway.ledger.sqlite_file import BUSY_S, CHECKPOINT_PAGES, SCHEMA_VERSION, opened
 
 _T = TypeVar("_T")
 
-_Write = tuple[Callable[[float], Any], asyncio.Future[Any]]
+_Work = Callable[[Rules, float], _T]
 
-# A call adds a row to each table at most. Four times as many are looked through, round and round:
-# so a table has at most a third more rows than it needs.
-PURGE_EVERY = 100
-PURGE_ROWS = 4 * PURGE_EVERY
+_Waiting = tuple[_Work[Any], asyncio.Future[Any]]
 
-ROW = "SELECT post, seq, holder, lease_until, sent, gone_at FROM queue WHERE holder = ?"
-HEAD = """SELECT post, seq, holder, lease_until, sent, gone_at FROM queue
-  WHERE post = ? ORDER BY seq LIMIT 1"""
-LAST_SEQ = "SELECT max(seq) FROM queue WHERE post = ?"
-RENEW_ROW = "UPDATE queue SET lease_until = ?, sent = ?, gone_at = ? WHERE holder = ? AND seq = ?"
+# How long what a call ends with waits for others to be written with it, and its answer with it: a
+# transaction costs several times what is written in it, and Graph takes a hundred times as long.
+LINGER_S = 0.002
+
+# A transaction takes some 50 us, handing one to a thread more than that. After one that took so
+# long they are the thread's business for a while: the file may be slow.
+SLOW_S = 0.05
+SLOW_FOR_S = 10.0
+
+# So many writes add as many rows to a table at most. Four times as many are looked through, round
+# and round: so a table has at most a third more rows than it needs.
+UPKEEP_EVERY = 100
+PURGE_ROWS = 4 * UPKEEP_EVERY
+
+# One that begins by reading and goes on to write can fail at once, so none does.
+BEGIN_TO_WRITE = "BEGIN IMMEDIATE"
+BEGIN_TO_READ = "BEGIN"
+
+ROWS = """SELECT post, seq, holder, lease_until, sent, gone_at FROM queue
+  WHERE post = ? ORDER BY seq"""
 PUT_ROW = "REPLACE INTO queue VALUES (?, ?, ?, ?, ?, ?)"
-DROP_ROW = "DELETE FROM queue WHERE post = ? AND seq = ?"
+DROP_ROW = "DELETE FROM queue WHERE post = ? AND holder = ?"
 PURGE_QUEUE = "DELETE FROM queue WHERE gone_at <= ?"
 
 ENTRY = """SELECT post, fingerprint, holder, began_at, settled_at, told, attachment_id, created_at
   FROM entries WHERE request_id = ? AND ? < expires_at"""
-PUT_ENTRY = """INSERT INTO entries (post, fingerprint, holder, began_at, settled_at, told,
-  attachment_id, created_at, request_id, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-  ON CONFLICT (request_id) DO UPDATE SET post = excluded.post, fingerprint = excluded.fingerprint,
-  holder = excluded.holder, began_at = excluded.began_at, settled_at = excluded.settled_at,
-  told = excluded.told, attachment_id = excluded.attachment_id, created_at = excluded.created_at,
-  expires_at = excluded.expires_at"""
+PUT_ENTRY = "REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
-CLAIM = """INSERT INTO claimed (post, attachment_id, expires_at) VALUES (?, ?, ?)
-  ON CONFLICT (post, attachment_id) DO UPDATE SET expires_at = excluded.expires_at"""
+CLAIM = "REPLACE INTO claimed VALUES (?, ?, ?)"
 CLAIMED = "SELECT attachment_id FROM claimed WHERE post = ? AND ? < expires_at"
 
-# For each table: where a portion ends that begins behind a row, and its deletion.
-PURGES = (
+# For each table: the key at which a portion ends that begins behind another, and its deletion.
+PURGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     (
-        "SELECT max(n) FROM (SELECT n FROM entries WHERE n > ? ORDER BY n LIMIT ?)",
-        "DELETE FROM entries WHERE n > ? AND n <= ? AND expires_at <= ?",
+        "SELECT request_id FROM entries WHERE request_id > ? ORDER BY 1 LIMIT 1 OFFSET ?",
+        "DELETE FROM entries WHERE request_id > ? AND request_id <= ? AND expires_at <= ?",
+        ("",),
     ),
     (
-        "SELECT max(n) FROM (SELECT n FROM claimed WHERE n > ? ORDER BY n LIMIT ?)",
-        "DELETE FROM claimed WHERE n > ? AND n <= ? AND expires_at <= ?",
+        """SELECT post, attachment_id FROM claimed WHERE (post, attachment_id) > (?, ?)
+          ORDER BY 1, 2 LIMIT 1 OFFSET ?""",
+        """DELETE FROM claimed WHERE (post, attachment_id) > (?, ?)
+          AND (post, attachment_id) <= (?, ?) AND expires_at <= ?""",
+        ("", ""),
     ),
 )
 
+# Behind all text.
+_LAST = "\U0010ffff"
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
+
 
 class SqliteLedger:
-    """A Ledger. One thread has the connection, so that no file operation holds up the event loop.
+    """A Ledger. It may not be used across a fork.
 
-    It may not be used across a fork.
+    A transaction is carried out at once, if the file lets it. What has to wait for other processes,
+    and what may be slow, is the business of a thread, so that it doesn't hold up the event loop:
+    purging, and copying from SQLite's log into the file, with its waits for the disk.
     """
 
-    def __init__(
-        self,
-        thread: ThreadPoolExecutor,
-        connection: sqlite3.Connection,
-        rules: Rules,
-        clock: Callable[[], float],
-    ) -> None:
+    def __init__(self, thread: ThreadPoolExecutor, here: "Hand", there: "Hand") -> None:
         self._thread = thread
-        self._connection = connection
-        self._rules = rules
-        self._clock = clock
-        self._gathering: list[_Write] = []
-        self._writing = False
+        self._here = here
+        self._there = there
+        self._waiting: list[_Waiting] = []
+        self._planned: asyncio.Handle | None = None
+        self._planned_at = math.inf
+        self._busy = False
+        self._slow_until = 0.0
+        self._writes_to_upkeep = UPKEEP_EVERY
 
     @classmethod
     async def open(
@@ -96,109 +114,207 @@ class SqliteLedger:
         clock: Callable[[], float] = time.time,
     ) -> Self:
         """Open the file, or make it. Its processes share the wall clock. Raises SettingError."""
+
+        def hand(*, busy_s: float, checkpoint_pages: int) -> Hand:
+            connection = opened(path, busy_s=busy_s, checkpoint_pages=checkpoint_pages)
+            store = SqliteStore(connection)
+            rules = Rules(store, settle_s=settle_s, retention_s=retention_s, lease_s=lease_s)
+            return Hand(connection, rules, clock, waits=busy_s > 0)
+
         thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
+        loop = asyncio.get_running_loop()
         try:
-            connection = await asyncio.get_running_loop().run_in_executor(thread, opened, path)
+            there = await loop.run_in_executor(
+                thread, lambda: hand(busy_s=BUSY_S, checkpoint_pages=CHECKPOINT_PAGES)
+            )
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        store = SqliteStore(connection)
-        rules = Rules(store, settle_s=settle_s, retention_s=retention_s, lease_s=lease_s)
-        return cls(thread, connection, rules, clock)
+        return cls(thread, hand(busy_s=0, checkpoint_pages=0), there)
 
     async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        return await self._write(lambda now: self._rules.enter(place, now, settled_in_s))
+        return await self._write(lambda rules, now: rules.enter(place, now, settled_in_s))
 
     async def find(self, place: Place) -> Created | Reused | InProgress | None:
         """Look the request id up."""
-        return await self._read(lambda now: self._rules.find(place, now))
+        return await self._read(lambda rules, now: rules.find(place, now))
 
     async def renew(self, place: Place) -> bool:
         """Renew the lease."""
-        return await self._write(lambda now: self._rules.renew(place, now))
+        return await self._write(lambda rules, now: rules.renew(place, now))
 
     async def sending(self, place: Place, *, settled_in_s: float, anew: bool) -> bool:
         """Write ahead."""
         return await self._write(
-            lambda now: self._rules.sending(place, now, settled_in_s=settled_in_s, anew=anew)
+            lambda rules, now: rules.sending(place, now, settled_in_s=settled_in_s, anew=anew)
         )
 
     async def leave(self, place: Place, end: End) -> None:
         """Leave the queue, with what became of it."""
-        await self._write(lambda now: self._rules.leave(place, end, now))
+        await self._write(lambda rules, now: rules.leave(place, end, now), within_s=LINGER_S)
 
     async def claimed(self, post: str) -> frozenset[str]:
         """Return the ids that calls have answered with."""
-        return await self._read(lambda now: self._rules.claimed(post, now))
+        return await self._read(lambda rules, now: rules.claimed(post, now))
 
     async def close(self) -> None:
         """Finish what is under way, and let go of the file and the thread."""
-        with suppress(LedgerUnavailable):  # it is closed already
-            await self._in_thread(self._connection.close)
+        if self._waiting and not self._busy:
+            self._carry_out()
+        self._here.close()
+        with suppress(RuntimeError):  # it is closed already
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._there.close)
         self._thread.shutdown(wait=False)
 
-    async def _read(self, work: Callable[[float], _T]) -> _T:
-        return await self._in_thread(lambda: self._transaction("BEGIN", work))
+    async def _read(self, work: _Work[_T]) -> _T:
+        try:
+            return self._here.transaction(BEGIN_TO_READ, work)
+        except LedgerUnavailable:  # others may be at work on the log
+            transaction = partial(self._there.transaction, BEGIN_TO_READ, work)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
 
-    async def _write(self, work: Callable[[float], _T]) -> _T:
-        """Write together with all that wants to be written while the thread is at it."""
-        done = asyncio.get_running_loop().create_future()
-        self._gathering.append((work, done))
-        if not self._writing:
-            self._write_what_there_is()
+    async def _write(self, work: _Work[_T], *, within_s: float = 0.0) -> _T:
+        """Write together with all that wants to be written meanwhile."""
+        loop = asyncio.get_running_loop()
+        done = loop.create_future()
+        self._waiting.append((work, done))
+        if not self._busy:
+            self._plan(loop.time() + within_s)
         written: _T = await done
         return written
 
-    def _write_what_there_is(self) -> None:
-        writes, self._gathering = self._gathering, []
-        self._writing = bool(writes)
-        if not writes:
+    def _plan(self, at: float) -> None:
+        """Let what waits be written at a time, if not before."""
+        if at < self._planned_at:
+            if self._planned is not None:
+                self._planned.cancel()
+            self._planned = asyncio.get_running_loop().call_at(at, self._carry_out)
+            self._planned_at = at
+
+    def _carry_out(self) -> None:
+        """Write what waits: at once, or by the thread."""
+        if self._planned is not None:
+            self._planned.cancel()
+        self._planned, self._planned_at = None, math.inf
+        began_at = asyncio.get_running_loop().time()
+        if began_at < self._slow_until or self._writes_to_upkeep <= 0:
+            self._hand_over()
             return
+        answers = self._here.answers(self._waiting)
+        if answers is None:
+            self._hand_over()
+            return
+        waiting, self._waiting = self._waiting, []
+        self._writes_to_upkeep -= len(waiting)
+        if asyncio.get_running_loop().time() - began_at > SLOW_S:
+            self._slow_until = began_at + SLOW_FOR_S
+        _tell(waiting, answers)
+
+    def _hand_over(self) -> None:
+        """Let the thread write all that waits, in one transaction, and do the upkeep if need be."""
+        waiting, self._waiting = self._waiting, []
+        self._writes_to_upkeep -= len(waiting)
+        upkeep = self._writes_to_upkeep <= 0
+        if upkeep:
+            self._writes_to_upkeep = UPKEEP_EVERY
+        self._busy = True
         loop = asyncio.get_running_loop()
 
-        def work_all() -> None:
-            # One that begins by reading and goes on to write can fail at once, so none does.
-            try:
-                answers = self._transaction(
-                    "BEGIN IMMEDIATE", lambda now: [work(now) for work, _ in writes]
-                )
-            except Exception as error:  # noqa: BLE001 told to all, for nothing was written of any
-                loop.call_soon_threadsafe(self._tell, writes, [error] * len(writes))
-            else:
-                loop.call_soon_threadsafe(self._tell, writes, answers)
+        def work() -> None:
+            loop.call_soon_threadsafe(_tell, waiting, self._there.answers(waiting) or [])
+            if upkeep:
+                self._keep_up()
+            loop.call_soon_threadsafe(self._go_on)
 
         try:
-            self._thread.submit(work_all)
+            self._thread.submit(work)
         except RuntimeError as error:  # the thread was let go
-            self._tell(writes, [LedgerUnavailable(f"SQLite: {error}")] * len(writes))
+            _tell(waiting, [LedgerUnavailable(f"SQLite: {error}")] * len(waiting))
+            self._go_on()
 
-    def _tell(self, writes: "list[_Write]", answers: Sequence[object]) -> None:
-        """Give everyone the answer, and write what has gathered meanwhile."""
-        for (_, done), answer in zip(writes, answers, strict=True):
-            if done.done():  # who asked has gone
-                continue
-            if isinstance(answer, Exception):
-                done.set_exception(answer)
-            else:
-                done.set_result(answer)
-        self._write_what_there_is()
+    def _keep_up(self) -> None:
+        """Purge.
 
-    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        Once in a while SQLite's log is copied with that, and then the next to write waits for the
+        disk: that isn't left to a call.
+        """
         try:
-            done = asyncio.get_running_loop().run_in_executor(self._thread, work)
-        except RuntimeError as error:  # the thread was let go
-            raise LedgerUnavailable(f"SQLite: {error}") from error
-        return await done
+            self._there.transaction(BEGIN_TO_WRITE, lambda rules, now: rules.purge(now))
+            self._there.write_something()
+        except LedgerUnavailable as error:
+            log.warning("ledger_not_purged", why=error.why)
 
-    def _transaction(self, begin: str, work: Callable[[float], _T]) -> _T:
+    def _go_on(self) -> None:
+        """Write what has come while the thread was at work."""
+        self._busy = False
+        if self._waiting:
+            self._carry_out()
+
+
+def _tell(waiting: Sequence[_Waiting], answers: Sequence[object]) -> None:
+    for (_, done), answer in zip(waiting, answers, strict=True):
+        if done.done():  # who asked has gone
+            continue
+        if isinstance(answer, Exception):
+            done.set_exception(answer)
+        else:
+            done.set_result(answer)
+
+
+class Hand:
+    """A connection, for one thread, and what is done by it; it `waits` for others, or doesn't."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        rules: Rules,
+        clock: Callable[[], float],
+        *,
+        waits: bool,
+    ) -> None:
+        self._connection = connection
+        self._rules = rules
+        self._clock = clock
+        self._waits = waits
+
+    def transaction(self, begin: str, work: _Work[_T]) -> _T:
+        """Do it all or nothing; raises LedgerUnavailable."""
         try:
             with self._connection:
                 self._connection.execute(begin)
                 # Once it is its turn, so that time doesn't go back from one to the next.
-                return work(self._clock())
+                return work(self._rules, self._clock())
         except sqlite3.Error as error:
             raise LedgerUnavailable(f"SQLite: {error}") from error
+
+    def answers(self, waiting: Sequence[_Waiting]) -> Sequence[object] | None:
+        """Do all that waits, and return the answers; None if others write, and it doesn't wait."""
+        try:
+            return self.transaction(
+                BEGIN_TO_WRITE, lambda rules, now: [work(rules, now) for work, _ in waiting]
+            )
+        except Exception as error:  # noqa: BLE001 told to all, for nothing was written of any
+            if not self._waits and _is_busy(error.__cause__):
+                return None
+            return [error] * len(waiting)
+
+    def write_something(self) -> None:
+        """Write what is there already."""
+        self.transaction(
+            BEGIN_TO_WRITE,
+            lambda *_: self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}"),
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+def _is_busy(error: BaseException | None) -> bool:
+    """Tell whether another connection has the file; the lower byte is the primary code."""
+    code = error.sqlite_errorcode if isinstance(error, sqlite3.OperationalError) else 0
+    return code & 0xFF == sqlite3.SQLITE_BUSY
 
 
 class SqliteStore:
@@ -206,43 +322,32 @@ class SqliteStore:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
-        self._writes = 0
-        self._purged_to = [0 for _ in PURGES]
+        self._purged_to = [first for _, _, first in PURGES]
 
     def purge(self, now: float, gone_by: float) -> None:
-        """Delete some of what may go, once in a while."""
-        if self._writes % PURGE_EVERY == 0:
-            self._execute(PURGE_QUEUE, (gone_by,))
-            for index, (portion, delete) in enumerate(PURGES):
-                begin = self._purged_to[index]
-                [end] = self._execute(portion, (begin, PURGE_ROWS)).fetchone()
-                self._execute(delete, (begin, end, now))
-                self._purged_to[index] = end or 0
-        self._writes += 1
+        """Delete some of what may go."""
+        self._execute(PURGE_QUEUE, (gone_by,))
+        for index, (portion, delete, first) in enumerate(PURGES):
+            begin = self._purged_to[index]
+            end = self._execute(portion, (*begin, PURGE_ROWS - 1)).fetchone()
+            self._execute(delete, (*begin, *(end or (_LAST for _ in first)), now))
+            self._purged_to[index] = end or first
 
-    def row(self, holder: str) -> Row | None:
-        """Return a holder's row."""
-        return _row(self._execute(ROW, (holder,)).fetchone())
-
-    def head(self, post: str) -> Row | None:
-        """Return the row with the post's lowest `seq`."""
-        return _row(self._execute(HEAD, (post,)).fetchone())
-
-    def next_seq(self, post: str) -> int:
-        """Return a `seq` behind all of the post's rows."""
-        [last] = self._execute(LAST_SEQ, (post,)).fetchone()
-        return 1 if last is None else last + 1
+    def rows(self, post: str) -> Sequence[Row]:
+        """Return the post's rows, in order."""
+        return [
+            Row(post, seq, holder, lease_until, bool(sent), gone_at)
+            for post, seq, holder, lease_until, sent, gone_at in self._execute(ROWS, (post,))
+        ]
 
     def put_row(self, row: Row) -> None:
-        """Write a row instead of the holder's, and instead of the one with its post and `seq`."""
+        """Write a row instead of the one with its post and `seq`."""
         changes = (row.lease_until, row.sent, row.gone_at)
-        # Mostly it is there, and no index changes.
-        if not self._execute(RENEW_ROW, (*changes, row.holder, row.seq)).rowcount:
-            self._execute(PUT_ROW, (row.post, row.seq, row.holder, *changes))
+        self._execute(PUT_ROW, (row.post, row.seq, row.holder, *changes))
 
-    def drop_row(self, row: Row) -> None:
+    def drop_row(self, post: str, holder: str) -> None:
         """Remove a row."""
-        self._execute(DROP_ROW, (row.post, row.seq))
+        self._execute(DROP_ROW, (post, holder))
 
     def entry(self, request_id: str, now: float) -> Entry | None:
         """Return the entry that hasn't expired."""
@@ -257,6 +362,7 @@ class SqliteStore:
         self._execute(
             PUT_ENTRY,
             (
+                request_id,
                 entry.post,
                 entry.fingerprint,
                 entry.holder,
@@ -265,7 +371,6 @@ class SqliteStore:
                 entry.told,
                 entry.attachment_id,
                 entry.created_at,
-                request_id,
                 expires_at,
             ),
         )
@@ -277,10 +382,3 @@ class SqliteStore:
     def claimed(self, post: str, now: float) -> frozenset[str]:
         """Return the post's attachments that haven't expired."""
         return frozenset(each for [each] in self._execute(CLAIMED, (post, now)))
-
-
-def _row(found: tuple[Any, ...] | None) -> Row | None:
-    if found is None:
-        return None
-    post, seq, holder, lease_until, sent, gone_at = found
-    return Row(post, seq, holder, lease_until, bool(sent), gone_at)

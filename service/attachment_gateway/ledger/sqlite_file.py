@@ -17,7 +17,7 @@ BUSY_S = 5.0
 # by default from the log into the file.
 CHECKPOINT_PAGES = 4000
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 # Each index costs every call some pages, so none is there to find what has expired: the ledger goes
 # through the tables, round and round.
@@ -25,15 +25,14 @@ SCHEMA = f"""
 CREATE TABLE queue (
   post TEXT NOT NULL,
   seq INTEGER NOT NULL,
-  holder TEXT NOT NULL UNIQUE,
+  holder TEXT NOT NULL,
   lease_until REAL,
   sent INTEGER NOT NULL,
   gone_at REAL NOT NULL,
   PRIMARY KEY (post, seq)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE entries (
-  n INTEGER PRIMARY KEY,
-  request_id TEXT NOT NULL UNIQUE,
+  request_id TEXT PRIMARY KEY NOT NULL,
   post TEXT NOT NULL,
   fingerprint BLOB NOT NULL,
   holder TEXT NOT NULL,
@@ -43,22 +42,38 @@ CREATE TABLE entries (
   attachment_id TEXT NOT NULL,
   created_at REAL NOT NULL,
   expires_at REAL NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE TABLE claimed (
-  n INTEGER PRIMARY KEY,
   post TEXT NOT NULL,
   attachment_id TEXT NOT NULL,
   expires_at REAL NOT NULL,
-  UNIQUE (post, attachment_id)
-) STRICT;
+  PRIMARY KEY (post, attachment_id)
+) STRICT, WITHOUT ROWID;
 PRAGMA application_id = {APPLICATION_ID};
 """
 
+# Version 1 had the same tables, with more indexes.
+RENAME_VERSION_1 = """
+ALTER TABLE queue RENAME TO queue_1;
+ALTER TABLE entries RENAME TO entries_1;
+ALTER TABLE claimed RENAME TO claimed_1;
+"""
+COPY_VERSION_1 = """
+INSERT INTO queue SELECT post, seq, holder, lease_until, sent, gone_at FROM queue_1;
+INSERT INTO entries SELECT request_id, post, fingerprint, holder, began_at, settled_at, told,
+  attachment_id, created_at, expires_at FROM entries_1;
+INSERT INTO claimed SELECT post, attachment_id, expires_at FROM claimed_1;
+DROP TABLE queue_1;
+DROP TABLE entries_1;
+DROP TABLE claimed_1;
+"""
 
-def opened(path: str) -> sqlite3.Connection:
+
+def opened(path: str, *, busy_s: float, checkpoint_pages: int) -> sqlite3.Connection:
     """Open the file, for the calling thread alone, and make it and its directory if need be.
 
-    Raises SettingError.
+    A transaction waits `busy_s` for others'; one that finds `checkpoint_pages` in the log, unless
+    that is 0, copies them into the file. Raises SettingError.
     """
     try:
         _make(Path(path))
@@ -67,6 +82,8 @@ def opened(path: str) -> sqlite3.Connection:
         raise _unusable(path, error) from error
     try:
         _prepare(connection, path)
+        connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
     except sqlite3.Error as error:
         connection.close()
         raise _unusable(path, error) from error
@@ -87,7 +104,6 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     # A killed process loses nothing; a machine that loses its power loses the last moments.
     connection.execute("PRAGMA synchronous = NORMAL")
-    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         _migrate(connection, path)
@@ -100,8 +116,7 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
     [version] = connection.execute("PRAGMA user_version").fetchone()
     [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if not tables:
-        for statement in SCHEMA.split(";"):
-            connection.execute(statement)
+        _execute_all(connection, SCHEMA)
     elif application_id != APPLICATION_ID:
         raise SettingError(f"ledger is {path!r}, another program's database; name another file")
     elif version > SCHEMA_VERSION:
@@ -109,6 +124,14 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
             f"ledger is {path!r}, which a later version of this program wrote (its schema is "
             f"{version}, {SCHEMA_VERSION} is known here); run that version, or name another file"
         )
+    elif version == 1:
+        _execute_all(connection, RENAME_VERSION_1 + SCHEMA + COPY_VERSION_1)
+
+
+def _execute_all(connection: sqlite3.Connection, statements: str) -> None:
+    """Execute statements in the transaction that there is, which `executescript` would end."""
+    for statement in statements.split(";"):
+        connection.execute(statement)
 
 
 def _unusable(path: str, error: Exception) -> SettingError:
