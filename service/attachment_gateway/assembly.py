@@ -79,6 +79,11 @@ class Assembly:
         most_bytes = self._envelope.max_size_bytes if declared_bytes is None else declared_bytes
         return self._envelope.size_bytes(most_bytes)
 
+    def is_whole(self) -> bool:
+        """Tell whether the sender has said where the file ends, and all of it is there."""
+        told = any(declared.size_bytes == self._size_bytes for declared in self._declared)
+        return told or self._footer is not None
+
     def finish(self) -> Envelope:
         """Return the whole, at the half-close; raises CallerError if it isn't what was declared."""
         if self._envelope is None:

@@ -1,8 +1,8 @@
 """The calls in flight: each one's token, ids and time, and the one door by which it ends."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
@@ -30,6 +30,9 @@ Context = grpc.aio.ServicerContext[Any, Any]
 # the time left when the call arrives, half a second at most.
 ANSWER_EARLY_SHARE = 0.05
 ANSWER_EARLY_MAX_S = 0.5
+
+# Setting a timer anew costs as much as a small message does: it is done by such a part of its time.
+IDLE_GRAIN = 0.1
 
 # A sender that is about to be refused may finish what it is sending: as long as messages come one
 # right after the other, and so long in all; a part of the time before its deadline if that is near.
@@ -66,11 +69,12 @@ class Call:
         if left_s is None:
             left_s = default_deadline_s
         early_s = min(left_s * ANSWER_EARLY_SHARE, ANSWER_EARLY_MAX_S)
-        self._timer = loop.call_later(left_s - early_s, self.expire, NotSent())
+        self._ends_at = loop.time() + left_s - early_s
+        self._timer = loop.call_at(self._ends_at, self.expire, NotSent())
 
     def left_s(self) -> float:
         """Return what is left of the call's time, none if it has ended."""
-        left_s = self._timer.when() - asyncio.get_running_loop().time()
+        left_s = self._ends_at - asyncio.get_running_loop().time()
         return 0.0 if self.expired.done() else left_s
 
     def expire(self, error: GatewayError) -> None:
@@ -84,7 +88,7 @@ class Call:
 
     def log(self, code: str, **fields: str) -> None:
         """Write the one event of the call."""
-        metrics.CALLS.labels(self._method, code, fields.get("reason", "")).inc()
+        metrics.calls(self._method, code, fields.get("reason", "")).inc()
         took_s = round(asyncio.get_running_loop().time() - self._began, 3)
         log.info("call", method=self._method, code=code, took_s=took_s, **fields, **self.ids)
 
@@ -99,50 +103,59 @@ class Call:
 
     async def read(
         self,
-        requests: AsyncIterable[_T],
-        take: Callable[[_T], Awaitable[None] | None],
+        take: Callable[[Any], Awaitable[None] | None],
         *,
         idle_s: float,
+        is_whole: Callable[[], bool] = lambda: False,
     ) -> None:
         """Hand each message to `take` until the caller half-closes.
 
-        What `take` may have to wait for is no idleness of the caller's. Raises StreamIdle if no
-        message comes for `idle_s`, or the error of a budget that is spent.
+        What `take` may have to wait for is no idleness of the caller's. `is_whole` tells, at the
+        end, whether the messages themselves say that nothing is missing. Raises StreamIdle if no
+        message comes for `idle_s`, give or take a tenth, or the error of a budget that is spent.
         """
-        try:
-            await self._read(requests, take, idle_s)
-        except GatewayError:
-            await self._let_finish(requests)
-            raise
-
-    async def _read(
-        self,
-        requests: AsyncIterable[_T],
-        take: Callable[[_T], Awaitable[None] | None],
-        idle_s: float,
-    ) -> None:
         loop = asyncio.get_running_loop()
+        patience = asyncio.timeout(idle_s)
+
+        def cut(_: object) -> None:
+            if self._reading and not patience.expired():  # what is due already can't be withdrawn
+                patience.reschedule(loop.time())
+
         try:
-            async with asyncio.timeout(idle_s) as patience:
-                with self._cutting_short(patience):
-                    async for request in requests:
-                        understood(request)
-                        waiting = take(request)
-                        if waiting is not None:
-                            patience.reschedule(None)
-                            self._reading = False
-                            await waiting
-                            self._reading = True
-                        if self.expired.done():
-                            raise self.expired.result()
-                        patience.reschedule(loop.time() + idle_s)
+            async with patience:
+                until_s = loop.time() + idle_s
+                self._reading = True
+                self.expired.add_done_callback(cut)
+                while (request := await self._context.read()) is not grpc.aio.EOF:
+                    understood(request)
+                    waiting = take(request)
+                    if waiting is not None:
+                        patience.reschedule(None)
+                        self._reading = False
+                        await waiting
+                        self._reading = True
+                        until_s = 0.0
+                    if self.expired.done():
+                        raise self.expired.result()
+                    now_s = loop.time()
+                    if now_s + idle_s - until_s > idle_s * IDLE_GRAIN:
+                        until_s = now_s + idle_s
+                        patience.reschedule(until_s)
+                if not is_whole():
                     await self._surely_half_closed()
         except TimeoutError:
             raise (
                 self.expired.result() if self.expired.done() else StreamIdle(idle_s=idle_s)
             ) from None
+        except GatewayError:
+            self._reading = False
+            await self._let_finish()
+            raise
+        finally:
+            self._reading = False
+            self.expired.remove_done_callback(cut)
 
-    async def _let_finish(self, requests: AsyncIterable[object]) -> None:
+    async def _let_finish(self) -> None:
         """Read on for a moment, for nothing, before the caller is told of an error.
 
         A sender in the middle of a message that is refused may tell that it couldn't send, and not
@@ -152,7 +165,7 @@ class Call:
         loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
             async with asyncio.timeout(most_s), asyncio.timeout(FINISH_IDLE_S) as patience:
-                async for _ in requests:
+                while await self._context.read() is not grpc.aio.EOF:
                     patience.reschedule(loop.time() + FINISH_IDLE_S)
 
     async def _surely_half_closed(self) -> None:
@@ -162,20 +175,6 @@ class Call:
         separately, perhaps a moment later. One more read goes through the same queue behind it.
         """
         await self._context.read()
-
-    @contextmanager
-    def _cutting_short(self, patience: asyncio.Timeout) -> Iterator[None]:
-        def cut(_: object) -> None:
-            if self._reading and not patience.expired():  # what is due already can't be withdrawn
-                patience.reschedule(asyncio.get_running_loop().time())
-
-        self._reading = True
-        self.expired.add_done_callback(cut)
-        try:
-            yield
-        finally:
-            self._reading = False
-            self.expired.remove_done_callback(cut)
 
     async def in_time(self, wait: Coroutine[Any, Any, _T], late: Callable[[], GatewayError]) -> _T:
         """Wait for something in the call's time; `late` is told if that ends first."""
@@ -190,7 +189,19 @@ class Call:
 
     async def outlasts(self, work: asyncio.Task[Any]) -> bool:
         """Wait for the work; whether it was done in the call's time. It is never cancelled."""
-        await asyncio.wait({work, self.expired}, return_when=asyncio.FIRST_COMPLETED)
+        first = asyncio.get_running_loop().create_future()
+
+        def tell(_: object) -> None:
+            if not first.done():
+                first.set_result(None)
+
+        work.add_done_callback(tell)
+        self.expired.add_done_callback(tell)
+        try:
+            await first
+        finally:
+            work.remove_done_callback(tell)
+            self.expired.remove_done_callback(tell)
         return work.done()
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from attachment_gateway.errors import TokenMissing
 
 # RFC 6750, section 2.1: "Bearer" 1*SP b64token. Nothing else can break a header or hide in one.
-_BEARER = re.compile(r"bearer +([A-Za-z0-9\-._~+/]+=*)", re.IGNORECASE)
+_BEARER = re.compile(r"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*)")
 
 
 def bearer_token(metadata: Iterable[tuple[str, str | bytes]]) -> str:

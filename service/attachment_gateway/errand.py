@@ -4,8 +4,6 @@ The only writer of its post from before the first byte until it is settled what 
 of what was created is answered when Graph has shown it to this caller's own token.
 """
 
-from uuid import uuid4
-
 from attachment_gateway import confirmation
 from attachment_gateway.calls import Call
 from attachment_gateway.envelope import Envelope
@@ -45,7 +43,7 @@ class Errand:
         self._envelope = envelope
         self._call = call
         self._place = Place(
-            holder=uuid4().hex,
+            holder=call.client_request_id,
             post=post_key(envelope.head.post),
             request_id=envelope.request_id,
             fingerprint=fingerprint(envelope) if envelope.request_id else b"",

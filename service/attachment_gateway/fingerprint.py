@@ -1,12 +1,12 @@
 """Which request is this? The same for both RPCs and both routes."""
 
 import hashlib
-from urllib.parse import quote
 
 import orjson
 
 from attachment_gateway.base64_stream import decoded
 from attachment_gateway.envelope import FILE, Envelope
+from attachment_gateway.routes import encoded
 from graphattachments.v1.attachment_pb2 import PostRef
 
 # Goes into every fingerprint; another one whenever what stands below changes.
@@ -15,7 +15,7 @@ VERSION = b"1"
 
 def post_key(post: PostRef) -> str:
     """Return what names a post by every route: a GUID has no case, Outlook's ids have."""
-    return f"{quote(post.group_id.lower(), safe='')}/{quote(post.post_id, safe='')}"
+    return f"{encoded(post.group_id.lower())}/{encoded(post.post_id)}"
 
 
 def file_sha256(envelope: Envelope) -> bytes:

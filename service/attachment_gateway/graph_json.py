@@ -9,10 +9,10 @@ isn't understood is left out, and nothing in it makes reading fail.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 import orjson
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
@@ -193,11 +193,29 @@ def _descriptor(message: Message) -> Descriptor:
     return cast("Descriptor", message.DESCRIPTOR)
 
 
-@cache
-def _fields(descriptor: Descriptor, left_out: frozenset[str]) -> tuple[FieldDescriptor, ...]:
-    """Return the fields that are properties; the members of `kind` and `item` are types."""
+@dataclass(frozen=True, slots=True)
+class _Property:
+    """A field that is a property; `codec` is None for a message with properties of its own."""
+
+    name: str
+    json_name: str
+    codec: _Codec | None
+    is_repeated: bool
+    is_message: bool
+    is_enum: bool
+
+
+def _all_properties(descriptor: Descriptor, left_out: Collection[str]) -> tuple[_Property, ...]:
+    """Return a type's properties; the members of `kind` and `item` are types."""
     return tuple(
-        field
+        _Property(
+            name=field.name,
+            json_name=field.json_name,
+            codec=_codec(field),
+            is_repeated=field.is_repeated,
+            is_message=field.message_type is not None,
+            is_enum=field.enum_type is not None,
+        )
         for field in descriptor.fields
         if field.name != _ADDITIONAL
         and field.json_name not in left_out
@@ -205,40 +223,55 @@ def _fields(descriptor: Descriptor, left_out: frozenset[str]) -> tuple[FieldDesc
     )
 
 
+@cache
+def _written(descriptor: Descriptor) -> tuple[_Property, ...]:
+    return _all_properties(descriptor, _OUTPUT_ONLY.get(descriptor.name, ()))
+
+
+@cache
+def _read_of(descriptor: Descriptor) -> tuple[_Property, ...]:
+    return _all_properties(descriptor, _NOT_READ.get(descriptor.name, ()))
+
+
+@cache
+def _is_open(descriptor: Descriptor) -> bool:
+    return _ADDITIONAL in descriptor.fields_by_name
+
+
 def _properties(message: Message, path: str) -> JsonObject:
     """Return the properties that are set, those of Graph's own left out."""
     descriptor = _descriptor(message)
-    left_out = frozenset(_OUTPUT_ONLY.get(descriptor.name, ()))
     written: JsonObject = {}
-    for field in _fields(descriptor, left_out):
-        value = _property(message, field, f"{path}.{field.name}")
+    for each in _written(descriptor):
+        value = _property(message, each, path)
         if value is not None:
-            written[field.json_name] = value
-    if _ADDITIONAL in descriptor.fields_by_name:
+            written[each.json_name] = value
+    if _is_open(descriptor):
         additional: Struct = getattr(message, _ADDITIONAL)
         written |= _additional_to_json(additional, descriptor, f"{path}.{_ADDITIONAL}")
     return written
 
 
-def _property(message: Message, field: FieldDescriptor, path: str) -> JsonValue:
+def _property(message: Message, its: _Property, path: str) -> JsonValue:
     """Return a property's JSON; None where it isn't set."""
-    if field.is_repeated:
-        elements = enumerate(getattr(message, field.name))
-        return [_value(field, element, f"{path}[{at}]") for at, element in elements] or None
-    if not message.HasField(field.name):
+    if its.is_repeated:
+        elements = enumerate(getattr(message, its.name))
+        return [
+            _value(its, element, f"{path}.{its.name}[{at}]") for at, element in elements
+        ] or None
+    if not message.HasField(its.name):
         return None
-    value = getattr(message, field.name)
-    if field.enum_type is not None and value == 0:
+    value = getattr(message, its.name)
+    if its.is_enum and value == 0:
         return None  # _UNSPECIFIED, set on purpose: not set
-    return _value(field, value, path)
+    return _value(its, value, f"{path}.{its.name}")
 
 
-def _value(field: FieldDescriptor, value: object, path: str) -> JsonValue:
-    codec = _codec(field)
-    if codec is None:
+def _value(its: _Property, value: object, path: str) -> JsonValue:
+    if its.codec is None:
         return _properties(cast("Message", value), path)
     try:
-        return codec.write(value)
+        return its.codec.write(value)
     except ValueError as fault:
         raise InvalidRequest(path, str(fault)) from None
 
@@ -246,40 +279,38 @@ def _value(field: FieldDescriptor, value: object, path: str) -> JsonValue:
 def _read(message: Message, described: JsonObject) -> None:
     """Set the properties that can be read."""
     descriptor = _descriptor(message)
-    left_out = frozenset(_NOT_READ.get(descriptor.name, ()))
-    for field in _fields(descriptor, left_out):
-        value = described.get(field.json_name)
-        if field.is_repeated:
-            for element in value if isinstance(value, list) else ():
-                _read_element(message, field, element)
-        elif value is not None:
-            _read_value(message, field, value)
-    if _ADDITIONAL in descriptor.fields_by_name:
+    for each in _read_of(descriptor):
+        value = described.get(each.json_name)
+        if value is None:
+            continue
+        if not each.is_repeated:
+            _read_value(message, each, value)
+        elif isinstance(value, list):
+            for element in value:
+                _read_element(getattr(message, each.name), each, element)
+    if _is_open(descriptor):
         _read_additional(getattr(message, _ADDITIONAL), descriptor, described)
 
 
-def _read_value(message: Message, field: FieldDescriptor, value: JsonValue) -> None:
-    codec = _codec(field)
+def _read_value(message: Message, its: _Property, value: JsonValue) -> None:
     try:
-        if codec is None:
+        if its.codec is None:
             if isinstance(value, dict):
-                target: Message = getattr(message, field.name)
+                target: Message = getattr(message, its.name)
                 target.SetInParent()
                 _read(target, value)
-        elif field.message_type is not None:
-            getattr(message, field.name).CopyFrom(codec.read(value))
+        elif its.is_message:
+            getattr(message, its.name).CopyFrom(its.codec.read(value))
         else:
-            setattr(message, field.name, codec.read(value))
+            setattr(message, its.name, its.codec.read(value))
     except _UNREADABLE:
         return
 
 
-def _read_element(message: Message, field: FieldDescriptor, value: JsonValue) -> None:
-    elements = getattr(message, field.name)
-    codec = _codec(field)
+def _read_element(elements: Any, its: _Property, value: JsonValue) -> None:
     try:
-        if codec is not None:
-            elements.append(codec.read(value))
+        if its.codec is not None:
+            elements.append(its.codec.read(value))
         elif isinstance(value, dict):
             _read(elements.add(), value)
     except _UNREADABLE:

@@ -4,7 +4,7 @@ Otherwise gRPC answers UNKNOWN with the text of an exception: a code that means 
 Strings that aren't UTF-8, which some languages let through, are such bytes, too.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc.aio
@@ -21,20 +21,29 @@ def understood(request: object) -> None:
         )
 
 
-class MalformedRequests(grpc.aio.ServerInterceptor):
-    """Hands what can't be read to the servicer, as the DecodeError that it is."""
+class UnderstandingServer:
+    """What a servicer is added to, in the place of the server.
 
-    async def intercept_service(
-        self, continuation: Any, handler_call_details: grpc.HandlerCallDetails
-    ) -> Any:
-        """Replace the deserializer of a call that is ours."""
-        handler = await continuation(handler_call_details)
-        if handler is None or not handler_call_details.method.startswith("/graphattachments."):
-            return handler
-        read, write = _lenient(handler.request_deserializer), handler.response_serializer
-        if handler.request_streaming:
-            return grpc.stream_unary_rpc_method_handler(handler.stream_unary, read, write)
-        return grpc.unary_unary_rpc_method_handler(handler.unary_unary, read, write)
+    Its methods get what can't be read, as the DecodeError that it is.
+    """
+
+    def __init__(self, server: grpc.aio.Server) -> None:
+        self._server = server
+
+    def add_generic_rpc_handlers(self, handlers: object) -> None:
+        """Do nothing: the same methods come once more, by their names."""
+
+    def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
+        """Add a service's methods, their deserializers replaced."""
+        lenient = {name: _with_lenient(handler) for name, handler in handlers.items()}
+        self._server.add_registered_method_handlers(service, lenient)
+
+
+def _with_lenient(handler: Any) -> Any:
+    read, write = _lenient(handler.request_deserializer), handler.response_serializer
+    if handler.request_streaming:
+        return grpc.stream_unary_rpc_method_handler(handler.stream_unary, read, write)
+    return grpc.unary_unary_rpc_method_handler(handler.unary_unary, read, write)
 
 
 def _lenient(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

@@ -1,12 +1,14 @@
 """What is counted, for monitoring. No label holds what a caller sent."""
 
+from functools import cache
+
 from prometheus_client import Counter
 
 _NAMESPACE = "attachment_gateway"
 
-CALLS = Counter("calls", "Calls that ended.", ["method", "code", "reason"], namespace=_NAMESPACE)
+_CALLS = Counter("calls", "Calls that ended.", ["method", "code", "reason"], namespace=_NAMESPACE)
 
-ATTEMPTS = Counter(
+_ATTEMPTS = Counter(
     "attempts",
     "POSTs that ended, by what was next: Done, GiveUp, SendAgain, LookUp.",
     ["step"],
@@ -25,3 +27,18 @@ SURPLUS = Counter(
     "Attachments too many, because Graph took longer over one than it may.",
     namespace=_NAMESPACE,
 )
+
+
+# Finding a counter by its labels costs several times what counting does.
+
+
+@cache
+def calls(method: str, code: str, reason: str) -> Counter:
+    """Return the counter of calls that ended so."""
+    return _CALLS.labels(method, code, reason)
+
+
+@cache
+def attempts(step: str) -> Counter:
+    """Return the counter of POSTs after which that was next."""
+    return _ATTEMPTS.labels(step)

@@ -1,6 +1,6 @@
 """PostRef -> REST path."""
 
-import unicodedata
+import re
 from urllib.parse import quote
 
 from attachment_gateway.errors import InvalidRequest
@@ -11,6 +11,12 @@ MAX_ID_CHARS = 1024
 
 # What a URL's path takes for "here" and "up", whatever stands around it.
 _DOTS = {".", ".."}
+
+# Unicode's control characters, category Cc.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+# What `quote` makes of ASCII: ids are nothing else as a rule, and this way costs a sixth.
+_ENCODED = {code: quote(chr(code), safe="") for code in range(128)}
 
 
 def attachments_path(post: PostRef, *, within: str) -> str:
@@ -34,7 +40,12 @@ def _segment(post: PostRef, name: str, within: str) -> str:
     value: str = getattr(post, name)
     if fault := _fault(value):
         raise InvalidRequest(f"{within}.{name}", fault)
-    return quote(value, safe="")
+    return encoded(value)
+
+
+def encoded(value: str) -> str:
+    """Percent-encode an id whole."""
+    return value.translate(_ENCODED) if value.isascii() else quote(value, safe="")
 
 
 def _fault(value: str) -> str | None:
@@ -44,6 +55,6 @@ def _fault(value: str) -> str | None:
         return f"{len(value):,} characters; an id has at most {MAX_ID_CHARS:,}"
     if value in _DOTS:
         return "'.' and '..' are no ids: they lead elsewhere in a path"
-    if any(unicodedata.category(character) == "Cc" for character in value):
+    if _CONTROL.search(value):
         return "holds a control character; Graph's ids hold none"
     return None

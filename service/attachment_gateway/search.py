@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import orjson
-import structlog
 
 from attachment_gateway import graph_json, lookup, metrics
 from attachment_gateway.envelope import FILE, Envelope
@@ -48,15 +47,12 @@ _HOPELESS = {
     HTTPStatus.NOT_IMPLEMENTED,
 }
 
-log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
-
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """It is there; `others` are as alike."""
+    """It is there."""
 
     attachment: Attachment
-    others: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ nothing is sent again before that.
 import asyncio
 import random
 import time
+from functools import cached_property
 
 import structlog
 
@@ -47,14 +48,6 @@ class Sending:
         self._tenure = tenure
         head = envelope.head
         self._mailbox = mailbox_of(head.sender.token, head.post.group_id)
-        self._search = Search(
-            graph=world.graph,
-            ledger=world.ledger,
-            mailboxes=world.mailboxes,
-            mailbox=self._mailbox,
-            envelope=envelope,
-            settle_s=world.settle_s,
-        )
         self._post: Post | None = None
         self._unclear: Attempt | None = None
         self._first_unclear: Attempt | None = None
@@ -68,6 +61,17 @@ class Sending:
         """Whether something has left, and it isn't settled that nothing came of it."""
         left = self._post is not None and self._post.request_left
         return left or self._unclear is not None or self.made is not None
+
+    @cached_property
+    def _search(self) -> Search:
+        return Search(
+            graph=self._world.graph,
+            ledger=self._world.ledger,
+            mailboxes=self._world.mailboxes,
+            mailbox=self._mailbox,
+            envelope=self._envelope,
+            settle_s=self._world.settle_s,
+        )
 
     def settled_in_s(self) -> float:
         """Return how long Graph may still act on what has left."""
@@ -97,7 +101,7 @@ class Sending:
         result, left_at = await self._sent()
         self._call.graph_request_id = request_id_of(result)
         step: Step = outcome.decide(result, self._envelope, self._situation(attempt))
-        metrics.ATTEMPTS.labels(type(step).__name__).inc()
+        metrics.attempts(type(step).__name__).inc()
         if isinstance(step, Done):
             self.made = step.attachment
             await self._look_for_surplus(step.attachment)

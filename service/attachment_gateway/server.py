@@ -27,7 +27,7 @@ from attachment_gateway.ledger.urls import is_redis
 from attachment_gateway.mailbox import Mailboxes, MailboxLimits
 from attachment_gateway.mailbox.local import LocalMailboxes
 from attachment_gateway.mailbox.redis import RedisMailboxes
-from attachment_gateway.malformed import MalformedRequests
+from attachment_gateway.malformed import UnderstandingServer
 from attachment_gateway.servicer import RequestLimits, Servicer
 from attachment_gateway.settings import SettingError, Settings
 from attachment_gateway.world import World
@@ -89,9 +89,7 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
             stream_window_bytes=settings.stream_window_bytes,
             stream_idle_s=settings.stream_idle_s,
         )
-        server = grpc.aio.server(
-            interceptors=[MalformedRequests()], options=_options(settings, share_port=share_port)
-        )
+        server = grpc.aio.server(options=_options(settings, share_port=share_port))
         add_AttachmentServiceServicer_to_server(
             Servicer(
                 calls=calls,
@@ -100,7 +98,7 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
                 root=world.graph.root,
                 limits=limits,
             ),
-            server,
+            UnderstandingServer(server),  # type: ignore[arg-type]
         )
         gateway = Gateway(
             address=_bind(server, settings.listen),
@@ -190,10 +188,10 @@ def _options(settings: Settings, *, share_port: bool) -> list[tuple[str, int]]:
         ("grpc.keepalive_time_ms", PING_EVERY_S * 1000),
         ("grpc.keepalive_timeout_ms", PING_ANSWERED_WITHIN_S * 1000),
         ("grpc.http2.min_ping_interval_without_data_ms", PINGED_AT_MOST_EVERY_S * 1000),
-        # Otherwise a second gateway on the same port would silently share its calls.
         # Otherwise gRPC widens the windows by itself, and streams that wait for memory fill it.
         ("grpc.http2.bdp_probe", 0),
         ("grpc.http2.lookahead_bytes", settings.stream_window_bytes),
+        # By default a second gateway on the same port would silently share its calls.
         ("grpc.so_reuseport", int(share_port)),
         *_age(settings.connection_age_s),
     ]

@@ -54,7 +54,7 @@ class Servicer(AttachmentServiceServicer):
         self._limits = limits
 
     async def UploadFileAttachment(  # noqa: N802 the contract's name
-        self, request_iterator: AsyncIterable[UploadFileAttachmentRequest], context: Context
+        self, _: AsyncIterable[UploadFileAttachmentRequest], context: Context
     ) -> UploadFileAttachmentResponse:
         """Assemble a stream of requests, in the memory it is let into, and deliver it."""
         async with self._calls.begin(context, "UploadFileAttachment") as call:
@@ -68,7 +68,7 @@ class Servicer(AttachmentServiceServicer):
                         return None
                     return entrance.admit(assembly.memory_bytes, kept_bytes=kept_bytes)
 
-                await call.read(request_iterator, take, idle_s=self._limits.stream_idle_s)
+                await call.read(take, idle_s=self._limits.stream_idle_s, is_whole=assembly.is_whole)
                 attachment = await self._delivery.deliver(assembly.finish(), call, entrance.room)
             return UploadFileAttachmentResponse(attachment=fitted(attachment))
 
