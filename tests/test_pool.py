@@ -163,24 +163,45 @@ async def test_what_ended_while_it_was_idle(listener: Listener, seen: bool) -> N
 
 
 async def test_what_is_too_old(listener: Listener, later: Callable[[float], None]) -> None:
-    """Is reset when the next is asked for; what isn't yet, is used."""
-    of = pool(listener.root, max_connections=3)
-    oldest, older, old = [await of.take() for _ in range(3)]
-    peers = [await listener.arrived.get() for _ in range(3)]
-    of.give_back(oldest)
+    """Isn't used; what isn't yet, is."""
+    of = pool(listener.root, max_connections=2)
+    older, old = [await of.take() for _ in range(2)]
     of.give_back(older)
     later(KEEPALIVE_S / 2)
     of.give_back(old)
-    assert await of.take() is old
-    of.give_back(old)
     later(KEEPALIVE_S / 2 + 1)
     assert await of.take() is old
-    assert [one.is_open for one in (oldest, older)] == [False, False]
-    assert [await peer.reset() for peer in peers[:2]] == [True, True]
-    of.give_back(old)
-    later(KEEPALIVE_S)
-    assert await of.take() is not old
-    assert await peers[2].reset()
+    assert await of.take() not in {older, old}
+    assert not older.is_open
+
+
+async def test_what_nobody_asks_for(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is ended when it is too old, all the same; and one that ended isn't kept."""
+    monkeypatch.setattr("attachment_gateway.pool.KEEPALIVE_S", 0.1)
+    of = pool(listener.root, max_connections=3)
+    first, second, ended = [await of.take() for _ in range(3)]
+    peers = [await listener.arrived.get() for _ in range(3)]
+    for one in (first, ended, second):
+        of.give_back(one)
+        await asyncio.sleep(0.06)
+    assert (first.is_open, second.is_open) == (False, True)
+    assert [await peer.reset() for peer in peers] == [True, True, True]
+    assert not of._idle
+    assert of._tidying is None
+
+
+async def test_no_more_than_so_many_are_kept(listener: Listener) -> None:
+    """Also where each was made anew; what is given back after the end isn't kept at all."""
+    of = pool(listener.root, max_connections=2)
+    made = []
+    for _ in range(3):
+        made.append(await of.take(anew=True))
+        of.give_back(made[-1])
+    assert [one.is_open for one in made] == [False, True, True]
+    last = await of.take()
+    of.close()
+    of.give_back(last)
+    assert [one.is_open for one in made] == [False, False, False]
 
 
 async def test_closing(listener: Listener) -> None:

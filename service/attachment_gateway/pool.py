@@ -23,6 +23,7 @@ class Pool:
         self._places = asyncio.Semaphore(max_connections)
         self._most_idle = max_connections
         self._idle: dict[Connection, float] = {}  # since when, the last one last
+        self._tidying: asyncio.TimerHandle | None = None
 
     async def take(self, *, anew: bool = False) -> Connection:
         """Return an idle connection or, by all means if it is to be `anew`, a new one.
@@ -44,18 +45,36 @@ class Pool:
         self._places.release()
         if connection.is_open:
             self._idle[connection] = asyncio.get_running_loop().time()
-        self._keep_at_most(self._most_idle)
+            self._keep_at_most(self._most_idle)
+            self._tidy_later()
 
     def close(self) -> None:
         """End what is idle, and what is still given back."""
+        if self._tidying is not None:
+            self._tidying.cancel()
         self._most_idle = 0
         self._keep_at_most(0)
 
     def _keep_at_most(self, most: int) -> None:
         while len(self._idle) > most:
-            oldest = next(iter(self._idle))
-            del self._idle[oldest]
-            oldest.reset()
+            self._end(next(iter(self._idle)))
+
+    def _end(self, connection: Connection) -> None:
+        del self._idle[connection]
+        connection.reset()
+
+    def _tidy_later(self) -> None:
+        if self._tidying is None and self._idle:
+            self._tidying = asyncio.get_running_loop().call_later(KEEPALIVE_S, self._tidy)
+
+    def _tidy(self) -> None:
+        """End those that are too old, also if nobody comes any more."""
+        self._tidying = None
+        now = asyncio.get_running_loop().time()
+        for connection, since in list(self._idle.items()):
+            if not connection.is_open or now - since >= KEEPALIVE_S:
+                self._end(connection)
+        self._tidy_later()
 
     async def _place(self) -> None:
         if self._places.locked():
@@ -68,17 +87,11 @@ class Pool:
             await self._places.acquire()
 
     def _kept(self) -> Connection | None:
-        """Return the connection that was used last, and end those that are too old."""
+        """Return the connection that was used last, if it is still of use."""
         now = asyncio.get_running_loop().time()
         while self._idle:
-            oldest, since = next(iter(self._idle.items()))
-            if oldest.is_open and now - since < KEEPALIVE_S:
-                break
-            del self._idle[oldest]
-            oldest.reset()
-        while self._idle:
-            connection, _ = self._idle.popitem()
-            if connection.is_quiet():
+            connection, since = self._idle.popitem()
+            if connection.is_quiet() and now - since < KEEPALIVE_S:
                 return connection
             connection.reset()
         return None

@@ -35,6 +35,8 @@ class Link:
             await asyncio.sleep(shape.latency_s)
         for start in range(0, len(data), size):
             piece = data[start : start + size]
+            if self._writer.is_closing():  # uvloop would raise what is no ConnectionError
+                raise ConnectionResetError
             self._writer.write(piece)
             await self._writer.drain()
             if shape.bytes_per_s:
