@@ -55,13 +55,13 @@ class Call:
     """
 
     def __init__(self, context: Context, method: str, *, default_deadline_s: float) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = asyncio.get_running_loop()
         self._method = method
-        self._began = loop.time()
+        self._began = self._loop.time()
         self.token = ""
         self.client_request_id = str(uuid4())
         self.graph_request_id = ""
-        self.expired: asyncio.Future[GatewayError] = loop.create_future()
+        self.expired: asyncio.Future[GatewayError] = self._loop.create_future()
         self._context = context
         self._reading = False
         # None without a deadline, whatever its type says.
@@ -69,12 +69,12 @@ class Call:
         if left_s is None:
             left_s = default_deadline_s
         early_s = min(left_s * ANSWER_EARLY_SHARE, ANSWER_EARLY_MAX_S)
-        self._ends_at = loop.time() + left_s - early_s
-        self._timer = loop.call_at(self._ends_at, self.expire, NotSent())
+        self._ends_at = self._loop.time() + left_s - early_s
+        self._timer = self._loop.call_at(self._ends_at, self.expire, NotSent())
 
     def left_s(self) -> float:
         """Return what is left of the call's time, none if it has ended."""
-        left_s = self._ends_at - asyncio.get_running_loop().time()
+        left_s = self._ends_at - self._loop.time()
         return 0.0 if self.expired.done() else left_s
 
     def expire(self, error: GatewayError) -> None:
@@ -89,17 +89,18 @@ class Call:
     def log(self, code: str, **fields: str) -> None:
         """Write the one event of the call."""
         metrics.calls(self._method, code, fields.get("reason", "")).inc()
-        took_s = round(asyncio.get_running_loop().time() - self._began, 3)
+        took_s = round(self._loop.time() - self._began, 3)
         log.info("call", method=self._method, code=code, took_s=took_s, **fields, **self.ids)
 
     @property
     def ids(self) -> dict[str, str]:
         """The ids that Microsoft's support asks for, as far as they are known."""
-        ids = {
-            "graph_request_id": self.graph_request_id,
-            "client_request_id": self.client_request_id,
-        }
-        return {name: value for name, value in ids.items() if value}
+        if self.graph_request_id:
+            return {
+                "graph_request_id": self.graph_request_id,
+                "client_request_id": self.client_request_id,
+            }
+        return {"client_request_id": self.client_request_id}
 
     async def read(
         self,
@@ -114,16 +115,15 @@ class Call:
         end, whether the messages themselves say that nothing is missing. Raises StreamIdle if no
         message comes for `idle_s`, give or take a tenth, or the error of a budget that is spent.
         """
-        loop = asyncio.get_running_loop()
         patience = asyncio.timeout(idle_s)
 
         def cut(_: object) -> None:
             if self._reading and not patience.expired():  # what is due already can't be withdrawn
-                patience.reschedule(loop.time())
+                patience.reschedule(self._loop.time())
 
         try:
             async with patience:
-                until_s = loop.time() + idle_s
+                until_s = self._loop.time() + idle_s
                 self._reading = True
                 self.expired.add_done_callback(cut)
                 while (request := await self._context.read()) is not grpc.aio.EOF:
@@ -137,7 +137,7 @@ class Call:
                         until_s = 0.0
                     if self.expired.done():
                         raise self.expired.result()
-                    now_s = loop.time()
+                    now_s = self._loop.time()
                     if now_s + idle_s - until_s > idle_s * IDLE_GRAIN:
                         until_s = now_s + idle_s
                         patience.reschedule(until_s)
@@ -162,11 +162,10 @@ class Call:
         what it was told: grpc.aio's clients do.
         """
         most_s = LATE_FINISH_MAX_S if self.expired.done() else FINISH_MAX_S
-        loop = asyncio.get_running_loop()
         with suppress(TimeoutError):
             async with asyncio.timeout(most_s), asyncio.timeout(FINISH_IDLE_S) as patience:
                 while await self._context.read() is not grpc.aio.EOF:
-                    patience.reschedule(loop.time() + FINISH_IDLE_S)
+                    patience.reschedule(self._loop.time() + FINISH_IDLE_S)
 
     async def _surely_half_closed(self) -> None:
         """Tell a half-close from a caller that is gone.
@@ -189,7 +188,7 @@ class Call:
 
     async def outlasts(self, work: asyncio.Task[Any]) -> bool:
         """Wait for the work; whether it was done in the call's time. It is never cancelled."""
-        first = asyncio.get_running_loop().create_future()
+        first = self._loop.create_future()
 
         def tell(_: object) -> None:
             if not first.done():

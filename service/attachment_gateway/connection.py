@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
     """Made by `connect`. `is_open` tells whether it may be used, again, for an exchange."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         # The second is the first, or TLS over it.
         self._socket = self._transport = cast("asyncio.Transport", None)
         self._readable = select.poll()
@@ -85,8 +86,7 @@ class Connection(asyncio.Protocol):
         self._readable.register(its.fileno(), select.POLLIN)
 
     async def _start_tls(self, tls: ssl.SSLContext, host: str) -> None:
-        loop = asyncio.get_running_loop()
-        secure = await loop.start_tls(self._socket, self, tls, server_hostname=host)
+        secure = await self._loop.start_tls(self._socket, self, tls, server_hostname=host)
         self._transport = cast("asyncio.Transport", secure)
         self._transport.set_write_buffer_limits(high=1, low=0)
 
@@ -158,12 +158,11 @@ class Connection(asyncio.Protocol):
 
     async def _handed_over(self, answer: HttpAnswer, timeout_s: float) -> None:
         """Wait until the kernel has it all; the same goes for how long."""
-        loop = asyncio.get_running_loop()
-        before_bytes, since = 0, loop.time()
+        before_bytes, since = 0, self._loop.time()
         while (left_bytes := self._socket.get_write_buffer_size()) and not answer.is_over:
             if left_bytes != before_bytes:
-                before_bytes, since = left_bytes, loop.time()
-            elif loop.time() - since > timeout_s:
+                before_bytes, since = left_bytes, self._loop.time()
+            elif self._loop.time() - since > timeout_s:
                 raise BrokenError("WriteTimeout")
             await asyncio.sleep(POLL_S)
 
@@ -177,7 +176,6 @@ class Connection(asyncio.Protocol):
         """Wait for something to come; whether it has come in time."""
         if come():
             return True
-        loop = asyncio.get_running_loop()
         is_late = False
 
         def be_late() -> None:
@@ -185,10 +183,10 @@ class Connection(asyncio.Protocol):
             is_late = True
             self._wake()
 
-        timer = loop.call_later(within_s, be_late)
+        timer = self._loop.call_later(within_s, be_late)
         try:
             while not come() and not is_late:
-                self._changed = loop.create_future()
+                self._changed = self._loop.create_future()
                 await self._changed
         finally:
             timer.cancel()

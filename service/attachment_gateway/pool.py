@@ -17,6 +17,7 @@ class Pool:
     def __init__(
         self, root: GraphRoot, tls: ssl.SSLContext, *, max_connections: int, timeout_s: float
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._root = root
         self._tls = tls
         self._timeout_s = timeout_s
@@ -44,7 +45,7 @@ class Pool:
         """Keep a connection if it is of use."""
         self._places.release()
         if connection.is_open:
-            self._idle[connection] = asyncio.get_running_loop().time()
+            self._idle[connection] = self._loop.time()
             self._keep_at_most(self._most_idle)
             self._tidy_later()
 
@@ -65,12 +66,12 @@ class Pool:
 
     def _tidy_later(self) -> None:
         if self._tidying is None and self._idle:
-            self._tidying = asyncio.get_running_loop().call_later(KEEPALIVE_S, self._tidy)
+            self._tidying = self._loop.call_later(KEEPALIVE_S, self._tidy)
 
     def _tidy(self) -> None:
         """End those that are too old, also if nobody comes any more."""
         self._tidying = None
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         for connection, since in list(self._idle.items()):
             if not connection.is_open or now - since >= KEEPALIVE_S:
                 self._end(connection)
@@ -88,7 +89,7 @@ class Pool:
 
     def _kept(self) -> Connection | None:
         """Return the connection that was used last, if it is still of use."""
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         while self._idle:
             connection, since = self._idle.popitem()
             if connection.is_quiet() and now - since < KEEPALIVE_S:

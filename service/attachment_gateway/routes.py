@@ -13,7 +13,9 @@ MAX_ID_CHARS = 1024
 _DOTS = {".", ".."}
 
 # Unicode's control characters, category Cc.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+
+_ID = re.compile(rf"(?!\.\.?\Z)[^{_CONTROL}]{{1,{MAX_ID_CHARS}}}", re.DOTALL)
 
 # What `quote` makes of ASCII: ids are nothing else as a rule, and this way costs a sixth.
 _ENCODED = {code: quote(chr(code), safe="") for code in range(128)}
@@ -38,8 +40,8 @@ def attachments_path(post: PostRef, *, within: str) -> str:
 
 def _segment(post: PostRef, name: str, within: str) -> str:
     value: str = getattr(post, name)
-    if fault := _fault(value):
-        raise InvalidRequest(f"{within}.{name}", fault)
+    if not _ID.fullmatch(value):
+        raise InvalidRequest(f"{within}.{name}", _fault(value))
     return encoded(value)
 
 
@@ -48,13 +50,11 @@ def encoded(value: str) -> str:
     return value.translate(_ENCODED) if value.isascii() else quote(value, safe="")
 
 
-def _fault(value: str) -> str | None:
+def _fault(value: str) -> str:
     if not value:
         return "empty; Graph's id is required"
     if len(value) > MAX_ID_CHARS:
         return f"{len(value):,} characters; an id has at most {MAX_ID_CHARS:,}"
     if value in _DOTS:
         return "'.' and '..' are no ids: they lead elsewhere in a path"
-    if _CONTROL.search(value):
-        return "holds a control character; Graph's ids hold none"
-    return None
+    return "holds a control character; Graph's ids hold none"

@@ -33,6 +33,7 @@ class Tenure:
     """One call's place, from entering to leaving. Raises LedgerUnavailable."""
 
     def __init__(self, ledger: Ledger, place: Place) -> None:
+        self._loop = asyncio.get_running_loop()
         self._ledger = ledger
         self._place = place
         self._until = 0.0
@@ -41,7 +42,7 @@ class Tenure:
 
     def holds(self) -> bool:
         """Tell whether the lease is sure not to have ended: a paused process may have lost it."""
-        return asyncio.get_running_loop().time() < self._until - FENCE_S
+        return self._loop.time() < self._until - FENCE_S
 
     async def enter(self, settled_in_s: float) -> First | Created | Reused | InProgress:
         """Wait until the place is the first in its queue, or something else is known of it.
@@ -58,7 +59,7 @@ class Tenure:
     async def _entered(self, settled_in_s: float) -> First | Created | Reused | InProgress:
         poll_s = POLL_FIRST_S
         while True:
-            asked_at = asyncio.get_running_loop().time()
+            asked_at = self._loop.time()
             standing = await self._ledger.enter(self._place, settled_in_s=settled_in_s)
             if isinstance(standing, First):
                 self._settled_in_s = settled_in_s if standing.unsettled is None else None
@@ -76,7 +77,7 @@ class Tenure:
         """
         if self._settled_in_s is not None and self.holds():
             return True
-        asked_at = asyncio.get_running_loop().time()
+        asked_at = self._loop.time()
         self._settled_in_s = settled_in_s
         held = await self._ledger.sending(self._place, settled_in_s=settled_in_s, anew=True)
         if held:
@@ -103,14 +104,13 @@ class Tenure:
             self._renew_later()
 
     def _renew_later(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._renewing = loop.call_later(RENEW_EVERY_S, self._renew_now)
+        self._renewing = self._loop.call_later(RENEW_EVERY_S, self._renew_now)
 
     def _renew_now(self) -> None:
         self._renewing = asyncio.create_task(self._renew())
 
     async def _renew(self) -> None:
-        asked_at = asyncio.get_running_loop().time()
+        asked_at = self._loop.time()
         try:
             if await self._renewed():
                 self._extend(asked_at)

@@ -331,7 +331,7 @@ async def test_purging_goes_round(path: Path) -> None:
     kept = 10 * UPKEEP_EVERY
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany(
-            "INSERT INTO claimed (post, attachment_id, expires_at) VALUES ('g', ?, ?)",
+            "INSERT INTO claimed (post, attachment_id, expires_at) VALUES (x'67', ?, ?)",
             [(f"{n:04}", 1e9 if n < kept else 1.0) for n in range(kept + 50)],
         )
     now = 2.0

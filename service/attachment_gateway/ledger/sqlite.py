@@ -23,11 +23,20 @@ from attachment_gateway.ledger import (
     Standing,
 )
 from attachment_gateway.ledger.rules import Entry, Row, Rules
-from attachment_gateway.ledger.sqlite_file import BUSY_S, CHECKPOINT_PAGES, SCHEMA_VERSION, opened
+from attachment_gateway.ledger.sqlite_file import (
+    BUSY_S,
+    CHECKPOINT_PAGES,
+    KEY_BYTES,
+    SCHEMA_VERSION,
+    key,
+    opened,
+)
 
 _T = TypeVar("_T")
 
 _Work = Callable[[Rules, float], _T]
+
+_Key = tuple[str | bytes, ...]
 
 _Waiting = tuple[_Work[Any], asyncio.Future[Any]]
 
@@ -42,14 +51,14 @@ SLOW_FOR_S = 10.0
 
 # So many writes add as many rows to a table at most. Four times as many are looked through, round
 # and round: so a table has at most a third more rows than it needs.
-UPKEEP_EVERY = 100
+UPKEEP_EVERY = 500
 PURGE_ROWS = 4 * UPKEEP_EVERY
 
 # One that begins by reading and goes on to write can fail at once, so none does.
 BEGIN_TO_WRITE = "BEGIN IMMEDIATE"
 BEGIN_TO_READ = "BEGIN"
 
-ROWS = """SELECT post, seq, holder, lease_until, sent, gone_at FROM queue
+ROWS = """SELECT seq, holder, lease_until, sent, gone_at FROM queue
   WHERE post = ? ORDER BY seq"""
 PUT_ROW = "REPLACE INTO queue VALUES (?, ?, ?, ?, ?, ?)"
 DROP_ROW = "DELETE FROM queue WHERE post = ? AND holder = ?"
@@ -62,24 +71,24 @@ PUT_ENTRY = "REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 CLAIM = "REPLACE INTO claimed VALUES (?, ?, ?)"
 CLAIMED = "SELECT attachment_id FROM claimed WHERE post = ? AND ? < expires_at"
 
-# For each table: the key at which a portion ends that begins behind another, and its deletion.
-PURGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+# For each table: the key at which a portion ends that begins behind another, and its deletion; the
+# keys before all and behind all.
+PURGES: tuple[tuple[str, str, _Key, _Key], ...] = (
     (
         "SELECT request_id FROM entries WHERE request_id > ? ORDER BY 1 LIMIT 1 OFFSET ?",
         "DELETE FROM entries WHERE request_id > ? AND request_id <= ? AND expires_at <= ?",
         ("",),
+        ("\U0010ffff",),
     ),
     (
         """SELECT post, attachment_id FROM claimed WHERE (post, attachment_id) > (?, ?)
           ORDER BY 1, 2 LIMIT 1 OFFSET ?""",
         """DELETE FROM claimed WHERE (post, attachment_id) > (?, ?)
           AND (post, attachment_id) <= (?, ?) AND expires_at <= ?""",
-        ("", ""),
+        (b"", ""),
+        (b"\xff" * (KEY_BYTES + 1), ""),
     ),
 )
-
-# Behind all text.
-_LAST = "\U0010ffff"
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
@@ -93,6 +102,7 @@ class SqliteLedger:
     """
 
     def __init__(self, thread: ThreadPoolExecutor, here: "Hand", there: "Hand") -> None:
+        self._loop = asyncio.get_running_loop()
         self._thread = thread
         self._here = here
         self._there = there
@@ -164,7 +174,7 @@ class SqliteLedger:
             self._carry_out()
         self._here.close()
         with suppress(RuntimeError):  # it is closed already
-            await asyncio.get_running_loop().run_in_executor(self._thread, self._there.close)
+            await self._loop.run_in_executor(self._thread, self._there.close)
         self._thread.shutdown(wait=False)
 
     async def _read(self, work: _Work[_T]) -> _T:
@@ -172,15 +182,14 @@ class SqliteLedger:
             return self._here.transaction(BEGIN_TO_READ, work)
         except LedgerUnavailable:  # others may be at work on the log
             transaction = partial(self._there.transaction, BEGIN_TO_READ, work)
-            return await asyncio.get_running_loop().run_in_executor(self._thread, transaction)
+            return await self._loop.run_in_executor(self._thread, transaction)
 
     async def _write(self, work: _Work[_T], *, within_s: float = 0.0) -> _T:
         """Write together with all that wants to be written meanwhile."""
-        loop = asyncio.get_running_loop()
-        done = loop.create_future()
+        done = self._loop.create_future()
         self._waiting.append((work, done))
         if not self._busy:
-            self._plan(loop.time() + within_s)
+            self._plan(self._loop.time() + within_s)
         written: _T = await done
         return written
 
@@ -189,7 +198,7 @@ class SqliteLedger:
         if at < self._planned_at:
             if self._planned is not None:
                 self._planned.cancel()
-            self._planned = asyncio.get_running_loop().call_at(at, self._carry_out)
+            self._planned = self._loop.call_at(at, self._carry_out)
             self._planned_at = at
 
     def _carry_out(self) -> None:
@@ -197,7 +206,7 @@ class SqliteLedger:
         if self._planned is not None:
             self._planned.cancel()
         self._planned, self._planned_at = None, math.inf
-        began_at = asyncio.get_running_loop().time()
+        began_at = self._loop.time()
         if began_at < self._slow_until or self._writes_to_upkeep <= 0:
             self._hand_over()
             return
@@ -207,7 +216,7 @@ class SqliteLedger:
             return
         waiting, self._waiting = self._waiting, []
         self._writes_to_upkeep -= len(waiting)
-        if asyncio.get_running_loop().time() - began_at > SLOW_S:
+        if self._loop.time() - began_at > SLOW_S:
             self._slow_until = began_at + SLOW_FOR_S
         _tell(waiting, answers)
 
@@ -219,13 +228,12 @@ class SqliteLedger:
         if upkeep:
             self._writes_to_upkeep = UPKEEP_EVERY
         self._busy = True
-        loop = asyncio.get_running_loop()
 
         def work() -> None:
-            loop.call_soon_threadsafe(_tell, waiting, self._there.answers(waiting) or [])
+            self._loop.call_soon_threadsafe(_tell, waiting, self._there.answers(waiting) or [])
             if upkeep:
                 self._keep_up()
-            loop.call_soon_threadsafe(self._go_on)
+            self._loop.call_soon_threadsafe(self._go_on)
 
         try:
             self._thread.submit(work)
@@ -322,32 +330,32 @@ class SqliteStore:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
-        self._purged_to = [first for _, _, first in PURGES]
+        self._purged_to = [first for _, _, first, _ in PURGES]
 
     def purge(self, now: float, gone_by: float) -> None:
         """Delete some of what may go."""
         self._execute(PURGE_QUEUE, (gone_by,))
-        for index, (portion, delete, first) in enumerate(PURGES):
+        for index, (portion, delete, first, last) in enumerate(PURGES):
             begin = self._purged_to[index]
             end = self._execute(portion, (*begin, PURGE_ROWS - 1)).fetchone()
-            self._execute(delete, (*begin, *(end or (_LAST for _ in first)), now))
+            self._execute(delete, (*begin, *(end or last), now))
             self._purged_to[index] = end or first
 
     def rows(self, post: str) -> Sequence[Row]:
         """Return the post's rows, in order."""
         return [
             Row(post, seq, holder, lease_until, bool(sent), gone_at)
-            for post, seq, holder, lease_until, sent, gone_at in self._execute(ROWS, (post,))
+            for seq, holder, lease_until, sent, gone_at in self._execute(ROWS, (key(post),))
         ]
 
     def put_row(self, row: Row) -> None:
         """Write a row instead of the one with its post and `seq`."""
         changes = (row.lease_until, row.sent, row.gone_at)
-        self._execute(PUT_ROW, (row.post, row.seq, row.holder, *changes))
+        self._execute(PUT_ROW, (key(row.post), row.seq, row.holder, *changes))
 
     def drop_row(self, post: str, holder: str) -> None:
         """Remove a row."""
-        self._execute(DROP_ROW, (post, holder))
+        self._execute(DROP_ROW, (key(post), holder))
 
     def entry(self, request_id: str, now: float) -> Entry | None:
         """Return the entry that hasn't expired."""
@@ -377,8 +385,8 @@ class SqliteStore:
 
     def claim(self, post: str, attachment_id: str, expires_at: float) -> None:
         """Remember an attachment."""
-        self._execute(CLAIM, (post, attachment_id, expires_at))
+        self._execute(CLAIM, (key(post), attachment_id, expires_at))
 
     def claimed(self, post: str, now: float) -> frozenset[str]:
         """Return the post's attachments that haven't expired."""
-        return frozenset(each for [each] in self._execute(CLAIMED, (post, now)))
+        return frozenset(each for [each] in self._execute(CLAIMED, (key(post), now)))

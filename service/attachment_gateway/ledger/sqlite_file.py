@@ -2,6 +2,8 @@
 
 import sqlite3
 from contextlib import suppress
+from functools import lru_cache
+from hashlib import blake2b
 from pathlib import Path
 
 from attachment_gateway.settings import SettingError
@@ -19,11 +21,13 @@ CHECKPOINT_PAGES = 4000
 
 SCHEMA_VERSION = 2
 
+KEY_BYTES = 16
+
 # Each index costs every call some pages, so none is there to find what has expired: the ledger goes
 # through the tables, round and round.
 SCHEMA = f"""
 CREATE TABLE queue (
-  post TEXT NOT NULL,
+  post BLOB NOT NULL,
   seq INTEGER NOT NULL,
   holder TEXT NOT NULL,
   lease_until REAL,
@@ -44,7 +48,7 @@ CREATE TABLE entries (
   expires_at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE claimed (
-  post TEXT NOT NULL,
+  post BLOB NOT NULL,
   attachment_id TEXT NOT NULL,
   expires_at REAL NOT NULL,
   PRIMARY KEY (post, attachment_id)
@@ -52,21 +56,27 @@ CREATE TABLE claimed (
 PRAGMA application_id = {APPLICATION_ID};
 """
 
-# Version 1 had the same tables, with more indexes.
+# Version 1 had the same tables, with more indexes, and the posts' names for their keys.
 RENAME_VERSION_1 = """
 ALTER TABLE queue RENAME TO queue_1;
 ALTER TABLE entries RENAME TO entries_1;
 ALTER TABLE claimed RENAME TO claimed_1;
 """
 COPY_VERSION_1 = """
-INSERT INTO queue SELECT post, seq, holder, lease_until, sent, gone_at FROM queue_1;
+INSERT INTO queue SELECT key(post), seq, holder, lease_until, sent, gone_at FROM queue_1;
 INSERT INTO entries SELECT request_id, post, fingerprint, holder, began_at, settled_at, told,
   attachment_id, created_at, expires_at FROM entries_1;
-INSERT INTO claimed SELECT post, attachment_id, expires_at FROM claimed_1;
+INSERT INTO claimed SELECT key(post), attachment_id, expires_at FROM claimed_1;
 DROP TABLE queue_1;
 DROP TABLE entries_1;
 DROP TABLE claimed_1;
 """
+
+
+@lru_cache(maxsize=1024)
+def key(post: str) -> bytes:
+    """Return what stands for a post: its name is several times as long."""
+    return blake2b(post.encode(), digest_size=KEY_BYTES).digest()
 
 
 def opened(path: str, *, busy_s: float, checkpoint_pages: int) -> sqlite3.Connection:
@@ -125,6 +135,7 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
             f"{version}, {SCHEMA_VERSION} is known here); run that version, or name another file"
         )
     elif version == 1:
+        connection.create_function("key", 1, key, deterministic=True)
         _execute_all(connection, RENAME_VERSION_1 + SCHEMA + COPY_VERSION_1)
 
 

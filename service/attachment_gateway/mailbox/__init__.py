@@ -5,12 +5,12 @@ takes a turn at its mailbox, and says when Graph has asked to wait.
 """
 
 import re
-from base64 import urlsafe_b64decode
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
 import orjson
+from pybase64 import b64decode
 
 # https://learn.microsoft.com/graph/throttling-limits, Outlook: 4 requests at once, and 150 MB of
 # uploads in 5 minutes, for each app and mailbox.
@@ -119,7 +119,7 @@ def _claims(token: str) -> dict[str, object]:
         return {}
     try:
         # A JWT goes without padding; what is too much of it is passed over.
-        claims = orjson.loads(urlsafe_b64decode(parts[1] + "=="))
+        claims = orjson.loads(b64decode(parts[1] + "==", altchars=b"-_"))
     except ValueError:
         return {}
     return claims if isinstance(claims, dict) else {}
