@@ -6,6 +6,7 @@ is wrong is said at the first message that shows it, so that nothing more need b
 
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 from attachment_gateway import validation
 from attachment_gateway.base64_stream import Base64Stream, decoded
@@ -54,21 +55,25 @@ class Assembly:
         self._footer: UploadFooter | None = None
         self._hash: hashlib._Hash | None = None
 
-    def feed(self, request: UploadFileAttachmentRequest) -> None:
-        """Take the next message; raises CallerError if it is none that an upload could have."""
-        part = request.WhichOneof("part")
+    def feed(self, request: UploadFileAttachmentRequest | memoryview) -> None:
+        """Take the next message; raises CallerError if it is none that an upload could have.
+
+        One that holds nothing but a chunk may come as the chunk.
+        """
+        part = "chunk" if isinstance(request, memoryview) else request.WhichOneof("part")
         if part is None:
             raise StreamProtocol("a message with no part; each carries a header, chunk or footer")
+        held: Any = request if isinstance(request, memoryview) else getattr(request, part)
         if self._footer is not None:
             raise StreamProtocol(f"a {part} after the footer; the footer is the last message")
         if part == "header":
-            self._take_header(request.header)
+            self._take_header(held)
         elif self._envelope is None:
             raise StreamProtocol(f"a {part} before the header; the header is the first message")
         elif part == "chunk":
-            self._take_chunk(request.chunk, self._envelope)
+            self._take_chunk(held, self._envelope)
         else:
-            self._take_footer(request.footer)
+            self._take_footer(held)
 
     @property
     def memory_bytes(self) -> int:
@@ -116,7 +121,7 @@ class Assembly:
         if declared.sha256 or request_id:
             self._hash = hashlib.sha256()
 
-    def _take_chunk(self, chunk: bytes, envelope: FileEnvelope) -> None:
+    def _take_chunk(self, chunk: bytes | memoryview, envelope: FileEnvelope) -> None:
         self._size_bytes += len(chunk)
         for declared in self._declared:
             if declared.size_bytes is not None and self._size_bytes > declared.size_bytes:

@@ -28,7 +28,7 @@ class Base64Stream:
         self._segments: list[bytes] = []
         self._waiting = bytearray()
 
-    def feed(self, chunk: bytes) -> None:
+    def feed(self, chunk: bytes | memoryview) -> None:
         """Take the next bytes of the file."""
         if len(self._waiting) + len(chunk) < _GATHER_BYTES:
             self._waiting += chunk

@@ -11,6 +11,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from attachment_gateway.errors import InvalidRequest
+from attachment_gateway.wire import chunk_or
 
 
 def understood(request: object) -> None:
@@ -24,7 +25,8 @@ def understood(request: object) -> None:
 class UnderstandingServer:
     """What a servicer is added to, in the place of the server.
 
-    Its methods get what can't be read, as the DecodeError that it is.
+    Its methods get what can't be read, as the DecodeError that it is; and in a stream what is only
+    a chunk, as the chunk.
     """
 
     def __init__(self, server: grpc.aio.Server) -> None:
@@ -42,6 +44,7 @@ class UnderstandingServer:
 def _with_lenient(handler: Any) -> Any:
     read, write = _lenient(handler.request_deserializer), handler.response_serializer
     if handler.request_streaming:
+        read = chunk_or(read)
         return grpc.stream_unary_rpc_method_handler(handler.stream_unary, read, write)
     return grpc.unary_unary_rpc_method_handler(handler.unary_unary, read, write)
 
