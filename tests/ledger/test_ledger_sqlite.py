@@ -246,14 +246,17 @@ async def test_a_slow_file(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
     assert await thread_of_next() == here
 
 
-async def test_what_is_written_together(ledger: SqliteLedger) -> None:
+async def test_what_is_written_together(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a call ends with waits a moment for what another begins with."""
     times = []
 
     def note(_: object, now: float) -> None:
         times.append(now)
 
-    leaving = asyncio.create_task(ledger._write(note, within_s=60))
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
+    leaving = asyncio.create_task(ledger._write(note, linger=True))
     await asyncio.sleep(0)
     assert not times
     await ledger._write(note)
@@ -284,13 +287,18 @@ async def test_what_is_no_error_of_sqlites_stays_what_it_is(
     assert await ledger.enter(B) == First()
 
 
-async def test_a_call_that_is_cancelled_leaves_the_file_in_order(ledger: SqliteLedger) -> None:
+async def test_a_call_that_is_cancelled_leaves_the_file_in_order(
+    ledger: SqliteLedger, path: Path
+) -> None:
     """Whatever came of it, leaving afterwards puts it right."""
-    entering = asyncio.create_task(ledger.enter(A))
-    await asyncio.sleep(0)
-    entering.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await entering
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        entering = asyncio.create_task(ledger.enter(A))
+        await asyncio.sleep(0)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        connection.execute("COMMIT")
     await ledger.leave(A, AsUnknown(settled_in_s=0))
     assert await ledger.enter(B) == First()
 
@@ -300,8 +308,11 @@ async def test_closing(path: Path) -> None:
     ledger = await opened(path)
     entering = asyncio.create_task(ledger.enter(A))
     await asyncio.sleep(0)
+    leaving = asyncio.create_task(ledger.leave(A, AsUnknown(settled_in_s=9)))
+    await asyncio.sleep(0)
     await ledger.close()
     assert await entering == First()
+    await leaving
     with pytest.raises(LedgerUnavailable):
         await ledger.enter(B)
     await ledger.close()

@@ -1,7 +1,6 @@
 """The ledger of all processes of one machine, in a SQLite file; it outlives them."""
 
 import asyncio
-import math
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
@@ -107,8 +106,7 @@ class SqliteLedger:
         self._here = here
         self._there = there
         self._waiting: list[_Waiting] = []
-        self._planned: asyncio.Handle | None = None
-        self._planned_at = math.inf
+        self._lingering: asyncio.TimerHandle | None = None
         self._busy = False
         self._slow_until = 0.0
         self._writes_to_upkeep = UPKEEP_EVERY
@@ -162,7 +160,7 @@ class SqliteLedger:
 
     async def leave(self, place: Place, end: End) -> None:
         """Leave the queue, with what became of it."""
-        await self._write(lambda rules, now: rules.leave(place, end, now), within_s=LINGER_S)
+        await self._write(lambda rules, now: rules.leave(place, end, now), linger=True)
 
     async def claimed(self, post: str) -> frozenset[str]:
         """Return the ids that calls have answered with."""
@@ -184,28 +182,24 @@ class SqliteLedger:
             transaction = partial(self._there.transaction, BEGIN_TO_READ, work)
             return await self._loop.run_in_executor(self._thread, transaction)
 
-    async def _write(self, work: _Work[_T], *, within_s: float = 0.0) -> _T:
-        """Write together with all that wants to be written meanwhile."""
+    async def _write(self, work: _Work[_T], *, linger: bool = False) -> _T:
+        """Write at once, with all that lingers; or linger, to be written with what comes."""
         done = self._loop.create_future()
         self._waiting.append((work, done))
-        if not self._busy:
-            self._plan(self._loop.time() + within_s)
+        if self._busy:
+            pass
+        elif not linger:
+            self._carry_out()
+        elif self._lingering is None:
+            self._lingering = self._loop.call_later(LINGER_S, self._carry_out)
         written: _T = await done
         return written
 
-    def _plan(self, at: float) -> None:
-        """Let what waits be written at a time, if not before."""
-        if at < self._planned_at:
-            if self._planned is not None:
-                self._planned.cancel()
-            self._planned = self._loop.call_at(at, self._carry_out)
-            self._planned_at = at
-
     def _carry_out(self) -> None:
-        """Write what waits: at once, or by the thread."""
-        if self._planned is not None:
-            self._planned.cancel()
-        self._planned, self._planned_at = None, math.inf
+        """Write what waits: here, or by the thread."""
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         began_at = self._loop.time()
         if began_at < self._slow_until or self._writes_to_upkeep <= 0:
             self._hand_over()
