@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attachment_gateway.assembly import Assembly
-from attachment_gateway.envelope import Envelope, GraphRoot, Sender
+from attachment_gateway.envelope import Envelope, Sender
 from attachment_gateway.errors import (
     AttachmentTooLarge,
     CallerError,
@@ -19,6 +19,7 @@ from attachment_gateway.errors import (
     SizeMismatch,
     StreamProtocol,
 )
+from attachment_gateway.graph_root import GraphRoot
 from graphattachments.v1.attachment_pb2 import (
     Attachment,
     FileAttachment,

@@ -56,6 +56,9 @@ async def test_it_answers_early(
     now = asyncio.get_running_loop().time()
     call = begin(left_s, default_s=default_s)
     assert call._ends_at - now == pytest.approx(answers_after_s, abs=0.05)
+    assert call.left_s() == pytest.approx(answers_after_s, abs=0.05)
+    if answers_after_s:
+        assert call._timer.when() == call._ends_at
 
 
 async def test_it_reads_to_the_end(begin: Callable[..., Call]) -> None:

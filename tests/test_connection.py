@@ -25,7 +25,7 @@ from attachment_gateway.connection import (
     BrokenError,
     Connection,
 )
-from attachment_gateway.envelope import GraphRoot
+from attachment_gateway.graph_root import GraphRoot
 from attachment_gateway.http_answer import HttpAnswer
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
@@ -154,7 +154,7 @@ async def listening(scheme: str) -> AsyncIterator[Listener]:
 
 def small_buffer(connection: Connection) -> None:
     """Leave it little of the kernel's memory for what it sends."""
-    its = connection._socket.get_extra_info("socket")
+    its = connection._tcp.get_extra_info("socket")
     its.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
 
 
@@ -220,7 +220,7 @@ async def test_exchanges_in_a_row(scheme: str) -> None:
 async def test_about_the_size_of_one_write(scheme: str, beyond: int) -> None:
     """A request goes to the byte on both sides of the limit, whatever its pieces are."""
     async with connected(scheme) as (connection, peer):
-        request = (b"x" * (ONE_WRITE_BYTES - 2), b"", b"y" * beyond, b"}")
+        request = (b"x" * (ONE_WRITE_BYTES - 2), b"", b"y" * (1 + beyond), b"}")
         answering = asyncio.create_task(peer.answer(request))
         assert (await exchange(connection, request)).http_status == 201
         await answering
@@ -412,7 +412,7 @@ async def test_what_is_held_encrypted() -> None:
         left_bytes, held_bytes = sum(map(len, request)), 0
         while left_bytes:
             left_bytes -= len(await peer.reader.read(100_000))
-            waiting = connection._socket, connection._transport
+            waiting = connection._tcp, connection._transport
             held_bytes = max(held_bytes, sum(its.get_write_buffer_size() for its in waiting))
         peer.writer.write(CREATED)
         await sending
@@ -647,7 +647,7 @@ async def test_no_listener(scheme: str) -> None:
 
 @on_both_loops
 async def test_no_such_host() -> None:
-    """Is one too."""
+    """A host that there isn't is a ConnectError."""
     assert await unconnected(GraphRoot("http", "nowhere.invalid", "")) == "ConnectError"
 
 

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from attachment_gateway.creation import envelope_of
-from attachment_gateway.envelope import GraphRoot, Sender
+from attachment_gateway.envelope import Sender
 from attachment_gateway.errors import AttachmentTooLarge, InvalidRequest
+from attachment_gateway.graph_root import GraphRoot
 from graphattachments.v1.attachment_pb2 import (
     Attachment,
     FileAttachment,

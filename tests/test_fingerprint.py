@@ -4,8 +4,9 @@ import pytest
 
 from attachment_gateway.assembly import Assembly
 from attachment_gateway.creation import envelope_of
-from attachment_gateway.envelope import Envelope, GraphRoot, Sender
+from attachment_gateway.envelope import Envelope, Sender
 from attachment_gateway.fingerprint import fingerprint, post_key
+from attachment_gateway.graph_root import GraphRoot
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from attachment_gateway.envelope import FILE, ITEM, Envelope, GraphRoot, Head, Sender
+from attachment_gateway.envelope import FILE, ITEM, Envelope, Head, Sender
 from attachment_gateway.graph import Graph, GraphLimits
+from attachment_gateway.graph_root import GraphRoot
 from attachment_gateway.reply import Broken, Reply
 from raw_graph import Exchange, RawGraph, answer, raw_graph
 from test_envelope import wire

@@ -6,8 +6,9 @@ import pytest
 
 from attachment_gateway import lookup
 from attachment_gateway.base64_stream import Base64Stream
-from attachment_gateway.envelope import Envelope, FileEnvelope, GraphRoot, Head, Sender
+from attachment_gateway.envelope import Envelope, FileEnvelope, Head, Sender
 from attachment_gateway.envelope import item_envelope as enclosed
+from attachment_gateway.graph_root import GraphRoot
 from attachment_gateway.likeness import Likeness
 from attachment_gateway.lookup import Age, Recogniser, Sent, Suspect
 from attachment_gateway.reply import Reply

@@ -12,8 +12,9 @@ from google.protobuf.message_factory import GetMessageClass
 
 from attachment_gateway import graph_json
 from attachment_gateway.creation import envelope_of
-from attachment_gateway.envelope import FILE, GraphRoot, Sender
+from attachment_gateway.envelope import FILE, Sender
 from attachment_gateway.errors import InvalidRequest
+from attachment_gateway.graph_root import GraphRoot
 from attachment_gateway.graph_values import enum_names
 from graphattachments.v1 import attachment_pb2, contact_pb2, event_pb2, message_pb2, outlook_pb2
 from graphattachments.v1.attachment_pb2 import Attachment, ItemAttachment, PostRef

@@ -5,8 +5,9 @@ import json
 import pytest
 
 from attachment_gateway import errors
-from attachment_gateway.envelope import Envelope, GraphRoot, Head, Sender
+from attachment_gateway.envelope import Envelope, Head, Sender
 from attachment_gateway.errors import GatewayError
+from attachment_gateway.graph_root import GraphRoot
 from attachment_gateway.outcome import (
     Done,
     GiveUp,

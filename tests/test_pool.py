@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from attachment_gateway.connection import BrokenError, Connection
-from attachment_gateway.envelope import GraphRoot
+from attachment_gateway.graph_root import GraphRoot
 from attachment_gateway.pool import KEEPALIVE_S, Pool
 from test_connection import SMALL, Listener, contexts, exchange, listening, until
 

@@ -60,10 +60,7 @@ class Assembly:
 
         One that holds nothing but a chunk may come as the chunk.
         """
-        part = "chunk" if isinstance(request, memoryview) else request.WhichOneof("part")
-        if part is None:
-            raise StreamProtocol("a message with no part; each carries a header, chunk or footer")
-        held: Any = request if isinstance(request, memoryview) else getattr(request, part)
+        part, held = _part_of(request)
         if self._footer is not None:
             raise StreamProtocol(f"a {part} after the footer; the footer is the last message")
         if part == "header":
@@ -151,6 +148,15 @@ class Assembly:
             if sha256 != computed.digest():
                 raise ChecksumMismatch(declared=sha256, computed=computed.digest())
         return computed.digest()
+
+
+def _part_of(request: UploadFileAttachmentRequest | memoryview) -> tuple[str, Any]:
+    if isinstance(request, memoryview):
+        return "chunk", request
+    part = request.WhichOneof("part")
+    if part is None:
+        raise StreamProtocol("a message with no part; each carries a header, chunk or footer")
+    return part, getattr(request, part)
 
 
 def _check_kind(attachment: Attachment) -> None:

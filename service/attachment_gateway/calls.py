@@ -20,7 +20,8 @@ from attachment_gateway.errors import (
     NotSent,
     StreamIdle,
 )
-from attachment_gateway.malformed import understood
+from attachment_gateway.patience import Patience
+from attachment_gateway.reading import check_understood
 
 _T = TypeVar("_T")
 
@@ -30,9 +31,6 @@ Context = grpc.aio.ServicerContext[Any, Any]
 # the time left when the call arrives, half a second at most.
 ANSWER_EARLY_SHARE = 0.05
 ANSWER_EARLY_MAX_S = 0.5
-
-# Setting a timer anew costs as much as a small message does: it is done by such a part of its time.
-IDLE_GRAIN = 0.1
 
 # A sender that is about to be refused may finish what it is sending: as long as messages come one
 # right after the other, and so long in all; a part of the time before its deadline if that is near.
@@ -63,13 +61,12 @@ class Call:
         self.graph_request_id = ""
         self.expired: asyncio.Future[GatewayError] = self._loop.create_future()
         self._context = context
-        self._reading = False
         # None without a deadline, whatever its type says.
         left_s = cast("float | None", context.time_remaining())
         if left_s is None:
             left_s = default_deadline_s
         early_s = min(left_s * ANSWER_EARLY_SHARE, ANSWER_EARLY_MAX_S)
-        self._ends_at = self._loop.time() + left_s - early_s
+        self._ends_at = self._began + left_s - early_s
         self._timer = self._loop.call_at(self._ends_at, self.expire, NotSent())
 
     def left_s(self) -> float:
@@ -113,34 +110,18 @@ class Call:
 
         What `take` may have to wait for is no idleness of the caller's. `is_whole` tells, at the
         end, whether the messages themselves say that nothing is missing. Raises StreamIdle if no
-        message comes for `idle_s`, give or take a tenth, or the error of a budget that is spent.
+        message comes for `idle_s`, or up to a tenth less, or the error of a budget that is spent.
         """
-        patience = asyncio.timeout(idle_s)
-
-        def cut(_: object) -> None:
-            if self._reading and not patience.expired():  # what is due already can't be withdrawn
-                patience.reschedule(self._loop.time())
-
         try:
-            async with patience:
-                until_s = self._loop.time() + idle_s
-                self._reading = True
-                self.expired.add_done_callback(cut)
+            async with Patience(idle_s, self.expired) as patience:
                 while (request := await self._context.read()) is not grpc.aio.EOF:
-                    understood(request)
-                    waiting = take(request)
-                    if waiting is not None:
-                        patience.reschedule(None)
-                        self._reading = False
-                        await waiting
-                        self._reading = True
-                        until_s = 0.0
+                    check_understood(request)
+                    if (waiting := take(request)) is not None:
+                        with patience.lifted():
+                            await waiting
                     if self.expired.done():
                         raise self.expired.result()
-                    now_s = self._loop.time()
-                    if now_s + idle_s - until_s > idle_s * IDLE_GRAIN:
-                        until_s = now_s + idle_s
-                        patience.reschedule(until_s)
+                    patience.renew()
                 if not is_whole():
                     await self._surely_half_closed()
         except TimeoutError:
@@ -148,12 +129,16 @@ class Call:
                 self.expired.result() if self.expired.done() else StreamIdle(idle_s=idle_s)
             ) from None
         except GatewayError:
-            self._reading = False
             await self._let_finish()
             raise
-        finally:
-            self._reading = False
-            self.expired.remove_done_callback(cut)
+
+    async def _surely_half_closed(self) -> None:
+        """Tell a half-close from a caller that is gone.
+
+        gRPC ends the messages in the same way for both, and the cancellation of this task comes
+        separately, perhaps a moment later. One more read goes through the same queue behind it.
+        """
+        await self._context.read()
 
     async def _let_finish(self) -> None:
         """Read on for a moment, for nothing, before the caller is told of an error.
@@ -166,14 +151,6 @@ class Call:
             async with asyncio.timeout(most_s), asyncio.timeout(FINISH_IDLE_S) as patience:
                 while await self._context.read() is not grpc.aio.EOF:
                     patience.reschedule(self._loop.time() + FINISH_IDLE_S)
-
-    async def _surely_half_closed(self) -> None:
-        """Tell a half-close from a caller that is gone.
-
-        gRPC ends the messages in the same way for both, and the cancellation of this task comes
-        separately, perhaps a moment later. One more read goes through the same queue behind it.
-        """
-        await self._context.read()
 
     async def in_time(self, wait: Coroutine[Any, Any, _T], late: Callable[[], GatewayError]) -> _T:
         """Wait for something in the call's time; `late` is told if that ends first."""
@@ -236,10 +213,6 @@ class Calls:
             call.close()
             self._calls.discard(call)
 
-    def _admit(self) -> None:
-        if self._draining:
-            raise _draining()
-
     def drain(self) -> None:
         """Take no more calls."""
         self._draining = True
@@ -248,6 +221,10 @@ class Calls:
         """End the time of all calls in flight."""
         for call in self._calls:
             call.expire(_draining())
+
+    def _admit(self) -> None:
+        if self._draining:
+            raise _draining()
 
 
 def _draining() -> GatewayDraining:

@@ -1,8 +1,8 @@
 """One connection to Graph: a request and its answer at a time.
 
-A request's last bytes are held back until all before them are in the kernel's hands, so that
-whoever sends it decides at the last moment, and knows, whether it leaves. A connection is never
-closed but reset, so that nothing of an attempt that is given up arrives later.
+A large request's last piece is held back until the kernel has all before it; a small request is
+held back whole. So whoever sends it decides at the last moment, and knows, whether it leaves. A
+connection is never closed but reset, so that nothing of an attempt that is given up arrives later.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Self, cast
 from urllib.parse import urlsplit
 
-from attachment_gateway.envelope import GraphRoot
+from attachment_gateway.graph_root import GraphRoot
 from attachment_gateway.http_answer import HttpAnswer
 
 CONNECT_TIMEOUT_S = 10.0
@@ -28,13 +28,14 @@ TLS_PORTION_BYTES = 256 * 1024
 # How often it is looked whether the kernel has taken the last portion, of which TLS doesn't tell.
 POLL_S = 0.005
 
+# To linger for 0 s: every close is a reset, also asyncio's own after a cancelled handshake.
 _RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 _PORTS = {"http": 80, "https": 443}
 
 
 class BrokenError(Exception):
-    """There is no answer; `what` is why, in httpx's words."""
+    """There is no answer; `what` is why: httpx's name for it, or "held back"."""
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
@@ -46,12 +47,12 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        # The second is the first, or TLS over it.
-        self._socket = self._transport = cast("asyncio.Transport", None)
+        # The connection itself, and what is written to: the same, or TLS over it.
+        self._tcp = self._transport = cast("asyncio.Transport", None)
         self._readable = select.poll()
         self._answer: HttpAnswer | None = None
         self._changed: asyncio.Future[None] | None = None
-        self._full = False
+        self._is_full = False
         self.is_open = True
 
     @classmethod
@@ -60,34 +61,34 @@ class Connection(asyncio.Protocol):
 
         The kernel gives the connection up if nobody takes its bytes for so long.
         """
-        loop = asyncio.get_running_loop()
-        to = urlsplit(f"//{root.host}")
-        made = cls()
+        address = urlsplit(f"//{root.host}")
+        host, port = address.hostname or "", address.port or _PORTS[root.scheme]
+        connection = cls()
         try:
             async with asyncio.timeout(min(CONNECT_TIMEOUT_S, timeout_s)):
-                host, port = to.hostname or "", to.port or _PORTS[root.scheme]
-                await loop.create_connection(lambda: made, host, port)
-                made._set_options(timeout_s)
+                await connection._loop.create_connection(lambda: connection, host, port)
+                connection._prepare_socket(timeout_s)
                 if root.scheme == "https":
-                    await made._start_tls(tls, host)
+                    await connection._start_tls(tls, host)
         except TimeoutError:
-            made.reset()
+            connection.reset()
             raise BrokenError("ConnectTimeout") from None
         except (OSError, UnicodeError) as error:  # the second for a host that is no name
-            made.reset()
+            connection.reset()
             raise BrokenError("ConnectError") from error
-        return made
+        return connection
 
-    def _set_options(self, timeout_s: float) -> None:
-        its = self._socket.get_extra_info("socket")
-        its.setsockopt(*_RESET_ON_CLOSE)
+    def _prepare_socket(self, timeout_s: float) -> None:
+        raw = self._tcp.get_extra_info("socket")
+        raw.setsockopt(*_RESET_ON_CLOSE)
         if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it
-            its.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(timeout_s * 1000))
-        self._readable.register(its.fileno(), select.POLLIN)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(timeout_s * 1000))
+        self._readable.register(raw.fileno(), select.POLLIN)
 
     async def _start_tls(self, tls: ssl.SSLContext, host: str) -> None:
-        secure = await self._loop.start_tls(self._socket, self, tls, server_hostname=host)
+        secure = await self._loop.start_tls(self._tcp, self, tls, server_hostname=host)
         self._transport = cast("asyncio.Transport", secure)
+        # It is full when something waits to go; a mark of 0 would be reached by nothing at all.
         self._transport.set_write_buffer_limits(high=1, low=0)
 
     def is_quiet(self) -> bool:
@@ -116,7 +117,7 @@ class Connection(asyncio.Protocol):
                 if not leave():
                     raise BrokenError("held back")
                 self._transport.write(last)
-                await self._answered(answer, timeout_s)
+                await self._wait_for_answer(answer, timeout_s)
                 self.is_open = not answer.is_last
         finally:
             self._answer = None
@@ -128,53 +129,63 @@ class Connection(asyncio.Protocol):
     def reset(self) -> None:
         """End it. Nothing arrives any more of what hasn't yet."""
         self.is_open = False
-        if self._socket is not None:
-            self._socket.abort()
+        if self._tcp is not None:
+            self._tcp.abort()
 
     async def _send_but_last(
         self, request: Sequence[bytes], answer: HttpAnswer, timeout_s: float
     ) -> bytes:
+        """Hand over all but the last piece, and return that; of a small request it is the whole."""
         if sum(map(len, request)) <= ONE_WRITE_BYTES:
             return b"".join(request)
-        if self._transport is self._socket:
-            self._socket.writelines(request[:-1])
-            await self._sent(answer, timeout_s)
+        if self._transport is self._tcp:
+            self._tcp.writelines(request[:-1])
+            await self._wait_for_room(answer, timeout_s)
         else:
             for portion in _portions(request[:-1]):
                 self._transport.write(portion)
-                await self._sent(answer, timeout_s)
+                await self._wait_for_room(answer, timeout_s)
                 if answer.is_over:
                     break
-        await self._handed_over(answer, timeout_s)
+        await self._wait_for_kernel(answer, timeout_s)
         return request[-1]
 
-    async def _sent(self, answer: HttpAnswer, timeout_s: float) -> None:
-        """Wait until there is room for more; it is too late if nothing goes out for so long."""
-        left_bytes = self._socket.get_write_buffer_size()
-        while not await self._change(timeout_s, lambda: not self._full or answer.is_over):
-            before_bytes, left_bytes = left_bytes, self._socket.get_write_buffer_size()
-            if left_bytes == before_bytes:
+    async def _wait_for_room(self, answer: HttpAnswer, timeout_s: float) -> None:
+        """Wait until the transport takes more; BrokenError if nothing goes out for `timeout_s`."""
+        unsent_bytes = self._tcp.get_write_buffer_size()
+        while not await self._wait_until(lambda: not self._is_full or answer.is_over, timeout_s):
+            before_bytes, unsent_bytes = unsent_bytes, self._tcp.get_write_buffer_size()
+            if unsent_bytes == before_bytes:
                 raise BrokenError("WriteTimeout")
 
-    async def _handed_over(self, answer: HttpAnswer, timeout_s: float) -> None:
-        """Wait until the kernel has it all; the same goes for how long."""
+    async def _wait_for_kernel(self, answer: HttpAnswer, timeout_s: float) -> None:
+        """Wait until the kernel has it all; the time is as for room.
+
+        TLS tells when its own buffer is empty, not when the one below it is, so that is polled.
+        """
         before_bytes, since = 0, self._loop.time()
-        while (left_bytes := self._socket.get_write_buffer_size()) and not answer.is_over:
-            if left_bytes != before_bytes:
-                before_bytes, since = left_bytes, self._loop.time()
+        while (unsent_bytes := self._tcp.get_write_buffer_size()) and not answer.is_over:
+            if unsent_bytes != before_bytes:
+                before_bytes, since = unsent_bytes, self._loop.time()
             elif self._loop.time() - since > timeout_s:
                 raise BrokenError("WriteTimeout")
             await asyncio.sleep(POLL_S)
 
-    async def _answered(self, answer: HttpAnswer, timeout_s: float) -> None:
-        if not await self._change(timeout_s, lambda: bool(answer.http_status) or answer.is_over):
+    async def _wait_for_answer(self, answer: HttpAnswer, timeout_s: float) -> None:
+        """Wait for the head, and then for the body; BrokenError if the head is late."""
+        if not await self._wait_until(
+            lambda: bool(answer.http_status) or answer.is_over, timeout_s
+        ):
             raise BrokenError("ReadTimeout")
-        if not await self._change(timeout_s, lambda: answer.is_over):
+        if not await self._wait_until(lambda: answer.is_over, timeout_s):
             answer.cut()
 
-    async def _change(self, within_s: float, come: Callable[[], bool]) -> bool:
-        """Wait for something to come; whether it has come in time."""
-        if come():
+    async def _wait_until(self, condition: Callable[[], bool], within_s: float) -> bool:
+        """Wait for a condition; whether it holds in time.
+
+        Whether it is late is what the timer says: uvloop's comes a moment before the clock says so.
+        """
+        if condition():
             return True
         is_late = False
 
@@ -185,12 +196,12 @@ class Connection(asyncio.Protocol):
 
         timer = self._loop.call_later(within_s, be_late)
         try:
-            while not come() and not is_late:
+            while not condition() and not is_late:
                 self._changed = self._loop.create_future()
                 await self._changed
         finally:
             timer.cancel()
-        return come()
+        return condition()
 
     def _wake(self) -> None:
         if self._changed is not None and not self._changed.done():
@@ -200,8 +211,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        self._socket = self._transport = cast("asyncio.Transport", transport)
-        self._socket.set_write_buffer_limits(0)
+        self._tcp = self._transport = cast("asyncio.Transport", transport)
+        self._tcp.set_write_buffer_limits(0)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the answer; there are none to take between exchanges."""
@@ -224,11 +235,11 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Note that there is no room for more."""
-        self._full = True
+        self._is_full = True
 
     def resume_writing(self) -> None:
         """Note that there is."""
-        self._full = False
+        self._is_full = False
         self._wake()
 
 

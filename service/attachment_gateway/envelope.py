@@ -7,13 +7,13 @@ sends, to the byte; nothing is added on the way.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
 import orjson
 
 from attachment_gateway import graph_json
 from attachment_gateway.base64_stream import QUANTUM_BYTES, QUANTUM_CHARS, encoded_size
 from attachment_gateway.errors import AttachmentTooLarge
+from attachment_gateway.graph_root import GraphRoot
 from graphattachments.v1.attachment_pb2 import Attachment, PostRef
 
 # The kinds that can be created, members of Attachment.kind.
@@ -27,21 +27,6 @@ _CONTENT = b',"contentBytes":"'
 _AFTER_CONTENT = b'"}'
 
 
-@dataclass(frozen=True, slots=True)
-class GraphRoot:
-    """Graph's root, such as https://graph.microsoft.com/v1.0: scheme, host[:port], path."""
-
-    scheme: str
-    host: str
-    path: str
-
-    @classmethod
-    def parse(cls, url: str) -> "GraphRoot":
-        """Split a URL; a slash at its end makes no difference."""
-        parts = urlsplit(url)
-        return cls(parts.scheme, parts.netloc, parts.path.rstrip("/"))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sender:
     """For whom a request is made, and to where; `max_request_bytes` is Graph's limit."""
@@ -53,7 +38,10 @@ class Sender:
 
 
 class Head:
-    """A POST's head, but for its Content-Length; `path` is below Graph's root."""
+    """A POST's head, written once but for its Content-Length, since only that changes.
+
+    `path` is below Graph's root; `post` is where it leads.
+    """
 
     __slots__ = ("_after_length", "_before_length", "path", "post", "sender")
 
@@ -96,18 +84,6 @@ class Head:
         digits = len(str(room))
         body = room - digits
         return body + 1 if len(str(body + 1)) < digits else body
-
-
-def reading_headers(sender: Sender) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a request that reads, in the order in which they are sent."""
-    return (
-        ("Host", sender.root.host),
-        ("Authorization", f"Bearer {sender.token}"),
-        ("Accept", "application/json"),
-        ("Accept-Encoding", "identity"),
-        ("User-Agent", USER_AGENT),
-        ("client-request-id", sender.client_request_id),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

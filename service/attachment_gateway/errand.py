@@ -43,7 +43,7 @@ class Errand:
         self._envelope = envelope
         self._call = call
         self._place = Place(
-            holder=call.client_request_id,
+            holder=call.client_request_id,  # new for each call
             post=post_key(envelope.head.post),
             request_id=envelope.request_id,
             fingerprint=fingerprint(envelope) if envelope.request_id else b"",

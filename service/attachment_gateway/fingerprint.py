@@ -6,7 +6,7 @@ import orjson
 
 from attachment_gateway.base64_stream import decoded
 from attachment_gateway.envelope import FILE, Envelope
-from attachment_gateway.routes import encoded
+from attachment_gateway.routes import percent_encoded
 from graphattachments.v1.attachment_pb2 import PostRef
 
 # Goes into every fingerprint; another one whenever what stands below changes.
@@ -15,7 +15,7 @@ VERSION = b"1"
 
 def post_key(post: PostRef) -> str:
     """Return what names a post by every route: a GUID has no case, Outlook's ids have."""
-    return f"{encoded(post.group_id.lower())}/{encoded(post.post_id)}"
+    return f"{percent_encoded(post.group_id.lower())}/{percent_encoded(post.post_id)}"
 
 
 def file_sha256(envelope: Envelope) -> bytes:

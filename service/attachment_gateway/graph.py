@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import httpx
 
 from attachment_gateway.connection import CONNECT_TIMEOUT_S, BrokenError
-from attachment_gateway.envelope import FILE, Envelope, GraphRoot, Sender, reading_headers
+from attachment_gateway.envelope import FILE, USER_AGENT, Envelope, Sender
+from attachment_gateway.graph_root import GraphRoot
 from attachment_gateway.http_answer import HttpAnswer
 from attachment_gateway.pool import Pool
 from attachment_gateway.reply import Broken, Reply
@@ -22,9 +23,9 @@ ANSWER_ALLOWANCE_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphLimits:
-    """`timeout_s`: for each piece of a request to move on, for the answer's head, for its body.
+    """`timeout_s`: for a connection to be free, a request to move on, an answer's head, its body.
 
-    `max_connections` are POSTs', and as many again may read.
+    `max_connections` are POSTs', and as many again may read; `max_answer_bytes` of a body.
     """
 
     timeout_s: float
@@ -63,7 +64,7 @@ class Graph:
     ) -> "Post":
         """Return the POST of an envelope, to be sent once, `anew` over a new connection.
 
-        `may_leave` is asked before the last piece is offered; if it may not, nothing is created.
+        `may_leave` is asked before the last piece is let go; if it may not, nothing is created.
         """
         return Post(self, envelope, may_leave, anew=anew)
 
@@ -72,7 +73,7 @@ class Graph:
         request = httpx.Request(
             "GET",
             self._url.copy_with(raw_path=(self.root.path + path).encode()),
-            headers=reading_headers(sender),
+            headers=_reading_headers(sender),
             extensions={"timeout": self._timeouts},
         )
         try:
@@ -110,11 +111,23 @@ class Graph:
         await self._reader.aclose()
 
 
+def _reading_headers(sender: Sender) -> tuple[tuple[str, str], ...]:
+    """Return the headers of a request that reads, in the order in which they are sent."""
+    return (
+        ("Host", sender.root.host),
+        ("Authorization", f"Bearer {sender.token}"),
+        ("Accept", "application/json"),
+        ("Accept-Encoding", "identity"),
+        ("User-Agent", USER_AGENT),
+        ("client-request-id", sender.client_request_id),
+    )
+
+
 class Post:
     """One POST under way.
 
-    `request_left`: the whole request has been offered to the socket, so that Graph may act on it;
-    `left_at`: when that was, by the loop's clock.
+    `request_left`: its last piece was let go, so that Graph may act on it; `left_at`: when that
+    was, by the loop's clock.
     """
 
     def __init__(

@@ -26,6 +26,7 @@ MAX_DEPTH = 24
 # Doubles count whole numbers exactly up to here.
 _EXACT = 2**53
 
+# RFC 3339 in UTC, to the nanosecond.
 _IN_UTC = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 
 # OData JSON format 4.01, section 7.1: doubles that JSON has no numbers for.
@@ -38,7 +39,7 @@ def as_is(value: object) -> JsonValue:
 
 
 def text(value: JsonValue) -> str:
-    """Read a string."""
+    """Read a string."""  # not by `_of`: most values are strings
     if isinstance(value, str):
         return value
     raise TypeError

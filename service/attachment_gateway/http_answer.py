@@ -8,7 +8,7 @@ import zlib
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-# Graph's heads have some hundred bytes.
+# Graph's heads have some hundred bytes. What comes before one, such as 100 Continue, counts.
 MAX_HEAD_BYTES = 64 * 1024
 
 _CONTENT = b'"contentBytes":"'
@@ -31,10 +31,10 @@ class HttpAnswer:
         "_ends_with_connection",
         "_head_bytes",
         "_in_content",
-        "_left_bytes",
         "_max_body_bytes",
         "_parser",
         "_read",
+        "_room_bytes",
         "_without_content",
         "body",
         "headers",
@@ -46,7 +46,7 @@ class HttpAnswer:
     def __init__(self, *, max_body_bytes: int, without_content: bool = False) -> None:
         self._parser = HttpResponseParser(self)
         self._head_bytes = 0
-        self._max_body_bytes = self._left_bytes = max_body_bytes
+        self._max_body_bytes = self._room_bytes = max_body_bytes
         self._read = bytearray()
         self._without_content = without_content
         self._in_content = False
@@ -91,7 +91,9 @@ class HttpAnswer:
         self.headers.clear()
 
     def on_header(self, raw_name: bytes, raw_value: bytes) -> None:
-        """Take a header."""
+        """Take a header; what comes behind the body is none of the head's."""
+        if self.http_status:
+            return
         name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
         self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
 
@@ -107,8 +109,8 @@ class HttpAnswer:
 
     def on_body(self, piece: bytes) -> None:
         """Take a piece of the body."""
-        self._left_bytes -= len(piece)
-        if self._left_bytes < 0:
+        self._room_bytes -= len(piece)
+        if self._room_bytes < 0:
             raise ValueError
         if self._without_content:
             self._read_past_content(piece)

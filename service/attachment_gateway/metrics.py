@@ -1,4 +1,8 @@
-"""What is counted, for monitoring. No label holds what a caller sent."""
+"""What is counted, for monitoring. No label holds what a caller sent.
+
+The counter of each set of labels, of which there are few, is kept: to find it costs several times
+what counting does.
+"""
 
 from functools import cache
 
@@ -15,7 +19,7 @@ _ATTEMPTS = Counter(
     namespace=_NAMESPACE,
 )
 
-LOOKS = Counter(
+_LOOKS = Counter(
     "looks",
     "Looks for what became of an unclear attempt, by what each saw.",
     ["saw"],
@@ -29,9 +33,6 @@ SURPLUS = Counter(
 )
 
 
-# Finding a counter by its labels costs several times what counting does.
-
-
 @cache
 def calls(method: str, code: str, reason: str) -> Counter:
     """Return the counter of calls that ended so."""
@@ -42,3 +43,9 @@ def calls(method: str, code: str, reason: str) -> Counter:
 def attempts(step: str) -> Counter:
     """Return the counter of POSTs after which that was next."""
     return _ATTEMPTS.labels(step)
+
+
+@cache
+def looks(saw: str) -> Counter:
+    """Return the counter of looks that saw that."""
+    return _LOOKS.labels(saw)

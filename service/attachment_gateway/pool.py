@@ -4,11 +4,14 @@ import asyncio
 import ssl
 
 from attachment_gateway.connection import BrokenError, Connection
-from attachment_gateway.envelope import GraphRoot
+from attachment_gateway.graph_root import GraphRoot
 
 # Connections are kept for less than Graph keeps them: one that Graph closes while a request is on
 # its way costs an unclear outcome.
 KEEPALIVE_S = 15.0
+
+# Event loops round their timers, and may call so much early.
+CLOCK_STEP_S = 0.002
 
 
 class Pool:
@@ -22,18 +25,18 @@ class Pool:
         self._tls = tls
         self._timeout_s = timeout_s
         self._places = asyncio.Semaphore(max_connections)
-        self._most_idle = max_connections
-        self._idle: dict[Connection, float] = {}  # since when, the last one last
+        self._max_idle = max_connections
+        self._idle: dict[Connection, float] = {}  # since when, the latest last
         self._tidying: asyncio.TimerHandle | None = None
 
     async def take(self, *, anew: bool = False) -> Connection:
-        """Return an idle connection or, by all means if it is to be `anew`, a new one.
+        """Return an idle connection, or a new one, surely if `anew`; raises BrokenError.
 
-        Raises BrokenError. To be given back.
+        Every one has to be given back.
         """
-        await self._place()
+        await self._take_place()
         try:
-            kept = None if anew else self._kept()
+            kept = None if anew else self._take_idle()
             return kept or await Connection.connect(
                 self._root, self._tls, timeout_s=self._timeout_s
             )
@@ -46,18 +49,18 @@ class Pool:
         self._places.release()
         if connection.is_open:
             self._idle[connection] = self._loop.time()
-            self._keep_at_most(self._most_idle)
+            self._trim()
             self._tidy_later()
 
     def close(self) -> None:
         """End what is idle, and what is still given back."""
         if self._tidying is not None:
             self._tidying.cancel()
-        self._most_idle = 0
-        self._keep_at_most(0)
+        self._max_idle = 0
+        self._trim()
 
-    def _keep_at_most(self, most: int) -> None:
-        while len(self._idle) > most:
+    def _trim(self) -> None:
+        while len(self._idle) > self._max_idle:
             self._end(next(iter(self._idle)))
 
     def _end(self, connection: Connection) -> None:
@@ -66,18 +69,20 @@ class Pool:
 
     def _tidy_later(self) -> None:
         if self._tidying is None and self._idle:
-            self._tidying = self._loop.call_later(KEEPALIVE_S, self._tidy)
+            oldest_since = next(iter(self._idle.values()))
+            self._tidying = self._loop.call_at(oldest_since + KEEPALIVE_S, self._tidy)
 
     def _tidy(self) -> None:
         """End those that are too old, also if nobody comes any more."""
         self._tidying = None
         now = self._loop.time()
         for connection, since in list(self._idle.items()):
-            if not connection.is_open or now - since >= KEEPALIVE_S:
+            if not connection.is_open or since + KEEPALIVE_S <= now + CLOCK_STEP_S:
                 self._end(connection)
         self._tidy_later()
 
-    async def _place(self) -> None:
+    async def _take_place(self) -> None:
+        """Wait for a place, with a timer only where there is a wait."""
         if self._places.locked():
             try:
                 async with asyncio.timeout(self._timeout_s):
@@ -87,8 +92,8 @@ class Pool:
         else:
             await self._places.acquire()
 
-    def _kept(self) -> Connection | None:
-        """Return the connection that was used last, if it is still of use."""
+    def _take_idle(self) -> Connection | None:
+        """Return the connection that was used last, of those that are still of use."""
         now = self._loop.time()
         while self._idle:
             connection, since = self._idle.popitem()

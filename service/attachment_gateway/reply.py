@@ -39,7 +39,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
-    """No answer: `what` happened, and whether the body's last piece had been offered."""
+    """No answer: `what` happened, and whether the request's last piece had been let go."""
 
     what: str
     request_left: bool

@@ -15,6 +15,7 @@ _DOTS = {".", ".."}
 # Unicode's control characters, category Cc.
 _CONTROL = r"\x00-\x1f\x7f-\x9f"
 
+# Tells what is right in one go; `_fault` then finds what is wrong.
 _ID = re.compile(rf"(?!\.\.?\Z)[^{_CONTROL}]{{1,{MAX_ID_CHARS}}}", re.DOTALL)
 
 # What `quote` makes of ASCII: ids are nothing else as a rule, and this way costs a sixth.
@@ -42,11 +43,11 @@ def _segment(post: PostRef, name: str, within: str) -> str:
     value: str = getattr(post, name)
     if not _ID.fullmatch(value):
         raise InvalidRequest(f"{within}.{name}", _fault(value))
-    return encoded(value)
+    return percent_encoded(value)
 
 
-def encoded(value: str) -> str:
-    """Percent-encode an id whole."""
+def percent_encoded(value: str) -> str:
+    """Return an id as one segment of a path."""
     return value.translate(_ENCODED) if value.isascii() else quote(value, safe="")
 
 

@@ -114,9 +114,9 @@ class Search:
             )
             try:
                 sight = await self.look(attempt.left_at)
-                metrics.LOOKS.labels(type(sight).__name__).inc()
+                metrics.looks(type(sight).__name__).inc()
             except BlindError as blind:
-                metrics.LOOKS.labels("Blind").inc()
+                metrics.looks("Blind").inc()
                 if settled and not self._worthwhile(attempt, blind, awaited):
                     return Doubt()
                 wait_s = max(blind.wait_s, blind_s)

@@ -63,7 +63,7 @@ class Sending:
         return left or self._unclear is not None or self.made is not None
 
     @cached_property
-    def _search(self) -> Search:
+    def _search(self) -> Search:  # made when it is needed: most calls never look
         return Search(
             graph=self._world.graph,
             ledger=self._world.ledger,
@@ -78,6 +78,13 @@ class Sending:
         if self._unclear is None:
             return self.may_act_s()
         return max(self._unclear.settled_at - asyncio.get_running_loop().time(), 0.0)
+
+    def may_act_s(self) -> float:
+        """Return for how long Graph may act on what is sent from now on, whatever becomes of us.
+
+        What leaves, leaves before our lease ends.
+        """
+        return max(self._world.timeout_s, LEASE_S) + self._world.settle_s
 
     async def run(self, unsettled: Unsettled | None) -> Attachment:
         """Settle what an earlier holder left behind, and then send, as often as it takes."""
@@ -134,13 +141,6 @@ class Sending:
             raise self._held_back(busy) from None
         finally:
             self._tenure.sent()
-
-    def may_act_s(self) -> float:
-        """Return for how long Graph may act on what is sent from now on, whatever becomes of us.
-
-        What leaves, leaves before our lease ends.
-        """
-        return max(self._world.timeout_s, LEASE_S) + self._world.settle_s
 
     def _may_leave(self) -> bool:
         return self._tenure.holds() and not self._call.expired.done()

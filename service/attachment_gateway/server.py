@@ -18,16 +18,16 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from attachment_gateway.admission import Admission
 from attachment_gateway.calls import Calls
 from attachment_gateway.delivery import Delivery
-from attachment_gateway.envelope import GraphRoot
 from attachment_gateway.exposition import exposed
 from attachment_gateway.graph import ANSWER_ALLOWANCE_BYTES, Graph, GraphLimits
+from attachment_gateway.graph_root import GraphRoot
 from attachment_gateway.ledger.opening import open_ledger
 from attachment_gateway.ledger.redis_client import redis_client
 from attachment_gateway.ledger.urls import is_redis
 from attachment_gateway.mailbox import Mailboxes, MailboxLimits
 from attachment_gateway.mailbox.local import LocalMailboxes
 from attachment_gateway.mailbox.redis import RedisMailboxes
-from attachment_gateway.malformed import UnderstandingServer
+from attachment_gateway.reading import ReadingServer
 from attachment_gateway.servicer import RequestLimits, Servicer
 from attachment_gateway.settings import SettingError, Settings
 from attachment_gateway.world import World
@@ -98,7 +98,7 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
                 root=world.graph.root,
                 limits=limits,
             ),
-            UnderstandingServer(server),  # type: ignore[arg-type]
+            ReadingServer(server),  # type: ignore[arg-type]  # it has what is called
         )
         gateway = Gateway(
             address=_bind(server, settings.listen),

@@ -9,8 +9,9 @@ from attachment_gateway.assembly import Assembly
 from attachment_gateway.calls import Call, Calls, Context
 from attachment_gateway.creation import envelope_of
 from attachment_gateway.delivery import Delivery
-from attachment_gateway.envelope import GraphRoot, Sender
-from attachment_gateway.malformed import understood
+from attachment_gateway.envelope import Sender
+from attachment_gateway.graph_root import GraphRoot
+from attachment_gateway.reading import check_understood
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,
     CreateAttachmentResponse,
@@ -77,7 +78,7 @@ class Servicer(AttachmentServiceServicer):
     ) -> CreateAttachmentResponse:
         """Deliver an attachment that came whole."""
         async with self._calls.begin(context, "CreateAttachment") as call:
-            understood(request)
+            check_understood(request)
             size_bytes = request.ByteSize()
             with Entrance(self._admission, call) as entrance:
                 waiting = entrance.admit(

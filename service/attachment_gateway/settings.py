@@ -74,7 +74,9 @@ class Settings:
         "what an upload may send ahead of being read, bytes; more helps callers that are far away",
     )
     graph_timeout_s: float = _setting(60.0, "how long to wait for one answer of Graph's, seconds")
-    graph_connections: int = _setting(256, "connections to Graph at most")
+    graph_connections: int = _setting(
+        256, "connections to Graph at most for sending, and as many again for reading"
+    )
     stream_idle_s: float = _setting(30.0, "how long an upload may be quiet, seconds")
     connection_age_s: float = _setting(
         600.0,

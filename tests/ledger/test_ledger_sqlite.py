@@ -216,7 +216,7 @@ async def test_the_event_loop_goes_on_while_the_file_is_locked(
 
 async def test_a_file_that_stays_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is away, and comes back when it isn't locked any more."""
-    monkeypatch.setattr(sqlite_ledger, "BUSY_S", 0.01)
+    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.01)
     ledger = await opened(path)
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -268,7 +268,7 @@ async def test_a_transaction_that_fails_changes_nothing(
     ledger: SqliteLedger, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither the queue nor the request id, which come one after the other."""
-    monkeypatch.setattr("attachment_gateway.ledger.sqlite.PUT_ENTRY", "INSERT INTO nowhere")
+    monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.PUT_ENTRY", "INSERT INTO nowhere")
     with pytest.raises(LedgerUnavailable):
         await ledger.enter(A)
     monkeypatch.undo()
@@ -280,7 +280,7 @@ async def test_what_is_no_error_of_sqlites_stays_what_it_is(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A fault of ours doesn't pass for a ledger that is away; and changes nothing either."""
-    monkeypatch.setattr("attachment_gateway.ledger.sqlite.SqliteStore.put_entry", None)
+    monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.SqliteStore.put_entry", None)
     with pytest.raises(TypeError):
         await ledger.enter(A)
     monkeypatch.undo()

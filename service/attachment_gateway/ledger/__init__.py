@@ -118,11 +118,12 @@ class Ledger(Protocol):
     async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """Take the request id and join the post's queue, or look how it stands there.
 
-        First with nothing unsettled is written ahead at once, as by `sending`, if `settled_in_s` is
-        given.
-        Again while Waiting, several times a lease. A place that isn't told to be First or Waiting
-        is in no queue. The request id of a holder whose lease has ended is taken over, and with it
-        the dead holder's place in the queue.
+        If `settled_in_s` is given, a First with nothing unsettled is written ahead at once, as by
+        `sending`.
+
+        Enter again while Waiting, several times a lease. A place that isn't told to be First or
+        Waiting is in no queue. The request id of a holder whose lease has ended is taken over, and
+        with it the dead holder's place in the queue.
         """
 
     async def find(self, place: Place) -> Created | Reused | InProgress | None:

@@ -96,9 +96,6 @@ class MemoryStore:
                 self._rows.pop((row.post, row.seq))
                 self._dequeue(row)
 
-    def _dequeue(self, row: Row) -> None:
-        _remove(self._queues, row.post, row.seq)
-
     def entry(self, request_id: str, now: float) -> Entry | None:
         """Return the entry that hasn't expired."""
         return self._entries.get(request_id, now)
@@ -116,6 +113,9 @@ class MemoryStore:
         """Return the post's attachments that haven't expired."""
         found = self._claimed.get(post, {})
         return frozenset(each for each, expires_at in found.items() if now < expires_at)
+
+    def _dequeue(self, row: Row) -> None:
+        _remove(self._queues, row.post, row.seq)
 
 
 def _remove(groups: dict[str, dict[Any, Any]], group: str, key: object) -> None:

@@ -24,6 +24,8 @@ from attachment_gateway.ledger import (
     Waiting,
 )
 
+# NamedTuples: they are made and changed several times a call, and a dataclass takes far longer.
+
 
 class Row(NamedTuple):
     """A place in a post's queue.
@@ -114,16 +116,17 @@ class Rules:
         entry = self._entry(place, now)
         rows = self._rows(place.post, now, forget=True)
         if standing := _refusal(place, entry, rows, now):
-            self._withdraw(_of(place.holder, rows))
+            self._withdraw(_row_of(place.holder, rows))
             return standing
         row = _taken(place, entry, rows)
         head = self._head(rows, now, but=row)
         if row is None:
-            row = _last(place, rows, now)
+            row = _new_last(place, rows, now)
         is_first = head is None or row.seq <= head.seq
         if place.request_id:
             entry = entry._replace(holder=place.holder) if entry else _fresh(place)
         unsettled = _unsettled(entry, now)
+        # Written ahead at once, as by `sending`.
         if is_first and unsettled is None and settled_in_s is not None:
             row = row._replace(sent=True)
             entry = entry and _with_sending(entry, now, settled_in_s, anew=True)
@@ -164,7 +167,7 @@ class Rules:
             self._created(place, end.attachment_id, now)
             self._store.drop_row(place.post, place.holder)
             return
-        row = _of(place.holder, self._rows(place.post, now))
+        row = _row_of(place.holder, self._rows(place.post, now))
         # One that has left already, or was passed over, knows nothing that counts.
         if row is None or row.lease_until is None:
             return
@@ -188,7 +191,10 @@ class Rules:
     # Rows.
 
     def _rows(self, post: str, now: float, *, forget: bool = False) -> Sequence[Row]:
-        """Return the post's rows but for those to be forgotten; `forget` those indeed."""
+        """Return the post's rows, but for those gone for longer than anything is kept.
+
+        `forget` drops those, too, which a reader may not.
+        """
         kept = []
         for row in self._store.rows(post):
             if now < row.gone_at + self._kept_s:
@@ -211,7 +217,7 @@ class Rules:
         return None
 
     def _held(self, place: Place, now: float) -> tuple[Row, Entry | None] | None:
-        row = _of(place.holder, self._rows(place.post, now))
+        row = _row_of(place.holder, self._rows(place.post, now))
         if row is None or row.lease_until is None:
             return None
         entry = self._own_entry(place, now)
@@ -257,7 +263,7 @@ class Rules:
         self._store.put_entry(place.request_id, entry, expires_at)
 
 
-def _of(holder: str, rows: Sequence[Row]) -> Row | None:
+def _row_of(holder: str, rows: Sequence[Row]) -> Row | None:
     return next((row for row in rows if row.holder == holder), None)
 
 
@@ -272,7 +278,7 @@ def _refusal(
         return Created(attachment_id=entry.attachment_id, ago_s=now - entry.created_at)
     if entry.holder in {"", place.holder}:
         return None
-    row = _of(entry.holder, rows)
+    row = _row_of(entry.holder, rows)
     if row is None or row.lease_until is None or row.lease_until <= now:
         return None
     return InProgress(lease_left_s=row.lease_until - now)
@@ -280,14 +286,15 @@ def _refusal(
 
 def _taken(place: Place, entry: Entry | None, rows: Sequence[Row]) -> Row | None:
     """Return the row that a place has, or takes over with its request id; None if it's new."""
-    if row := _of(place.holder, rows):
+    if row := _row_of(place.holder, rows):
         return row
-    dead = _of(entry.holder, rows) if entry and entry.holder else None
+    dead = _row_of(entry.holder, rows) if entry and entry.holder else None
     # `gone_at` stays: what the dead one sent has to settle, whoever has its place.
     return dead._replace(holder=place.holder, sent=False) if dead else None
 
 
-def _last(place: Place, rows: Sequence[Row], now: float) -> Row:
+def _new_last(place: Place, rows: Sequence[Row], now: float) -> Row:
+    """Return a row behind all others; its lease is still to be renewed."""
     return Row(
         post=place.post,
         seq=rows[-1].seq + 1 if rows else 1,

@@ -1,12 +1,10 @@
 """The ledger of all processes of one machine, in a SQLite file; it outlives them."""
 
 import asyncio
-import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
 from typing import Any, Self, TypeVar
 
 import structlog
@@ -21,26 +19,17 @@ from attachment_gateway.ledger import (
     Reused,
     Standing,
 )
-from attachment_gateway.ledger.rules import Entry, Row, Rules
-from attachment_gateway.ledger.sqlite_file import (
-    BUSY_S,
-    CHECKPOINT_PAGES,
-    KEY_BYTES,
-    SCHEMA_VERSION,
-    key,
-    opened,
-)
+from attachment_gateway.ledger.rules import Rules
+from attachment_gateway.ledger.sqlite_access import Access, Work
+from attachment_gateway.ledger.sqlite_file import opened, opened_again
+from attachment_gateway.ledger.sqlite_store import PURGE_ROWS, SqliteStore
 
 _T = TypeVar("_T")
 
-_Work = Callable[[Rules, float], _T]
+_Job = tuple[Work[Any], asyncio.Future[Any]]
 
-_Key = tuple[str | bytes, ...]
-
-_Waiting = tuple[_Work[Any], asyncio.Future[Any]]
-
-# How long what a call ends with waits for others to be written with it, and its answer with it: a
-# transaction costs several times what is written in it, and Graph takes a hundred times as long.
+# How long a `leave`, and the call's answer with it, waits to share a transaction with others: one
+# costs several times what is written in it, and Graph takes a hundred times as long.
 LINGER_S = 0.002
 
 # A transaction takes some 50 us, handing one to a thread more than that. After one that took so
@@ -48,46 +37,9 @@ LINGER_S = 0.002
 SLOW_S = 0.05
 SLOW_FOR_S = 10.0
 
-# So many writes add as many rows to a table at most. Four times as many are looked through, round
-# and round: so a table has at most a third more rows than it needs.
-UPKEEP_EVERY = 500
-PURGE_ROWS = 4 * UPKEEP_EVERY
-
-# One that begins by reading and goes on to write can fail at once, so none does.
-BEGIN_TO_WRITE = "BEGIN IMMEDIATE"
-BEGIN_TO_READ = "BEGIN"
-
-ROWS = """SELECT seq, holder, lease_until, sent, gone_at FROM queue
-  WHERE post = ? ORDER BY seq"""
-PUT_ROW = "REPLACE INTO queue VALUES (?, ?, ?, ?, ?, ?)"
-DROP_ROW = "DELETE FROM queue WHERE post = ? AND holder = ?"
-PURGE_QUEUE = "DELETE FROM queue WHERE gone_at <= ?"
-
-ENTRY = """SELECT post, fingerprint, holder, began_at, settled_at, told, attachment_id, created_at
-  FROM entries WHERE request_id = ? AND ? < expires_at"""
-PUT_ENTRY = "REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-
-CLAIM = "REPLACE INTO claimed VALUES (?, ?, ?)"
-CLAIMED = "SELECT attachment_id FROM claimed WHERE post = ? AND ? < expires_at"
-
-# For each table: the key at which a portion ends that begins behind another, and its deletion; the
-# keys before all and behind all.
-PURGES: tuple[tuple[str, str, _Key, _Key], ...] = (
-    (
-        "SELECT request_id FROM entries WHERE request_id > ? ORDER BY 1 LIMIT 1 OFFSET ?",
-        "DELETE FROM entries WHERE request_id > ? AND request_id <= ? AND expires_at <= ?",
-        ("",),
-        ("\U0010ffff",),
-    ),
-    (
-        """SELECT post, attachment_id FROM claimed WHERE (post, attachment_id) > (?, ?)
-          ORDER BY 1, 2 LIMIT 1 OFFSET ?""",
-        """DELETE FROM claimed WHERE (post, attachment_id) > (?, ?)
-          AND (post, attachment_id) <= (?, ?) AND expires_at <= ?""",
-        (b"", ""),
-        (b"\xff" * (KEY_BYTES + 1), ""),
-    ),
-)
+# So many writes add as many rows to a table at most. Four times as many are looked through: so a
+# table has at most a third more rows than it needs.
+UPKEEP_EVERY = PURGE_ROWS // 4
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
@@ -95,17 +47,17 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 class SqliteLedger:
     """A Ledger. It may not be used across a fork.
 
-    A transaction is carried out at once, if the file lets it. What has to wait for other processes,
-    and what may be slow, is the business of a thread, so that it doesn't hold up the event loop:
-    purging, and copying from SQLite's log into the file, with its waits for the disk.
+    A transaction is carried out at once, on the event loop, if the file lets it. What has to wait
+    for other processes, and what may be slow, is the business of a thread with a connection of its
+    own: purging, and copying from SQLite's log into the file, with its waits for the disk.
     """
 
-    def __init__(self, thread: ThreadPoolExecutor, here: "Hand", there: "Hand") -> None:
+    def __init__(self, thread: ThreadPoolExecutor, in_thread: Access, on_loop: Access) -> None:
         self._loop = asyncio.get_running_loop()
         self._thread = thread
-        self._here = here
-        self._there = there
-        self._waiting: list[_Waiting] = []
+        self._in_thread = in_thread
+        self._on_loop = on_loop
+        self._jobs: list[_Job] = []
         self._lingering: asyncio.TimerHandle | None = None
         self._busy = False
         self._slow_until = 0.0
@@ -123,22 +75,20 @@ class SqliteLedger:
     ) -> Self:
         """Open the file, or make it. Its processes share the wall clock. Raises SettingError."""
 
-        def hand(*, busy_s: float, checkpoint_pages: int) -> Hand:
-            connection = opened(path, busy_s=busy_s, checkpoint_pages=checkpoint_pages)
+        def access(connect: Callable[[str], Any]) -> Access:
+            connection = connect(path)
             store = SqliteStore(connection)
             rules = Rules(store, settle_s=settle_s, retention_s=retention_s, lease_s=lease_s)
-            return Hand(connection, rules, clock, waits=busy_s > 0)
+            return Access(connection, rules, clock)
 
         thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         loop = asyncio.get_running_loop()
         try:
-            there = await loop.run_in_executor(
-                thread, lambda: hand(busy_s=BUSY_S, checkpoint_pages=CHECKPOINT_PAGES)
-            )
+            in_thread = await loop.run_in_executor(thread, access, opened)
+            return cls(thread, in_thread, access(opened_again))
         except BaseException:
             thread.shutdown(wait=False)
             raise
-        return cls(thread, hand(busy_s=0, checkpoint_pages=0), there)
 
     async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
@@ -168,26 +118,27 @@ class SqliteLedger:
 
     async def close(self) -> None:
         """Finish what is under way, and let go of the file and the thread."""
-        if self._waiting and not self._busy:
+        if self._jobs and not self._busy:
             self._carry_out()
-        self._here.close()
+        self._on_loop.close()
         with suppress(RuntimeError):  # it is closed already
-            await self._loop.run_in_executor(self._thread, self._there.close)
+            await self._loop.run_in_executor(self._thread, self._in_thread.close)
         self._thread.shutdown(wait=False)
 
-    async def _read(self, work: _Work[_T]) -> _T:
+    async def _read(self, work: Work[_T]) -> _T:
+        """Read on the loop, which waits for no writer; or else in the thread."""
         try:
-            return self._here.transaction(BEGIN_TO_READ, work)
-        except LedgerUnavailable:  # others may be at work on the log
-            transaction = partial(self._there.transaction, BEGIN_TO_READ, work)
-            return await self._loop.run_in_executor(self._thread, transaction)
+            return self._on_loop.read(work)
+        except LedgerUnavailable:
+            return await self._loop.run_in_executor(self._thread, self._in_thread.read, work)
 
-    async def _write(self, work: _Work[_T], *, linger: bool = False) -> _T:
-        """Write at once, with all that lingers; or linger, to be written with what comes."""
+    # Writing: what there is to write is written at once, with all that lingers.
+
+    async def _write(self, work: Work[_T], *, linger: bool = False) -> _T:
         done = self._loop.create_future()
-        self._waiting.append((work, done))
+        self._jobs.append((work, done))
         if self._busy:
-            pass
+            pass  # the thread's end will see it
         elif not linger:
             self._carry_out()
         elif self._lingering is None:
@@ -196,7 +147,7 @@ class SqliteLedger:
         return written
 
     def _carry_out(self) -> None:
-        """Write what waits: here, or by the thread."""
+        """Do all jobs: here, or by the thread."""
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None
@@ -204,27 +155,25 @@ class SqliteLedger:
         if began_at < self._slow_until or self._writes_to_upkeep <= 0:
             self._hand_over()
             return
-        answers = self._here.answers(self._waiting)
+        answers = self._on_loop.answers_at_once([work for work, _ in self._jobs])
         if answers is None:
             self._hand_over()
             return
-        waiting, self._waiting = self._waiting, []
-        self._writes_to_upkeep -= len(waiting)
         if self._loop.time() - began_at > SLOW_S:
             self._slow_until = began_at + SLOW_FOR_S
-        _tell(waiting, answers)
+        _tell(self._taken_jobs(), answers)
 
     def _hand_over(self) -> None:
-        """Let the thread write all that waits, in one transaction, and do the upkeep if need be."""
-        waiting, self._waiting = self._waiting, []
-        self._writes_to_upkeep -= len(waiting)
+        """Let the thread do all jobs, and the upkeep if need be."""
+        jobs = self._taken_jobs()
         upkeep = self._writes_to_upkeep <= 0
         if upkeep:
             self._writes_to_upkeep = UPKEEP_EVERY
         self._busy = True
 
         def work() -> None:
-            self._loop.call_soon_threadsafe(_tell, waiting, self._there.answers(waiting) or [])
+            answers = self._in_thread.answers([work for work, _ in jobs])
+            self._loop.call_soon_threadsafe(_tell, jobs, answers)
             if upkeep:
                 self._keep_up()
             self._loop.call_soon_threadsafe(self._go_on)
@@ -232,155 +181,39 @@ class SqliteLedger:
         try:
             self._thread.submit(work)
         except RuntimeError as error:  # the thread was let go
-            _tell(waiting, [LedgerUnavailable(f"SQLite: {error}")] * len(waiting))
+            _tell(jobs, [LedgerUnavailable(f"SQLite: {error}")] * len(jobs))
             self._go_on()
 
-    def _keep_up(self) -> None:
-        """Purge.
+    def _taken_jobs(self) -> Sequence[_Job]:
+        jobs, self._jobs = self._jobs, []
+        self._writes_to_upkeep -= len(jobs)
+        return jobs
 
-        Once in a while SQLite's log is copied with that, and then the next to write waits for the
-        disk: that isn't left to a call.
+    def _keep_up(self) -> None:
+        """Purge, and write once more.
+
+        At times purging copies SQLite's log into the file, and whoever writes next waits for the
+        disk. That shouldn't be a call.
         """
         try:
-            self._there.transaction(BEGIN_TO_WRITE, lambda rules, now: rules.purge(now))
-            self._there.write_something()
+            self._in_thread.write(lambda rules, now: rules.purge(now))
+            self._in_thread.write_version()
         except LedgerUnavailable as error:
             log.warning("ledger_not_purged", why=error.why)
 
     def _go_on(self) -> None:
-        """Write what has come while the thread was at work."""
+        """Do what has come while the thread was at work."""
         self._busy = False
-        if self._waiting:
+        if self._jobs:
             self._carry_out()
 
 
-def _tell(waiting: Sequence[_Waiting], answers: Sequence[object]) -> None:
-    for (_, done), answer in zip(waiting, answers, strict=True):
-        if done.done():  # who asked has gone
+def _tell(jobs: Sequence[_Job], answers: Sequence[object]) -> None:
+    """Give everyone the answer, but who has gone."""
+    for (_, done), answer in zip(jobs, answers, strict=True):
+        if done.done():
             continue
         if isinstance(answer, Exception):
             done.set_exception(answer)
         else:
             done.set_result(answer)
-
-
-class Hand:
-    """A connection, for one thread, and what is done by it; it `waits` for others, or doesn't."""
-
-    def __init__(
-        self,
-        connection: sqlite3.Connection,
-        rules: Rules,
-        clock: Callable[[], float],
-        *,
-        waits: bool,
-    ) -> None:
-        self._connection = connection
-        self._rules = rules
-        self._clock = clock
-        self._waits = waits
-
-    def transaction(self, begin: str, work: _Work[_T]) -> _T:
-        """Do it all or nothing; raises LedgerUnavailable."""
-        try:
-            with self._connection:
-                self._connection.execute(begin)
-                # Once it is its turn, so that time doesn't go back from one to the next.
-                return work(self._rules, self._clock())
-        except sqlite3.Error as error:
-            raise LedgerUnavailable(f"SQLite: {error}") from error
-
-    def answers(self, waiting: Sequence[_Waiting]) -> Sequence[object] | None:
-        """Do all that waits, and return the answers; None if others write, and it doesn't wait."""
-        try:
-            return self.transaction(
-                BEGIN_TO_WRITE, lambda rules, now: [work(rules, now) for work, _ in waiting]
-            )
-        except Exception as error:  # noqa: BLE001 told to all, for nothing was written of any
-            if not self._waits and _is_busy(error.__cause__):
-                return None
-            return [error] * len(waiting)
-
-    def write_something(self) -> None:
-        """Write what is there already."""
-        self.transaction(
-            BEGIN_TO_WRITE,
-            lambda *_: self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}"),
-        )
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-
-def _is_busy(error: BaseException | None) -> bool:
-    """Tell whether another connection has the file; the lower byte is the primary code."""
-    code = error.sqlite_errorcode if isinstance(error, sqlite3.OperationalError) else 0
-    return code & 0xFF == sqlite3.SQLITE_BUSY
-
-
-class SqliteStore:
-    """A Store of tables."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._execute = connection.execute
-        self._purged_to = [first for _, _, first, _ in PURGES]
-
-    def purge(self, now: float, gone_by: float) -> None:
-        """Delete some of what may go."""
-        self._execute(PURGE_QUEUE, (gone_by,))
-        for index, (portion, delete, first, last) in enumerate(PURGES):
-            begin = self._purged_to[index]
-            end = self._execute(portion, (*begin, PURGE_ROWS - 1)).fetchone()
-            self._execute(delete, (*begin, *(end or last), now))
-            self._purged_to[index] = end or first
-
-    def rows(self, post: str) -> Sequence[Row]:
-        """Return the post's rows, in order."""
-        return [
-            Row(post, seq, holder, lease_until, bool(sent), gone_at)
-            for seq, holder, lease_until, sent, gone_at in self._execute(ROWS, (key(post),))
-        ]
-
-    def put_row(self, row: Row) -> None:
-        """Write a row instead of the one with its post and `seq`."""
-        changes = (row.lease_until, row.sent, row.gone_at)
-        self._execute(PUT_ROW, (key(row.post), row.seq, row.holder, *changes))
-
-    def drop_row(self, post: str, holder: str) -> None:
-        """Remove a row."""
-        self._execute(DROP_ROW, (key(post), holder))
-
-    def entry(self, request_id: str, now: float) -> Entry | None:
-        """Return the entry that hasn't expired."""
-        found = self._execute(ENTRY, (request_id, now)).fetchone()
-        if found is None:
-            return None
-        post, fingerprint, holder, began_at, settled_at, told, *rest = found
-        return Entry(post, fingerprint, holder, began_at, settled_at, bool(told), *rest)
-
-    def put_entry(self, request_id: str, entry: Entry, expires_at: float) -> None:
-        """Write an entry instead of the request id's."""
-        self._execute(
-            PUT_ENTRY,
-            (
-                request_id,
-                entry.post,
-                entry.fingerprint,
-                entry.holder,
-                entry.began_at,
-                entry.settled_at,
-                entry.told,
-                entry.attachment_id,
-                entry.created_at,
-                expires_at,
-            ),
-        )
-
-    def claim(self, post: str, attachment_id: str, expires_at: float) -> None:
-        """Remember an attachment."""
-        self._execute(CLAIM, (key(post), attachment_id, expires_at))
-
-    def claimed(self, post: str, now: float) -> frozenset[str]:
-        """Return the post's attachments that haven't expired."""
-        return frozenset(each for [each] in self._execute(CLAIMED, (key(post), now)))

@@ -19,9 +19,15 @@ BUSY_S = 5.0
 # by default from the log into the file.
 CHECKPOINT_PAGES = 4000
 
+# A killed process loses nothing; a machine that loses its power loses the last moments.
+SYNCHRONOUS = "PRAGMA synchronous = NORMAL"
+
 SCHEMA_VERSION = 2
 
-KEY_BYTES = 16
+WRITE_VERSION = f"PRAGMA user_version = {SCHEMA_VERSION}"
+
+# Two posts have the same digest by no chance that counts.
+POST_DIGEST_BYTES = 16
 
 # Each index costs every call some pages, so none is there to find what has expired: the ledger goes
 # through the tables, round and round.
@@ -56,17 +62,18 @@ CREATE TABLE claimed (
 PRAGMA application_id = {APPLICATION_ID};
 """
 
-# Version 1 had the same tables, with more indexes, and the posts' names for their keys.
+# Version 1, which was there before the first release, had the same tables, with more indexes and
+# with the posts' names for their keys.
 RENAME_VERSION_1 = """
 ALTER TABLE queue RENAME TO queue_1;
 ALTER TABLE entries RENAME TO entries_1;
 ALTER TABLE claimed RENAME TO claimed_1;
 """
 COPY_VERSION_1 = """
-INSERT INTO queue SELECT key(post), seq, holder, lease_until, sent, gone_at FROM queue_1;
+INSERT INTO queue SELECT post_digest(post), seq, holder, lease_until, sent, gone_at FROM queue_1;
 INSERT INTO entries SELECT request_id, post, fingerprint, holder, began_at, settled_at, told,
   attachment_id, created_at, expires_at FROM entries_1;
-INSERT INTO claimed SELECT key(post), attachment_id, expires_at FROM claimed_1;
+INSERT INTO claimed SELECT post_digest(post), attachment_id, expires_at FROM claimed_1;
 DROP TABLE queue_1;
 DROP TABLE entries_1;
 DROP TABLE claimed_1;
@@ -74,16 +81,15 @@ DROP TABLE claimed_1;
 
 
 @lru_cache(maxsize=1024)
-def key(post: str) -> bytes:
-    """Return what stands for a post: its name is several times as long."""
-    return blake2b(post.encode(), digest_size=KEY_BYTES).digest()
+def post_digest(post: str) -> bytes:
+    """Return what stands for a post in keys: its name is several times as long, and is in each."""
+    return blake2b(post.encode(), digest_size=POST_DIGEST_BYTES).digest()
 
 
-def opened(path: str, *, busy_s: float, checkpoint_pages: int) -> sqlite3.Connection:
+def opened(path: str) -> sqlite3.Connection:
     """Open the file, for the calling thread alone, and make it and its directory if need be.
 
-    A transaction waits `busy_s` for others'; one that finds `checkpoint_pages` in the log, unless
-    that is 0, copies them into the file. Raises SettingError.
+    Raises SettingError.
     """
     try:
         _make(Path(path))
@@ -92,14 +98,26 @@ def opened(path: str, *, busy_s: float, checkpoint_pages: int) -> sqlite3.Connec
         raise _unusable(path, error) from error
     try:
         _prepare(connection, path)
-        connection.execute(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {checkpoint_pages}")
     except sqlite3.Error as error:
         connection.close()
         raise _unusable(path, error) from error
     except SettingError:
         connection.close()
         raise
+    return connection
+
+
+def opened_again(path: str) -> sqlite3.Connection:
+    """Open a file that is open, by a connection that neither waits for others nor copies the log.
+
+    Raises SettingError.
+    """
+    try:
+        connection = sqlite3.connect(path, timeout=0, isolation_level=None)
+        connection.execute(SYNCHRONOUS)
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
     return connection
 
 
@@ -112,13 +130,13 @@ def _make(path: Path) -> None:
 
 def _prepare(connection: sqlite3.Connection, path: str) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
-    # A killed process loses nothing; a machine that loses its power loses the last moments.
-    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute(SYNCHRONOUS)
+    connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         _migrate(connection, path)
         # Each time: if the file can't be written, that is told now, and not at the first call.
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        connection.execute(WRITE_VERSION)
 
 
 def _migrate(connection: sqlite3.Connection, path: str) -> None:
@@ -135,7 +153,7 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
             f"{version}, {SCHEMA_VERSION} is known here); run that version, or name another file"
         )
     elif version == 1:
-        connection.create_function("key", 1, key, deterministic=True)
+        connection.create_function("post_digest", 1, post_digest, deterministic=True)
         _execute_all(connection, RENAME_VERSION_1 + SCHEMA + COPY_VERSION_1)
 
 

@@ -1,10 +1,10 @@
-"""wire: a chunk, as it stands in its message's bytes."""
+"""reading: how a request's bytes are read."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attachment_gateway.wire import chunk_of, chunk_or
+from attachment_gateway.reading import chunk_of, chunk_or
 from graphattachments.v1.attachment_service_pb2 import (
     UploadFileAttachmentRequest,
     UploadFooter,
@@ -51,7 +51,7 @@ def test_anything_else(message: bytes) -> None:
 
 @given(st.binary(max_size=12).map(lambda rest: b"\x12" + rest) | st.binary(max_size=300))
 def test_it_reads_nothing_that_protobuf_reads_otherwise(message: bytes) -> None:
-    """Whatever the bytes are."""
+    """Whatever the bytes, a chunk that is found is all that protobuf finds."""
     chunk = chunk_of(message)
     if chunk is not None:
         assert UploadFileAttachmentRequest.FromString(message) == UploadFileAttachmentRequest(

@@ -1,0 +1,126 @@
+"""A ledger's rows and entries, in SQLite's tables."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from attachment_gateway.ledger.rules import Entry, Row
+from attachment_gateway.ledger.sqlite_file import POST_DIGEST_BYTES, post_digest
+
+_Key = tuple[str | bytes, ...]
+
+# So many rows of a table are looked through at once, round and round.
+PURGE_ROWS = 2000
+
+ROWS = """SELECT seq, holder, lease_until, sent, gone_at FROM queue
+  WHERE post = ? ORDER BY seq"""
+PUT_ROW = "REPLACE INTO queue VALUES (?, ?, ?, ?, ?, ?)"
+DROP_ROW = "DELETE FROM queue WHERE post = ? AND holder = ?"
+
+# Gone through whole: it has a row for each call that is at work, and few that are gone.
+PURGE_QUEUE = "DELETE FROM queue WHERE gone_at <= ?"
+
+ENTRY = """SELECT post, fingerprint, holder, began_at, settled_at, told, attachment_id, created_at
+  FROM entries WHERE request_id = ? AND ? < expires_at"""
+PUT_ENTRY = "REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+CLAIM = "REPLACE INTO claimed VALUES (?, ?, ?)"
+CLAIMED = "SELECT attachment_id FROM claimed WHERE post = ? AND ? < expires_at"
+
+
+class _Purge(NamedTuple):
+    """How a table is purged, by portions.
+
+    `portion_end` gives the key at which one ends that begins behind a key; `delete` deletes between
+    the two what has expired. `before_all` and `behind_all` are keys.
+    """
+
+    portion_end: str
+    delete: str
+    before_all: _Key
+    behind_all: _Key
+
+
+PURGES = (
+    _Purge(
+        "SELECT request_id FROM entries WHERE request_id > ? ORDER BY 1 LIMIT 1 OFFSET ?",
+        "DELETE FROM entries WHERE request_id > ? AND request_id <= ? AND expires_at <= ?",
+        ("",),
+        ("\U0010ffff",),
+    ),
+    _Purge(
+        """SELECT post, attachment_id FROM claimed WHERE (post, attachment_id) > (?, ?)
+          ORDER BY 1, 2 LIMIT 1 OFFSET ?""",
+        """DELETE FROM claimed WHERE (post, attachment_id) > (?, ?)
+          AND (post, attachment_id) <= (?, ?) AND expires_at <= ?""",
+        (b"", ""),
+        (b"\xff" * (POST_DIGEST_BYTES + 1), ""),
+    ),
+)
+
+
+class SqliteStore:
+    """A Store of tables."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._execute = connection.execute
+        self._purged_to = [each.before_all for each in PURGES]
+
+    def purge(self, now: float, gone_by: float) -> None:
+        """Delete some of what may go."""
+        self._execute(PURGE_QUEUE, (gone_by,))
+        for index, each in enumerate(PURGES):
+            begin = self._purged_to[index]
+            end = self._execute(each.portion_end, (*begin, PURGE_ROWS - 1)).fetchone()
+            self._execute(each.delete, (*begin, *(end or each.behind_all), now))
+            self._purged_to[index] = end or each.before_all
+
+    def rows(self, post: str) -> Sequence[Row]:
+        """Return the post's rows, in order."""
+        return [
+            Row(post, seq, holder, lease_until, bool(sent), gone_at)
+            for seq, holder, lease_until, sent, gone_at in self._execute(ROWS, (post_digest(post),))
+        ]
+
+    def put_row(self, row: Row) -> None:
+        """Write a row instead of the one with its post and `seq`."""
+        changes = (row.lease_until, row.sent, row.gone_at)
+        self._execute(PUT_ROW, (post_digest(row.post), row.seq, row.holder, *changes))
+
+    def drop_row(self, post: str, holder: str) -> None:
+        """Remove a row."""
+        self._execute(DROP_ROW, (post_digest(post), holder))
+
+    def entry(self, request_id: str, now: float) -> Entry | None:
+        """Return the entry that hasn't expired."""
+        found = self._execute(ENTRY, (request_id, now)).fetchone()
+        if found is None:
+            return None
+        post, fingerprint, holder, began_at, settled_at, told, *rest = found
+        return Entry(post, fingerprint, holder, began_at, settled_at, bool(told), *rest)
+
+    def put_entry(self, request_id: str, entry: Entry, expires_at: float) -> None:
+        """Write an entry instead of the request id's."""
+        self._execute(
+            PUT_ENTRY,
+            (
+                request_id,
+                entry.post,
+                entry.fingerprint,
+                entry.holder,
+                entry.began_at,
+                entry.settled_at,
+                entry.told,
+                entry.attachment_id,
+                entry.created_at,
+                expires_at,
+            ),
+        )
+
+    def claim(self, post: str, attachment_id: str, expires_at: float) -> None:
+        """Remember an attachment."""
+        self._execute(CLAIM, (post_digest(post), attachment_id, expires_at))
+
+    def claimed(self, post: str, now: float) -> frozenset[str]:
+        """Return the post's attachments that haven't expired."""
+        return frozenset(each for [each] in self._execute(CLAIMED, (post_digest(post), now)))
