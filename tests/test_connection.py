@@ -473,6 +473,60 @@ async def test_an_end_before_the_answer(scheme: str, end: str, data: bytes) -> N
         await responding
 
 
+@on_both_loops
+async def test_a_peer_that_goes_in_the_middle() -> None:
+    """Its end is mostly seen before the request leaves, by TLS too, whose buffers go with it."""
+    left = []
+    async with listening("https") as listener:
+        for _ in range(10):
+            connection, peer = await listener.connect()
+            small_buffer(connection)
+            sending = asyncio.create_task(
+                broken(connection, large(3_000_000), leave=lambda: left.append(1) or True)
+            )
+            await peer.reader.readexactly(100_000)
+            peer.writer.transport.abort()
+            assert await sending in {"WriteError", "RemoteProtocolError"}
+    assert len(left) < 5
+
+
+@on_both_loops
+async def test_a_peer_that_goes_before_tls() -> None:
+    """Nothing leaves, and nobody waits for an answer."""
+    async with listening("http") as listener:
+
+        async def go() -> None:
+            while True:
+                (await listener.arrived.get()).writer.close()
+
+        async def attempt() -> None:
+            root = GraphRoot("https", f"127.0.0.1:{listener.port}", "")
+            connection = await Connection.connect(root, contexts()[1], timeout_s=10)
+            await exchange(connection, SMALL, leave=lambda: 1 / 0)
+
+        going = asyncio.create_task(go())
+        for _ in range(40):
+            with pytest.raises(BrokenError, match="ConnectError"):
+                await attempt()
+        going.cancel()
+
+
+@on_both_loops
+async def test_a_body_that_a_reset_ends() -> None:
+    """Isn't whole, whatever its end."""
+    async with connected() as (connection, peer):
+
+        async def respond() -> None:
+            await peer.answer(SMALL, b"HTTP/1.1 201 X\r\n\r\n{}")
+            await asyncio.sleep(0.1)
+            peer.end_by_reset()
+
+        responding = asyncio.create_task(respond())
+        answer = await exchange(connection, SMALL)
+        await responding
+        assert (answer.http_status, answer.body) == (201, None)
+
+
 @pytest.mark.parametrize(
     ("data", "ends", "body"),
     [

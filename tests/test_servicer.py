@@ -622,18 +622,22 @@ async def test_a_cancel_while_the_body_is_sent(
             assert not (await ended).endswith(b'"}')
 
 
-async def test_callers_that_vanish_half_way(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """A caller that cancels or disconnects in mid-stream never leaves a cut file behind.
+@pytest.mark.parametrize("sized", [False, True])
+async def test_callers_that_vanish_half_way(
+    start: Start, graph: RawGraph, post: PostRef, *, sized: bool
+) -> None:
+    """A caller that cancels or disconnects in mid-stream never leaves a file behind.
 
     gRPC ends the messages of such a stream as it does those of a whole one, with the cancellation
-    coming a moment later, or sooner.
+    coming a moment later, or sooner. All bytes being there is no half-close, either.
     """
     gateway = await start(listen="127.0.0.1:0")
     alone = [("grpc.use_local_subchannel_pool", 1)]
-    for at in range(900):
+    for at in range(450):
+        size = {"size_bytes": at * 7 % 3000} if sized else {}
         async with grpc.aio.insecure_channel(gateway.address, options=alone) as channel:
             call = AttachmentServiceStub(channel).UploadFileAttachment(metadata=BEARER)
-            for request in upload(post, [bytes(at * 7 % 3000)]):
+            for request in upload(post, [bytes(at * 7 % 3000)], **size):
                 await call.write(request)
             if at % 3 == 0:
                 await asyncio.sleep(0.001 * (at % 5))

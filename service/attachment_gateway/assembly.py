@@ -82,9 +82,8 @@ class Assembly:
         return self._envelope.size_bytes(most_bytes)
 
     def is_whole(self) -> bool:
-        """Tell whether the sender has said where the file ends, and all of it is there."""
-        told = any(declared.size_bytes == self._size_bytes for declared in self._declared)
-        return told or self._footer is not None
+        """Tell whether the last message has come, for sure: the footer is the last by contract."""
+        return self._footer is not None
 
     def finish(self) -> Envelope:
         """Return the whole, at the half-close; raises CallerError if it isn't what was declared."""

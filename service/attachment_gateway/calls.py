@@ -109,7 +109,7 @@ class Call:
         """Hand each message to `take` until the caller half-closes.
 
         What `take` may have to wait for is no idleness of the caller's. `is_whole` tells, at the
-        end, whether the messages themselves say that nothing is missing. Raises StreamIdle if no
+        end, whether the messages themselves say that they are all. Raises StreamIdle if no
         message comes for `idle_s`, or up to a tenth less, or the error of a budget that is spent.
         """
         try:

@@ -28,6 +28,9 @@ TLS_PORTION_BYTES = 256 * 1024
 # How often it is looked whether the kernel has taken the last portion, of which TLS doesn't tell.
 POLL_S = 0.005
 
+# An event loop looks at its sockets between two of its turns, and then calls what it found.
+TURNS_TO_READ = 2
+
 # To linger for 0 s: every close is a reset, also asyncio's own after a cancelled handshake.
 _RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
@@ -68,7 +71,7 @@ class Connection(asyncio.Protocol):
             async with asyncio.timeout(min(CONNECT_TIMEOUT_S, timeout_s)):
                 await connection._loop.create_connection(lambda: connection, host, port)
                 connection._prepare_socket(timeout_s)
-                if root.scheme == "https":
+                if root.scheme == "https" and connection.is_open:
                     await connection._start_tls(tls, host)
         except TimeoutError:
             connection.reset()
@@ -109,11 +112,16 @@ class Connection(asyncio.Protocol):
         for the request to move on, then for the answer's head, then for its body: if that is late,
         or cut, the answer is without one. There may be an answer before the request has left.
         """
+        # A peer that ends it before TLS is there is no error to uvloop.
+        if not self.is_open or self._tcp.is_closing():
+            raise BrokenError("ConnectError")
         self._answer = answer
         self.is_open = False
         try:
             last = await self._send_but_last(request, answer, timeout_s)
             if not answer.is_over:
+                if self._tcp.is_closing():  # broken; what is written now goes nowhere
+                    raise BrokenError("WriteError")
                 if not leave():
                     raise BrokenError("held back")
                 self._transport.write(last)
@@ -148,6 +156,9 @@ class Connection(asyncio.Protocol):
                 if answer.is_over:
                     break
         await self._wait_for_kernel(answer, timeout_s)
+        if self._readable.poll(0):  # an early answer, or the end: the loop is to see it first
+            for _ in range(TURNS_TO_READ):
+                await asyncio.sleep(0)
         return request[-1]
 
     async def _wait_for_room(self, answer: HttpAnswer, timeout_s: float) -> None:
@@ -226,11 +237,14 @@ class Connection(asyncio.Protocol):
         """Take the end of the answers; the transport closes itself."""
         self.connection_lost(None)
 
-    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002 asyncio's
-        """Take the end."""
+    def connection_lost(self, error: Exception | None) -> None:
+        """Take the end; an answer that the connection's end ends, isn't ended by its breaking."""
         self.is_open = False
         if self._answer is not None:
-            self._answer.end()
+            if error is None:
+                self._answer.end()
+            else:
+                self._answer.cut()
             self._wake()
 
     def pause_writing(self) -> None:

@@ -27,7 +27,7 @@ MAX_DEPTH = 24
 _EXACT = 2**53
 
 # RFC 3339 in UTC, to the nanosecond.
-_IN_UTC = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
+_IN_UTC = re.compile(r"(\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d)(?:\.(\d{1,9}))?Z", re.ASCII)
 
 # OData JSON format 4.01, section 7.1: doubles that JSON has no numbers for.
 _ODATA_DOUBLES = {"INF": math.inf, "-INF": -math.inf, "NaN": math.nan}

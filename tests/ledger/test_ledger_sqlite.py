@@ -1,6 +1,7 @@
 """ledger.sqlite: the file, and what can be wrong with it."""
 
 import asyncio
+import math
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Awaitable
@@ -8,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from attachment_gateway.ledger import (
     AsCreated,
@@ -314,9 +316,41 @@ async def test_closing(path: Path) -> None:
     assert await entering == First()
     await leaving
     with pytest.raises(LedgerUnavailable):
+        await ledger.find(A)
+    with pytest.raises(LedgerUnavailable):
         await ledger.enter(B)
     await ledger.close()
     await asyncio.to_thread(*(each.join for each in ledger._thread._threads))
+
+
+async def test_closing_while_the_thread_is_at_work(path: Path) -> None:
+    """What has come meanwhile is written, too."""
+    ledger = await opened(path)
+    ledger._slow_until = math.inf
+    entering = asyncio.create_task(ledger.enter(A))
+    await asyncio.sleep(0)
+    leaving = asyncio.create_task(ledger.leave(A, AsCreated("x")))
+    await asyncio.sleep(0)
+    await ledger.close()
+    assert await entering == First()
+    await leaving
+    assert read(path, "SELECT attachment_id FROM entries") == "x"
+
+
+async def test_upkeep_that_fails(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stops nothing."""
+    monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.PURGE_QUEUE", "DELETE FROM nowhere")
+    ledger._writes_to_upkeep = 0
+    with capture_logs() as log:
+        assert await ledger.enter(B) == First()
+        assert await ledger.enter(B) == First()
+    assert [(each["event"], each["why"]) for each in log] == [
+        ("ledger_not_purged", "SQLite: no such table: nowhere")
+    ]
+    monkeypatch.setattr(ledger, "_keep_up", None)  # not even this
+    ledger._writes_to_upkeep = 0
+    assert await ledger.enter(B) == First()
+    assert await ledger.enter(B) == First()
 
 
 async def test_it_does_not_grow_without_bound(path: Path) -> None:

@@ -118,8 +118,11 @@ class SqliteLedger:
 
     async def close(self) -> None:
         """Finish what is under way, and let go of the file and the thread."""
-        if self._jobs and not self._busy:
-            self._carry_out()
+        while self._jobs or self._busy:
+            if not self._busy:
+                self._carry_out()
+            if self._busy:
+                await self._loop.run_in_executor(self._thread, int)  # comes behind what it does
         self._on_loop.close()
         with suppress(RuntimeError):  # it is closed already
             await self._loop.run_in_executor(self._thread, self._in_thread.close)
@@ -130,7 +133,10 @@ class SqliteLedger:
         try:
             return self._on_loop.read(work)
         except LedgerUnavailable:
-            return await self._loop.run_in_executor(self._thread, self._in_thread.read, work)
+            try:
+                return await self._loop.run_in_executor(self._thread, self._in_thread.read, work)
+            except RuntimeError as error:  # the thread was let go
+                raise LedgerUnavailable(f"SQLite: {error}") from error
 
     # Writing: what there is to write is written at once, with all that lingers.
 
@@ -172,11 +178,13 @@ class SqliteLedger:
         self._busy = True
 
         def work() -> None:
-            answers = self._in_thread.answers([work for work, _ in jobs])
-            self._loop.call_soon_threadsafe(_tell, jobs, answers)
-            if upkeep:
-                self._keep_up()
-            self._loop.call_soon_threadsafe(self._go_on)
+            try:
+                answers = self._in_thread.answers([work for work, _ in jobs])
+                self._loop.call_soon_threadsafe(_tell, jobs, answers)
+                if upkeep and not isinstance(answers[0], LedgerUnavailable):
+                    self._keep_up()
+            finally:
+                self._loop.call_soon_threadsafe(self._go_on)
 
         try:
             self._thread.submit(work)

@@ -11,9 +11,13 @@ from attachment_gateway.settings import SettingError
 # "agwl", so that `file` and we tell it from another program's.
 APPLICATION_ID = 0x6167776C
 
-# How long one process waits for the others, whose transactions take well under a millisecond; and
-# less than a lease, so that a renewal that had to wait still counts.
-BUSY_S = 5.0
+# How long one process waits for the others, whose transactions take well under a millisecond. One
+# may have to wait behind another of its own process, and both take less than a lease, so that a
+# renewal that had to wait still counts.
+BUSY_S = 2.5
+
+# How long it waits at its start, when another may be bringing the file up to date.
+OPEN_BUSY_S = 300.0
 
 # Pages of 4 KiB. The same few pages are written again and again, and so four times less often than
 # by default from the log into the file.
@@ -93,11 +97,12 @@ def opened(path: str) -> sqlite3.Connection:
     """
     try:
         _make(Path(path))
-        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=OPEN_BUSY_S, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error) from error
     try:
         _prepare(connection, path)
+        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
     except sqlite3.Error as error:
         connection.close()
         raise _unusable(path, error) from error
