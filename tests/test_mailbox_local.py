@@ -320,7 +320,7 @@ def test_whatever_happens(
         world.check_history()
         await asyncio.sleep(WINDOW_S + SWEEP_EVERY_S)
         async with mailboxes.turn("another", within_s=0):
-            assert list(mailboxes._lines) == ["another"]
+            assert mailboxes._lines.keys() <= {"another"}
         timers = asyncio.get_running_loop()._scheduled
         assert [timer for timer in timers if not timer.cancelled()] == []
 

@@ -232,7 +232,8 @@ def _draining() -> GatewayDraining:
 
 
 def _trailers(call: Call) -> tuple[tuple[str, str], ...]:
-    return tuple((name.replace("_", "-"), value) for name, value in call.ids.items())
+    ids = (("client-request-id", call.client_request_id),)
+    return (("graph-request-id", call.graph_request_id), *ids) if call.graph_request_id else ids
 
 
 async def _abort(context: Context, call: Call, error: GatewayError) -> None:

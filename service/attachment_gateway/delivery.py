@@ -67,10 +67,15 @@ class Delivery:
     def _start(self, errand: Errand, room: Room | None) -> _Running:
         running = asyncio.create_task(errand.run())
         self._running.add(running)
-        running.add_done_callback(self._running.discard)
         if room is not None:
             room.hold()
-            running.add_done_callback(lambda _: room.let_go())
+
+        def end(ended: _Running) -> None:
+            self._running.discard(ended)
+            if room is not None:
+                room.let_go()
+
+        running.add_done_callback(end)
         return running
 
 

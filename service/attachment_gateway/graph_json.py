@@ -322,17 +322,24 @@ def _member_named_by(described: JsonObject, holder: Message, oneof: str) -> Mess
 
     The service writes the type with `#` and without.
     """
-    if oneof not in holder.DESCRIPTOR.oneofs_by_name:
-        return None
     named = described.get(_ODATA_TYPE)
     if not isinstance(named, str):
         return None
-    for field in holder.DESCRIPTOR.oneofs_by_name[oneof].fields:
-        member: Message = getattr(holder, field.name)
-        if _ODATA_TYPES[member.DESCRIPTOR.name] == "#" + named.removeprefix("#"):
-            member.SetInParent()
-            return member
-    return None
+    name = _members(_descriptor(holder), oneof).get("#" + named.removeprefix("#"))
+    if name is None:
+        return None
+    member: Message = getattr(holder, name)
+    member.SetInParent()
+    return member
+
+
+@cache
+def _members(descriptor: Descriptor, oneof: str) -> Mapping[str, str]:
+    """Return the names of a oneof's members by their types in JSON; none if there is no such."""
+    found = descriptor.oneofs_by_name.get(oneof)
+    fields = found.fields if found is not None else ()
+    types = {field.name: cast("Descriptor", field.message_type).name for field in fields}
+    return {_ODATA_TYPES[kind]: name for name, kind in types.items()}
 
 
 # The properties of an open type that the metadata doesn't name.

@@ -1,8 +1,6 @@
 """Turns by key, in order of arrival; nothing is kept of a key that nobody wants."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 
 class Turns:
@@ -15,15 +13,34 @@ class Turns:
         """Tell whether someone has the key's turn, or waits for it."""
         return key in self._locks
 
-    @asynccontextmanager
-    async def of(self, key: str) -> AsyncIterator[None]:
-        """Wait for the key's turn, and have it."""
-        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = lock, users + 1
+    def of(self, key: str) -> "Turn":
+        """Return the key's turn: a context that waits for it, and has it."""
+        return Turn(self._locks, key)
+
+
+class Turn:
+    """An async context."""
+
+    __slots__ = ("_key", "_locks")
+
+    def __init__(self, locks: dict[str, tuple[asyncio.Lock, int]], key: str) -> None:
+        self._locks = locks
+        self._key = key
+
+    async def __aenter__(self) -> None:
+        lock, users = self._locks.get(self._key) or (asyncio.Lock(), 0)
+        self._locks[self._key] = lock, users + 1
         try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._locks.pop(key)
-            if users > 1:
-                self._locks[key] = lock, users - 1
+            await lock.acquire()
+        except BaseException:
+            self._leave()
+            raise
+
+    async def __aexit__(self, *_: object) -> None:
+        self._locks[self._key][0].release()
+        self._leave()
+
+    def _leave(self) -> None:
+        lock, users = self._locks.pop(self._key)
+        if users > 1:
+            self._locks[self._key] = lock, users - 1
