@@ -67,7 +67,7 @@ class Call:
             left_s = default_deadline_s
         early_s = min(left_s * ANSWER_EARLY_SHARE, ANSWER_EARLY_MAX_S)
         self._ends_at = self._began + left_s - early_s
-        self._timer = self._loop.call_at(self._ends_at, self.expire, NotSent())
+        self._timer = self._loop.call_at(self._ends_at, self._run_out)
 
     def left_s(self) -> float:
         """Return what is left of the call's time, none if it has ended."""
@@ -78,6 +78,9 @@ class Call:
         """End the call's time."""
         if not self.expired.done():
             self.expired.set_result(error)
+
+    def _run_out(self) -> None:
+        self.expire(NotSent())
 
     def close(self) -> None:
         """Let go of the timer."""
