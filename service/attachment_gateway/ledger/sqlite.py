@@ -37,9 +37,9 @@ LINGER_S = 0.002
 SLOW_S = 0.05
 SLOW_FOR_S = 10.0
 
-# So many writes add as many rows to a table at most. Four times as many are looked through: so a
-# table has at most a third more rows than it needs.
-UPKEEP_EVERY = PURGE_ROWS // 4
+# So many writes add half as many rows to a table at most, for a call writes twice. Four times as
+# many as those are looked through: so a table has at most a third more rows than it needs.
+UPKEEP_EVERY = PURGE_ROWS // 2
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
