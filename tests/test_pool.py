@@ -9,7 +9,7 @@ import pytest
 from attachment_gateway.connection import BrokenError, Connection
 from attachment_gateway.graph_root import GraphRoot
 from attachment_gateway.pool import KEEPALIVE_S, Pool
-from test_connection import SMALL, Listener, contexts, exchange, listening, until
+from peer import SMALL, Listener, contexts, exchange, listening, until
 
 
 @pytest.fixture

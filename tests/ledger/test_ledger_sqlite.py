@@ -266,6 +266,23 @@ async def test_what_is_written_together(
     assert times[0] == times[1]
 
 
+async def test_who_is_alone_waits_for_nobody(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leaving waits for others only where there are any."""
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
+    await ledger.enter(A)
+    await ledger.enter(B)
+    leaving = asyncio.create_task(ledger.leave(A, AsCreated("x")))
+    await asyncio.sleep(0)
+    assert not leaving.done()
+    await ledger.leave(B, AsCreated("y"))
+    await leaving
+    assert await ledger.claimed("g/p") == {"x", "y"}
+    assert isinstance(await ledger.enter(A), Created)
+    assert not ledger._holders
+
+
 async def test_a_transaction_that_fails_changes_nothing(
     ledger: SqliteLedger, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,11 +13,13 @@ from attachment_gateway.ledger import (
     LEASE_S,
     Created,
     End,
+    First,
     InProgress,
     LedgerUnavailable,
     Place,
     Reused,
     Standing,
+    Waiting,
 )
 from attachment_gateway.ledger.rules import Rules
 from attachment_gateway.ledger.sqlite_access import Access, Work
@@ -28,8 +30,9 @@ _T = TypeVar("_T")
 
 _Job = tuple[Work[Any], asyncio.Future[Any]]
 
-# How long a `leave`, and the call's answer with it, waits to share a transaction with others: one
-# costs several times what is written in it, and Graph takes a hundred times as long.
+# How long a `leave`, and the call's answer with it, waits to share a transaction with others, where
+# there are any: one costs several times what is written in it, and Graph takes a hundred times as
+# long.
 LINGER_S = 0.002
 
 # A transaction takes some 50 us, handing one to a thread more than that. After one that took so
@@ -58,6 +61,7 @@ class SqliteLedger:
         self._in_thread = in_thread
         self._on_loop = on_loop
         self._jobs: list[_Job] = []
+        self._holders: set[str] = set()
         self._lingering: asyncio.TimerHandle | None = None
         self._busy = False
         self._slow_until = 0.0
@@ -92,7 +96,11 @@ class SqliteLedger:
 
     async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        return await self._write(lambda rules, now: rules.enter(place, now, settled_in_s))
+        self._holders.add(place.holder)
+        standing = await self._write(lambda rules, now: rules.enter(place, now, settled_in_s))
+        if not isinstance(standing, First | Waiting):
+            self._holders.discard(place.holder)
+        return standing
 
     async def find(self, place: Place) -> Created | Reused | InProgress | None:
         """Look the request id up."""
@@ -110,7 +118,10 @@ class SqliteLedger:
 
     async def leave(self, place: Place, end: End) -> None:
         """Leave the queue, with what became of it."""
-        await self._write(lambda rules, now: rules.leave(place, end, now), linger=True)
+        self._holders.discard(place.holder)
+        await self._write(
+            lambda rules, now: rules.leave(place, end, now), linger=bool(self._holders)
+        )
 
     async def claimed(self, post: str) -> frozenset[str]:
         """Return the ids that calls have answered with."""
