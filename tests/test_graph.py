@@ -320,6 +320,14 @@ async def test_reading_goes_over_connections_of_its_own(client: Graph, graph: Ra
     assert (len(graph.received), len(graph.reads), graph.connections) == (2, 2, 3)
 
 
+@pytest.mark.parametrize("path", ["/é", "/a\x01b", "/" + "a" * 70_000, "x", "/\udc80"])
+async def test_a_path_that_is_none(client: Graph, graph: RawGraph, path: str) -> None:
+    """Is a GET that fails, as any may: Graph itself gives the path of a list's next page."""
+    client.root = GraphRoot(client.root.scheme, client.root.host, "")
+    assert isinstance(await client.get(path, envelope(client).head.sender), Broken)
+    assert graph.reads == []
+
+
 async def test_an_answer_to_a_get_that_does_not_come(client: Graph, graph: RawGraph) -> None:
     """Is waited for as long as any."""
     graph.read_script = [nothing]

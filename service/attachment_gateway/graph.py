@@ -70,16 +70,17 @@ class Graph:
 
     async def get(self, path: str, sender: Sender) -> Reply | Broken:
         """Read what is at a path below Graph's root, query included."""
-        request = httpx.Request(
-            "GET",
-            self._url.copy_with(raw_path=(self.root.path + path).encode()),
-            headers=_reading_headers(sender),
-            extensions={"timeout": self._timeouts},
-        )
         try:
+            request = httpx.Request(
+                "GET",
+                self._url.copy_with(raw_path=(self.root.path + path).encode()),
+                headers=_reading_headers(sender),
+                extensions={"timeout": self._timeouts},
+            )
             async with asyncio.timeout(self.limits.timeout_s):
                 response = await self._reader.handle_async_request(request)
-        except (httpx.HTTPError, TimeoutError) as error:
+        # The middle two are of a path that is none: Graph names the next page's.
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError, TimeoutError) as error:
             return Broken(what=type(error).__name__, request_left=True)
         return Reply(
             http_status=response.status_code,

@@ -57,7 +57,10 @@ class Servicer(AttachmentServiceServicer):
     async def UploadFileAttachment(  # noqa: N802 the contract's name
         self, _: AsyncIterable[UploadFileAttachmentRequest], context: Context
     ) -> UploadFileAttachmentResponse:
-        """Assemble a stream of requests, in the memory it is let into, and deliver it."""
+        """Assemble a stream of requests, in the memory it is let into, and deliver it.
+
+        The call reads them, from the context.
+        """
         async with self._calls.begin(context, "UploadFileAttachment") as call:
             assembly = Assembly(self._sender(call))
             with Entrance(self._admission, call) as entrance:
