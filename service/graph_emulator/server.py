@@ -122,4 +122,7 @@ def _address(listener: socket.socket) -> str:
 
 
 def _exit(_signum: int, _frame: FrameType | None) -> NoReturn:
+    """Leave; a second signal, such as a parent's behind a terminal's, finds it on its way."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
     sys.exit(0)

@@ -51,6 +51,31 @@ def test_process(number: signal.Signals) -> None:
         assert emulator.stdout.read() == ""
 
 
+SLOW_TO_LEAVE = (
+    "import atexit, sys, time\n"
+    "from graph_emulator.__main__ import main\n"
+    "atexit.register(lambda: (print('leaving', flush=True), time.sleep(0.5)))\n"
+    "sys.argv = ['emulator']\n"
+    "main()\n"
+)
+
+
+def test_two_signals() -> None:
+    """A terminal's is followed by a parent's: the second finds it leaving, and says nothing."""
+    with subprocess.Popen(
+        [sys.executable, "-c", SLOW_TO_LEAVE],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as emulator:
+        assert emulator.stdout is not None
+        emulator.stdout.readline()
+        emulator.send_signal(signal.SIGINT)
+        assert emulator.stdout.readline() == "leaving\n"
+        emulator.send_signal(signal.SIGTERM)
+        assert (emulator.communicate(timeout=20)[1], emulator.returncode) == ("", 0)
+
+
 def test_process_on_a_given_port() -> None:
     """It listens where it is told to."""
     with socket.create_server(("127.0.0.1", 0)) as free:
