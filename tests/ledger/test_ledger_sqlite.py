@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 
 from attachment_gateway.ledger import (
     AsCreated,
+    AsNothing,
     AsUnknown,
     Created,
     First,
@@ -28,6 +29,7 @@ from attachment_gateway.settings import SettingError
 
 A = Place(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
 B = Place(holder="b", post="g/p")
+C = Place(holder="c", post="g/p")
 
 
 @pytest.fixture
@@ -248,17 +250,14 @@ async def test_a_slow_file(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
     assert await thread_of_next() == here
 
 
-async def test_what_is_written_together(
-    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_is_written_together(ledger: SqliteLedger) -> None:
     """What a call ends with waits a moment for what another begins with."""
     times = []
 
     def note(_: object, now: float) -> None:
         times.append(now)
 
-    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
-    leaving = asyncio.create_task(ledger._write(note, linger=True))
+    leaving = asyncio.create_task(ledger._write(note, linger_s=60))
     await asyncio.sleep(0)
     assert not times
     await ledger._write(note)
@@ -281,6 +280,64 @@ async def test_who_is_alone_waits_for_nobody(
     assert await ledger.claimed("g/p") == {"x", "y"}
     assert isinstance(await ledger.enter(A), Created)
     assert not ledger._holders
+
+
+async def test_leaving_later(
+    ledger: SqliteLedger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is written with what comes next, and before that."""
+    monkeypatch.setattr(sqlite_ledger, "LINGER_LATER_S", 60)
+    other = await opened(path)
+    await ledger.enter(B)
+    await ledger.leave(B, AsCreated("x"), later=True)
+    assert await other.enter(C) == Waiting()
+    assert await ledger.enter(C) == First()
+    assert await other.claimed("g/p") == {"x"}
+    await other.close()
+
+
+async def test_what_is_left_for_later_waits_for_nobody_for_long(
+    ledger: SqliteLedger, path: Path
+) -> None:
+    """It is written soon, also if nothing comes; and by closing."""
+    await ledger.enter(B)
+    await ledger.leave(B, AsCreated("x"), later=True)
+    async with asyncio.timeout(5):
+        while not await ledger.claimed("g/p"):  # noqa: ASYNC110 there is no event for it
+            await asyncio.sleep(0.001)
+    await ledger.enter(B)
+    await ledger.leave(B, AsCreated("y"), later=True)
+    await ledger.close()
+    other = await opened(path)
+    assert await other.claimed("g/p") == {"x", "y"}
+    await other.close()
+
+
+async def test_a_leave_in_time_hurries_one_for_later(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a call waits for doesn't wait for what nobody waits for."""
+    monkeypatch.setattr(sqlite_ledger, "LINGER_LATER_S", 60)
+    for each in (A, B, C):
+        await ledger.enter(each)
+    await ledger.leave(C, AsNothing(), later=True)
+    async with asyncio.timeout(5):
+        await ledger.leave(B, AsNothing())
+
+
+async def test_what_was_left_for_later_and_cant_be_written(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is logged, since nobody can be told."""
+    monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.DROP_ROW", "DELETE FROM nowhere")
+    await ledger.enter(B)
+    with capture_logs() as events:
+        await ledger.leave(B, AsNothing(), later=True)
+        with pytest.raises(LedgerUnavailable):
+            await ledger.enter(C)
+    [event] = events
+    assert event["event"] == "ledger_not_written"
+    assert event["why"].startswith("SQLite: ")
 
 
 async def test_a_transaction_that_fails_changes_nothing(

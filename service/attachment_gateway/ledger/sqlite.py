@@ -28,12 +28,15 @@ from attachment_gateway.ledger.sqlite_store import PURGE_ROWS, SqliteStore
 
 _T = TypeVar("_T")
 
-_Job = tuple[Work[Any], asyncio.Future[Any]]
+# What is to be done, and who waits for it, if anybody does.
+_Job = tuple[Work[Any], asyncio.Future[Any] | None]
 
-# How long a `leave`, and the call's answer with it, waits to share a transaction with others, where
-# there are any: one costs several times what is written in it, and Graph takes a hundred times as
-# long.
+# A transaction costs several times what is written in it, so a `leave` waits to share one with
+# others. So long where the call's answer waits with it, and only if there are others: Graph takes a
+# hundred times as long. And so long where nobody waits but who comes to the post by another
+# process, which looks no more often.
 LINGER_S = 0.002
+LINGER_LATER_S = 0.01
 
 # A transaction takes some 50 us, handing one to a thread more than that. After one that took so
 # long they are the thread's business for a while: the file may be slow.
@@ -116,12 +119,18 @@ class SqliteLedger:
             lambda rules, now: rules.sending(place, now, settled_in_s=settled_in_s, anew=anew)
         )
 
-    async def leave(self, place: Place, end: End) -> None:
+    async def leave(self, place: Place, end: End, *, later: bool = False) -> None:
         """Leave the queue, with what became of it."""
         self._holders.discard(place.holder)
-        await self._write(
-            lambda rules, now: rules.leave(place, end, now), linger=bool(self._holders)
-        )
+
+        def work(rules: Rules, now: float) -> None:
+            rules.leave(place, end, now)
+
+        if later:
+            self._jobs.append((work, None))
+            self._carry_out_within(LINGER_LATER_S)
+        else:
+            await self._write(work, linger_s=LINGER_S if self._holders else 0.0)
 
     async def claimed(self, post: str) -> frozenset[str]:
         """Return the ids that calls have answered with."""
@@ -129,6 +138,8 @@ class SqliteLedger:
 
     async def close(self) -> None:
         """Finish what is under way, and let go of the file and the thread."""
+        if self._lingering is not None:
+            self._lingering.cancel()
         while self._jobs or self._busy:
             if not self._busy:
                 self._carry_out()
@@ -151,23 +162,33 @@ class SqliteLedger:
 
     # Writing: what there is to write is written at once, with all that lingers.
 
-    async def _write(self, work: Work[_T], *, linger: bool = False) -> _T:
+    async def _write(self, work: Work[_T], *, linger_s: float = 0.0) -> _T:
         done = self._loop.create_future()
         self._jobs.append((work, done))
-        if self._busy:
-            pass  # the thread's end will see it
-        elif not linger:
+        if linger_s:
+            self._carry_out_within(linger_s)
+        else:
             self._carry_out()
-        elif self._lingering is None:
-            self._lingering = self._loop.call_later(LINGER_S, self._carry_out)
         written: _T = await done
         return written
 
-    def _carry_out(self) -> None:
-        """Do all jobs: here, or by the thread."""
+    def _carry_out_within(self, span_s: float) -> None:
+        """Do all jobs in so long, or with one that is done before."""
+        at = self._loop.time() + span_s
         if self._lingering is not None:
+            if self._lingering.when() <= at:
+                return
             self._lingering.cancel()
-            self._lingering = None
+        self._lingering = self._loop.call_at(at, self._linger_no_longer)
+
+    def _linger_no_longer(self) -> None:
+        self._lingering = None
+        self._carry_out()
+
+    def _carry_out(self) -> None:
+        """Do all jobs: here, or by the thread; it sees those that come while it is at work."""
+        if self._busy or not self._jobs:
+            return
         began_at = self._loop.time()
         if began_at < self._slow_until or self._writes_to_upkeep <= 0:
             self._hand_over()
@@ -223,16 +244,18 @@ class SqliteLedger:
     def _go_on(self) -> None:
         """Do what has come while the thread was at work."""
         self._busy = False
-        if self._jobs:
-            self._carry_out()
+        self._carry_out()
 
 
 def _tell(jobs: Sequence[_Job], answers: Sequence[object]) -> None:
     """Give everyone the answer, but who has gone."""
     for (_, done), answer in zip(jobs, answers, strict=True):
-        if done.done():
+        if done is None:
+            if isinstance(answer, LedgerUnavailable):
+                log.warning("ledger_not_written", why=answer.why)
+        elif done.done():
             continue
-        if isinstance(answer, Exception):
+        elif isinstance(answer, Exception):
             done.set_exception(answer)
         else:
             done.set_result(answer)

@@ -16,6 +16,7 @@ Work = Callable[[Rules, float], _T]
 # One that begins by reading and goes on to write can fail at once, so none does.
 BEGIN_TO_WRITE = "BEGIN IMMEDIATE"
 BEGIN_TO_READ = "BEGIN"
+COMMIT = "COMMIT"  # not the connection's own, which SQLite has to understand anew each time
 
 
 class Access:
@@ -25,6 +26,7 @@ class Access:
         self, connection: sqlite3.Connection, rules: Rules, clock: Callable[[], float]
     ) -> None:
         self._connection = connection
+        self._execute = connection.cursor().execute
         self._rules = rules
         self._clock = clock
 
@@ -59,12 +61,17 @@ class Access:
 
     def _transaction(self, begin: str, work: Work[_T]) -> _T:
         try:
-            with self._connection:
-                self._connection.execute(begin)
+            self._execute(begin)
+            try:
                 # Once it is its turn, so that time doesn't go back from one to the next.
-                return work(self._rules, self._clock())
+                done = work(self._rules, self._clock())
+                self._execute(COMMIT)
+            except BaseException:
+                self._connection.rollback()
+                raise
         except sqlite3.Error as error:
             raise LedgerUnavailable(f"SQLite: {error}") from error
+        return done
 
 
 def _is_busy(error: BaseException | None) -> bool:
