@@ -1,6 +1,7 @@
 """PostRef -> REST path."""
 
-import re
+import string
+import unicodedata
 from urllib.parse import quote
 
 from attachment_gateway.errors import InvalidRequest
@@ -12,14 +13,8 @@ MAX_ID_CHARS = 1024
 # What a URL's path takes for "here" and "up", whatever stands around it.
 _DOTS = {".", ".."}
 
-# Unicode's control characters, category Cc.
-_CONTROL = r"\x00-\x1f\x7f-\x9f"
-
-# Tells what is right in one go; `_fault` then finds what is wrong.
-_ID = re.compile(rf"(?!\.\.?\Z)[^{_CONTROL}]{{1,{MAX_ID_CHARS}}}", re.DOTALL)
-
-# What `quote` makes of ASCII: ids are nothing else as a rule, and this way costs a sixth.
-_ENCODED = {code: quote(chr(code), safe="") for code in range(128)}
+# RFC 3986, section 2.3: what a path holds as it is. Graph's ids have nothing else but "=".
+_UNRESERVED = f"{string.ascii_letters}{string.digits}-._~".encode()
 
 
 def attachments_path(post: PostRef, *, within: str) -> str:
@@ -41,21 +36,26 @@ def attachments_path(post: PostRef, *, within: str) -> str:
 
 def _segment(post: PostRef, name: str, within: str) -> str:
     value: str = getattr(post, name)
-    if not _ID.fullmatch(value):
-        raise InvalidRequest(f"{within}.{name}", _fault(value))
+    if fault := _fault(value):
+        raise InvalidRequest(f"{within}.{name}", fault)
     return percent_encoded(value)
 
 
 def percent_encoded(value: str) -> str:
-    """Return an id as one segment of a path."""
-    return value.translate(_ENCODED) if value.isascii() else quote(value, safe="")
+    """Return an id as one segment of a path; what is common at a sixth of what `quote` takes."""
+    reserved = value.encode().translate(None, _UNRESERVED)
+    return quote(value, safe="") if reserved.strip(b"=") else value.replace("=", "%3D")
 
 
 def _fault(value: str) -> str:
+    """Return what is wrong with an id, "" if nothing is."""
     if not value:
         return "empty; Graph's id is required"
     if len(value) > MAX_ID_CHARS:
         return f"{len(value):,} characters; an id has at most {MAX_ID_CHARS:,}"
     if value in _DOTS:
         return "'.' and '..' are no ids: they lead elsewhere in a path"
-    return "holds a control character; Graph's ids hold none"
+    # Most can be printed, and then none is a control character: Unicode's category Cc.
+    if not value.isprintable() and any(unicodedata.category(each) == "Cc" for each in value):
+        return "holds a control character; Graph's ids hold none"
+    return ""

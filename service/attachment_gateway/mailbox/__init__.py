@@ -7,6 +7,7 @@ takes a turn at its mailbox, and says when Graph has asked to wait.
 import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import orjson
@@ -20,6 +21,9 @@ UPLOAD_WINDOW_S = 300.0
 
 # Entra's tokens have some 2,000 characters; gRPC takes 16 KiB of metadata at most by default.
 MAX_TOKEN_CHARS = 16_384
+
+# A caller comes with the same token for an hour.
+TOKENS_KEPT = 256
 
 # A UUID in every token of Entra's. It becomes a part of keys: short, and without a slash.
 _APP_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -100,11 +104,16 @@ def mailbox_of(token: str, group_id: str) -> str:
     The app id is what the token says of itself, unverified: it only chooses a queue. It is "" if
     the token is opaque, or malformed. Nothing else of the token is in the answer.
     """
-    return f"{_app_id(token)}/{group_id.lower()}"
+    _, _, signed = token.partition(".")
+    claims, has_signature, signature = signed.partition(".")
+    is_jwt = has_signature and "." not in signature and len(token) <= MAX_TOKEN_CHARS
+    return f"{_app_id(claims) if is_jwt else ''}/{group_id.lower()}"
 
 
-def _app_id(token: str) -> str:
-    claims = _claims(token)
+@lru_cache(maxsize=TOKENS_KEPT)
+def _app_id(encoded: str) -> str:
+    """Return the app id in a JWT's second part; nobody can call by that part alone."""
+    claims = _claims(encoded)
     for name in ("appid", "azp"):  # versions 1 and 2 of Entra's tokens
         value = claims.get(name)
         if isinstance(value, str) and _APP_ID.fullmatch(value):
@@ -112,14 +121,11 @@ def _app_id(token: str) -> str:
     return ""
 
 
-def _claims(token: str) -> dict[str, object]:
-    """Return what a JWT says, or {}; whatever the token is, without an exception."""
-    parts = token.split(".", 3) if len(token) <= MAX_TOKEN_CHARS else []
-    if len(parts) != 3:
-        return {}
+def _claims(encoded: str) -> dict[str, object]:
+    """Return what a JWT says, or {}; whatever its second part is, without an exception."""
     try:
         # A JWT goes without padding; what is too much of it is passed over.
-        claims = orjson.loads(b64decode(parts[1] + "==", altchars=b"-_"))
+        claims = orjson.loads(b64decode(encoded + "==", altchars=b"-_"))
     except ValueError:
         return {}
     return claims if isinstance(claims, dict) else {}
