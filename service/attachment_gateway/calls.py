@@ -1,9 +1,9 @@
 """The calls in flight: each one's token, ids and time, and the one door by which it ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager, suppress
-from typing import Any, TypeVar, cast
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any, NoReturn, TypeVar, cast
 from uuid import uuid4
 
 import grpc.aio
@@ -192,26 +192,31 @@ class Calls:
         self._calls: set[Call] = set()
         self._draining = False
 
-    @asynccontextmanager
-    async def begin(self, context: Context, method: str) -> AsyncIterator[Call]:
-        """Run a call; what it raises becomes its status, here and nowhere else."""
+    async def run(
+        self, context: Context, method: str, answered: Callable[[Call], Awaitable[_T]]
+    ) -> _T:
+        """Run a call and return what it is answered with.
+
+        What it raises becomes its status, here and nowhere else.
+        """
         call = Call(context, method, default_deadline_s=self._default_deadline_s)
         self._calls.add(call)
         try:
             self._admit()
             call.token = bearer_token(context.invocation_metadata() or ())
-            yield call
+            answer = await answered(call)
         except GatewayError as error:
-            await _abort(context, call, error)
+            return await _abort(context, call, error)
         except asyncio.CancelledError:
             call.log("CANCELLED")
             raise
         except Exception:
             log.exception("unforeseen", method=method, **call.ids)
-            await _abort(context, call, GatewayFault())
+            return await _abort(context, call, GatewayFault())
         else:
             context.set_trailing_metadata(_trailers(call))
             call.log("OK")
+            return answer
         finally:
             call.close()
             self._calls.discard(call)
@@ -239,7 +244,7 @@ def _trailers(call: Call) -> tuple[tuple[str, str], ...]:
     return (("graph-request-id", call.graph_request_id), *ids) if call.graph_request_id else ids
 
 
-async def _abort(context: Context, call: Call, error: GatewayError) -> None:
+async def _abort(context: Context, call: Call, error: GatewayError) -> NoReturn:
     """End the call with the error's status; raises, as abort does."""
     made = rpc_status.to_status(status.to_status(error, call.ids))
     trailers = (*made.trailing_metadata, *_trailers(call), *status.pushback(error))

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterable, Awaitable
 from dataclasses import dataclass
+from functools import partial
 
 from attachment_gateway.admission import Admission, Entrance
 from attachment_gateway.answer import fitted
@@ -61,37 +62,43 @@ class Servicer(AttachmentServiceServicer):
 
         The call reads them, from the context.
         """
-        async with self._calls.begin(context, "UploadFileAttachment") as call:
-            assembly = Assembly(self._sender(call))
-            with Entrance(self._admission, call) as entrance:
-                kept_bytes = self._limits.stream_window_bytes
-
-                def take(request: UploadFileAttachmentRequest) -> Awaitable[None] | None:
-                    assembly.feed(request)
-                    if entrance.room is not None:
-                        return None
-                    return entrance.admit(assembly.memory_bytes, kept_bytes=kept_bytes)
-
-                await call.read(take, idle_s=self._limits.stream_idle_s, is_whole=assembly.is_whole)
-                attachment = await self._delivery.deliver(assembly.finish(), call, entrance.room)
-            return UploadFileAttachmentResponse(attachment=fitted(attachment))
+        return await self._calls.run(context, "UploadFileAttachment", self._upload)
 
     async def CreateAttachment(  # noqa: N802 the contract's name
         self, request: CreateAttachmentRequest, context: Context
     ) -> CreateAttachmentResponse:
         """Deliver an attachment that came whole."""
-        async with self._calls.begin(context, "CreateAttachment") as call:
-            check_understood(request)
-            size_bytes = request.ByteSize()
-            with Entrance(self._admission, call) as entrance:
-                waiting = entrance.admit(
-                    round(size_bytes * WHOLE_MESSAGE_FACTOR), kept_bytes=size_bytes
-                )
-                if waiting is not None:
-                    await waiting
-                envelope = envelope_of(request, self._sender(call))
-                attachment = await self._delivery.deliver(envelope, call, entrance.room)
-            return CreateAttachmentResponse(attachment=fitted(attachment))
+        return await self._calls.run(context, "CreateAttachment", partial(self._create, request))
+
+    async def _upload(self, call: Call) -> UploadFileAttachmentResponse:
+        assembly = Assembly(self._sender(call))
+        with Entrance(self._admission, call) as entrance:
+            kept_bytes = self._limits.stream_window_bytes
+
+            def take(request: UploadFileAttachmentRequest) -> Awaitable[None] | None:
+                assembly.feed(request)
+                if entrance.room is not None:
+                    return None
+                return entrance.admit(assembly.memory_bytes, kept_bytes=kept_bytes)
+
+            await call.read(take, idle_s=self._limits.stream_idle_s, is_whole=assembly.is_whole)
+            attachment = await self._delivery.deliver(assembly.finish(), call, entrance.room)
+        return UploadFileAttachmentResponse(attachment=fitted(attachment))
+
+    async def _create(
+        self, request: CreateAttachmentRequest, call: Call
+    ) -> CreateAttachmentResponse:
+        check_understood(request)
+        size_bytes = request.ByteSize()
+        with Entrance(self._admission, call) as entrance:
+            waiting = entrance.admit(
+                round(size_bytes * WHOLE_MESSAGE_FACTOR), kept_bytes=size_bytes
+            )
+            if waiting is not None:
+                await waiting
+            envelope = envelope_of(request, self._sender(call))
+            attachment = await self._delivery.deliver(envelope, call, entrance.room)
+        return CreateAttachmentResponse(attachment=fitted(attachment))
 
     def _sender(self, call: Call) -> Sender:
         return Sender(
