@@ -5,6 +5,7 @@ The grammar is llhttp's. Graph may answer with the whole file: that is read past
 """
 
 import zlib
+from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -12,6 +13,9 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 MAX_HEAD_BYTES = 64 * 1024
 
 _CONTENT = b'"contentBytes":"'
+
+# Without either of these a body ends with its connection.
+_FRAMING = ("content-length", "transfer-encoding")
 
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 
@@ -28,7 +32,6 @@ class HttpAnswer:
     """
 
     __slots__ = (
-        "_ends_with_connection",
         "_head_bytes",
         "_in_content",
         "_max_body_bytes",
@@ -50,7 +53,6 @@ class HttpAnswer:
         self._read = bytearray()
         self._without_content = without_content
         self._in_content = False
-        self._ends_with_connection = False
         self.http_status = 0
         self.headers: dict[str, str] = {}
         self.body: bytes | None = None
@@ -74,7 +76,7 @@ class HttpAnswer:
 
     def end(self) -> None:
         """Take the end of the connection."""
-        if not self.is_over and self._ends_with_connection:
+        if self.http_status and not self.is_over and self.headers.keys().isdisjoint(_FRAMING):
             self.body = self._decoded()
         self.cut()
 
@@ -94,7 +96,7 @@ class HttpAnswer:
         """Take a header; what comes behind the body is none of the head's."""
         if self.http_status:
             return
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1").strip(" \t")
+        name, value = _name(raw_name), raw_value.decode("latin-1").strip(" \t")
         self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
 
     def on_headers_complete(self) -> None:
@@ -102,9 +104,6 @@ class HttpAnswer:
         http_status = self._parser.get_status_code()
         if http_status >= 200:
             self.http_status = http_status
-            self._ends_with_connection = self.headers.keys().isdisjoint(
-                ("content-length", "transfer-encoding")
-            )
             self._without_content &= "content-encoding" not in self.headers
 
     def on_body(self, piece: bytes) -> None:
@@ -154,3 +153,9 @@ class HttpAnswer:
         except zlib.error:
             return None
         return body if decoder.eof and not decoder.unused_data else None
+
+
+@lru_cache(maxsize=64)
+def _name(raw_name: bytes) -> str:
+    """Return a header's name; each comes with every answer."""
+    return raw_name.decode("latin-1").lower()

@@ -1,8 +1,6 @@
 """The mailboxes' limits, kept in one process."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from attachment_gateway.mailbox import MAX_HOLD_S, MailboxBusy, MailboxLimits
 from attachment_gateway.mailbox.line import Line, Obstacle, Waiter
@@ -23,14 +21,14 @@ class LocalMailboxes:
         self._lines: dict[str, Line] = {}
         self._sweep_at_s = 0.0
 
-    @asynccontextmanager
-    async def turn(
-        self, mailbox: str, *, upload_bytes: int = 0, within_s: float
-    ) -> AsyncIterator[None]:
+    def turn(self, mailbox: str, *, upload_bytes: int = 0, within_s: float) -> "_Turn":
         """Wait for a turn; see Mailboxes."""
+        return _Turn(self, mailbox, upload_bytes, within_s)
+
+    async def begin(self, mailbox: str, upload_bytes: int, within_s: float) -> Line | None:
+        """Begin a turn, when it can; return what it is to end in, None where nothing counts it."""
         if self._is_unlimited and not self._lines:  # nor has Graph asked for a hold
-            yield
-            return
+            return None
         now_s = asyncio.get_running_loop().time()
         line = self._line(mailbox, now_s)
         size_bytes = line.counted(upload_bytes)
@@ -38,11 +36,12 @@ class LocalMailboxes:
             line.begin(size_bytes, now_s)
         else:
             await self._wait(line, size_bytes, now_s + within_s)
-        try:
-            yield
-        finally:
-            line.end()
-            self._move_on(line)
+        return line
+
+    def end(self, line: Line) -> None:
+        """End a turn."""
+        line.end()
+        self._move_on(line)
 
     async def hold(self, mailbox: str, for_s: float) -> None:
         """Let no turn begin for so long; see Mailboxes."""
@@ -148,6 +147,28 @@ class LocalMailboxes:
         elif not waiter.told.cancelled() and isinstance(began_s := waiter.told.result(), float):
             line.undo(waiter.size_bytes, began_s)
         self._move_on(line)
+
+
+class _Turn:
+    """One turn, as a context; a generator would take longer than the turn's beginning and end."""
+
+    __slots__ = ("_line", "_mailbox", "_mailboxes", "_upload_bytes", "_within_s")
+
+    def __init__(
+        self, mailboxes: LocalMailboxes, mailbox: str, upload_bytes: int, within_s: float
+    ) -> None:
+        self._mailboxes = mailboxes
+        self._mailbox = mailbox
+        self._upload_bytes = upload_bytes
+        self._within_s = within_s
+        self._line: Line | None = None
+
+    async def __aenter__(self) -> None:
+        self._line = await self._mailboxes.begin(self._mailbox, self._upload_bytes, self._within_s)
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._line is not None:
+            self._mailboxes.end(self._line)
 
 
 def _refuse(line: Line, waiter: Waiter, obstacle: Obstacle | None) -> None:
