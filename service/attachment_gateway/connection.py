@@ -188,7 +188,7 @@ class Connection(asyncio.Protocol):
             lambda: bool(answer.http_status) or answer.is_over, timeout_s
         ):
             raise BrokenError("ReadTimeout")
-        if not await self._wait_until(lambda: answer.is_over, timeout_s):
+        if not (answer.is_over or await self._wait_until(lambda: answer.is_over, timeout_s)):
             answer.cut()
 
     async def _wait_until(self, condition: Callable[[], bool], within_s: float) -> bool:

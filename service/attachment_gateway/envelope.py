@@ -27,7 +27,11 @@ _CONTENT = b',"contentBytes":"'
 _AFTER_CONTENT = b'"}'
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+# What is made for every call isn't frozen, here and elsewhere: to freeze it takes longer than to
+# make it.
+
+
+@dataclass(slots=True, kw_only=True)
 class Sender:
     """For whom a request is made, and to where; `max_request_bytes` is Graph's limit."""
 
@@ -43,7 +47,7 @@ class Head:
     `path` is below Graph's root; `post` is where it leads.
     """
 
-    __slots__ = ("_after_length", "_before_length", "path", "post", "sender")
+    __slots__ = ("_after_length", "_before_length", "_fixed_bytes", "path", "post", "sender")
 
     def __init__(self, sender: Sender, path: str, post: PostRef | None = None) -> None:
         self.sender = sender
@@ -64,6 +68,7 @@ class Head:
             f"client-request-id: {sender.client_request_id}\r\n"
             "\r\n"
         ).encode()
+        self._fixed_bytes = len(self._before_length) + len(self._after_length)
 
     def written(self, content_length: int) -> bytes:
         """Return the head as it is sent."""
@@ -71,8 +76,7 @@ class Head:
 
     def size_bytes(self, content_length: int) -> int:
         """Return the head's size on the wire."""
-        fixed_bytes = len(self._before_length) + len(self._after_length)
-        return fixed_bytes + len(str(content_length))
+        return self._fixed_bytes + len(str(content_length))
 
     def largest_body(self) -> int:
         """Return the largest body that fits beside this head, negative if none does.
@@ -80,15 +84,15 @@ class Head:
         The length of the body stands in the head, so the head grows with its digits: by as many as
         the whole room's number has, or at the edge by one less.
         """
-        room = self.sender.max_request_bytes - (self.size_bytes(0) - len("0"))
+        room = self.sender.max_request_bytes - self._fixed_bytes
         digits = len(str(room))
         body = room - digits
         return body + 1 if len(str(body + 1)) < digits else body
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Envelope:
-    """One REST request, ready to be sent: `body` in pieces, sent in order.
+    """One REST request, ready to be sent: `body` in pieces, sent in order, of `body_bytes` in all.
 
     `kind` is the member of Attachment.kind that it creates; `file_bytes` a file's raw size, None
     for an item; `request_id` the id by which its caller may repeat it, in lower case, or "";
@@ -101,11 +105,10 @@ class Envelope:
     file_bytes: int | None = None
     request_id: str = ""
     sha256: bytes = b""
+    body_bytes: int = field(init=False)
 
-    @property
-    def body_bytes(self) -> int:
-        """The Content-Length."""
-        return sum(map(len, self.body))
+    def __post_init__(self) -> None:
+        self.body_bytes = sum(map(len, self.body))
 
     @property
     def size_bytes(self) -> int:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any, cast
 
 import orjson
@@ -188,9 +189,8 @@ def _unreadable() -> object:
     raise ValueError
 
 
-def _descriptor(message: Message) -> Descriptor:
-    """Return the type's description; the stubs tell its two implementations apart, we don't."""
-    return cast("Descriptor", message.DESCRIPTOR)
+# A type's description; the stubs tell its two implementations apart, we don't.
+_descriptor = cast("Callable[[Message], Descriptor]", attrgetter("DESCRIPTOR"))
 
 
 @dataclass(frozen=True, slots=True)

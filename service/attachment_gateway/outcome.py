@@ -45,7 +45,7 @@ MAX_CONFLICTS = 6
 # What is next.
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Situation:
     """Where a delivery stands.
 

@@ -27,7 +27,7 @@ _INNER = ("innerError", "innererror")
 _MAX_ID_CHARS = 128
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Reply:
     """An answer. Header names are in lower case; `body` is None where it can't be had whole."""
 

@@ -757,7 +757,7 @@ async def test_many_at_once(ledger: Ledger, other: Ledger) -> None:
         *(each_way[n % 2].enter(each) for n, each in enumerate(places))
     )
     assert standings.count(First()) == 1
-    waiting = set(places)
+    waiting = list(places)
     while waiting:
         [first] = [each for each in waiting if await ledger.enter(each) == First()]
         await other.leave(first, AsCreated(first.holder))

@@ -268,18 +268,22 @@ async def test_what_is_written_together(ledger: SqliteLedger) -> None:
 async def test_who_is_alone_waits_for_nobody(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Leaving waits for others only where there are any."""
+    """Neither to enter nor to leave; others have it wait, if they came a moment ago."""
     monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
-    await ledger.enter(A)
-    await ledger.enter(B)
-    leaving = asyncio.create_task(ledger.leave(A, AsCreated("x")))
-    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        await ledger.enter(A)
+        await ledger.enter(A)
+        await ledger.leave(A, AsNothing())
+    entering = asyncio.create_task(ledger.enter(B))
+    await asyncio.sleep(0.05)
+    assert not entering.done()
+    leaving = asyncio.create_task(ledger.leave(A, AsNothing()))
+    await asyncio.sleep(0.05)
     assert not leaving.done()
-    await ledger.leave(B, AsCreated("y"))
-    await leaving
-    assert await ledger.claimed("g/p") == {"x", "y"}
-    assert isinstance(await ledger.enter(A), Created)
-    assert not ledger._holders
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 0.01)
+    async with asyncio.timeout(5):
+        await ledger.enter(C)
+        await asyncio.gather(entering, leaving)
 
 
 async def test_leaving_later(
@@ -318,7 +322,8 @@ async def test_a_leave_in_time_hurries_one_for_later(
 ) -> None:
     """What a call waits for doesn't wait for what nobody waits for."""
     monkeypatch.setattr(sqlite_ledger, "LINGER_LATER_S", 60)
-    for each in (A, B, C):
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 0.1)
+    for each in (B, C):
         await ledger.enter(each)
     await ledger.leave(C, AsNothing(), later=True)
     async with asyncio.timeout(5):

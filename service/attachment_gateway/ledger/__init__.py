@@ -17,7 +17,7 @@ LEASE_S = 10.0
 RENEW_EVERY_S = 2.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Place:
     """A call's place. `holder` is new for each; `post` names the post that is written to.
 

@@ -127,10 +127,11 @@ class Rules:
             entry = entry._replace(holder=place.holder) if entry else _fresh(place)
         unsettled = _unsettled(entry, now)
         # Written ahead at once, as by `sending`.
+        sent = row.sent
         if is_first and unsettled is None and settled_in_s is not None:
-            row = row._replace(sent=True)
+            sent = True
             entry = entry and _with_sending(entry, now, settled_in_s, anew=True)
-        self._store.put_row(self._renewed(row, now, sent=row.sent))
+        self._store.put_row(self._renewed(row, now, sent=sent))
         if entry:
             self._put(place, entry, now)
         return First(unsettled=unsettled) if is_first else Waiting()
@@ -206,7 +207,7 @@ class Rules:
     def _renewed(self, row: Row, now: float, *, sent: bool) -> Row:
         lease_until = now + self._lease_s
         gone_at = max(row.gone_at, lease_until + self._settle_s if sent else lease_until)
-        return row._replace(lease_until=lease_until, sent=sent, gone_at=gone_at)
+        return Row(row.post, row.seq, row.holder, lease_until, sent, gone_at)
 
     def _head(self, rows: Sequence[Row], now: float, *, but: Row | None) -> Row | None:
         """Return the head; the dead are dropped when they come there, `but` one that comes back."""
@@ -295,14 +296,8 @@ def _taken(place: Place, entry: Entry | None, rows: Sequence[Row]) -> Row | None
 
 def _new_last(place: Place, rows: Sequence[Row], now: float) -> Row:
     """Return a row behind all others; its lease is still to be renewed."""
-    return Row(
-        post=place.post,
-        seq=rows[-1].seq + 1 if rows else 1,
-        holder=place.holder,
-        lease_until=now,
-        sent=False,
-        gone_at=now,
-    )
+    seq = rows[-1].seq + 1 if rows else 1
+    return Row(place.post, seq, place.holder, lease_until=now, sent=False, gone_at=now)
 
 
 def _fresh(place: Place) -> Entry:

@@ -1,6 +1,7 @@
 """The ledger of all processes of one machine, in a SQLite file; it outlives them."""
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +14,11 @@ from attachment_gateway.ledger import (
     LEASE_S,
     Created,
     End,
-    First,
     InProgress,
     LedgerUnavailable,
     Place,
     Reused,
     Standing,
-    Waiting,
 )
 from attachment_gateway.ledger.rules import Rules
 from attachment_gateway.ledger.sqlite_access import Access, Work
@@ -31,11 +30,12 @@ _T = TypeVar("_T")
 # What is to be done, and who waits for it, if anybody does.
 _Job = tuple[Work[Any], asyncio.Future[Any] | None]
 
-# A transaction costs several times what is written in it, so a `leave` waits to share one with
-# others. So long where the call's answer waits with it, and only if there are others: Graph takes a
-# hundred times as long. And so long where nobody waits but who comes to the post by another
-# process, which looks no more often.
+# A transaction costs several times what is written in it, so calls that come right behind another
+# one wait so long to share it: Graph takes a hundred times as long. Who comes alone doesn't wait.
 LINGER_S = 0.002
+
+# So long where no call waits, but for one that came to the post by another process: it looks no
+# more often.
 LINGER_LATER_S = 0.01
 
 # A transaction takes some 50 us, handing one to a thread more than that. After one that took so
@@ -64,8 +64,9 @@ class SqliteLedger:
         self._in_thread = in_thread
         self._on_loop = on_loop
         self._jobs: list[_Job] = []
-        self._holders: set[str] = set()
+        self._entered_last = ("", -math.inf)
         self._lingering: asyncio.TimerHandle | None = None
+        self._linger_until = math.inf
         self._busy = False
         self._slow_until = 0.0
         self._writes_to_upkeep = UPKEEP_EVERY
@@ -99,11 +100,11 @@ class SqliteLedger:
 
     async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        self._holders.add(place.holder)
-        standing = await self._write(lambda rules, now: rules.enter(place, now, settled_in_s))
-        if not isinstance(standing, First | Waiting):
-            self._holders.discard(place.holder)
-        return standing
+        linger_s = self._linger_s(place)
+        self._entered_last = (place.holder, self._loop.time())
+        return await self._write(
+            lambda rules, now: rules.enter(place, now, settled_in_s), linger_s=linger_s
+        )
 
     async def find(self, place: Place) -> Created | Reused | InProgress | None:
         """Look the request id up."""
@@ -121,7 +122,6 @@ class SqliteLedger:
 
     async def leave(self, place: Place, end: End, *, later: bool = False) -> None:
         """Leave the queue, with what became of it."""
-        self._holders.discard(place.holder)
 
         def work(rules: Rules, now: float) -> None:
             rules.leave(place, end, now)
@@ -130,7 +130,7 @@ class SqliteLedger:
             self._jobs.append((work, None))
             self._carry_out_within(LINGER_LATER_S)
         else:
-            await self._write(work, linger_s=LINGER_S if self._holders else 0.0)
+            await self._write(work, linger_s=self._linger_s(place))
 
     async def claimed(self, post: str) -> frozenset[str]:
         """Return the ids that calls have answered with."""
@@ -172,17 +172,23 @@ class SqliteLedger:
         written: _T = await done
         return written
 
+    def _linger_s(self, place: Place) -> float:
+        """Return how long a place's job waits for others': not at all where none are to be seen."""
+        holder, entered_at = self._entered_last
+        are_others = holder != place.holder and self._loop.time() - entered_at < LINGER_S
+        return LINGER_S if are_others else 0.0
+
     def _carry_out_within(self, span_s: float) -> None:
         """Do all jobs in so long, or with one that is done before."""
-        at = self._loop.time() + span_s
-        if self._lingering is not None:
-            if self._lingering.when() <= at:
-                return
-            self._lingering.cancel()
-        self._lingering = self._loop.call_at(at, self._linger_no_longer)
+        until = self._loop.time() + span_s
+        if until < self._linger_until:
+            if self._lingering is not None:
+                self._lingering.cancel()
+            self._linger_until = until
+            self._lingering = self._loop.call_at(until, self._linger_no_longer)
 
     def _linger_no_longer(self) -> None:
-        self._lingering = None
+        self._linger_until = math.inf
         self._carry_out()
 
     def _carry_out(self) -> None:

@@ -32,16 +32,18 @@ class Access:
 
     def read(self, work: Work[_T]) -> _T:
         """Return what the work does, which writes nothing."""
-        return self._transaction(BEGIN_TO_READ, work)
+        [answer] = self._transaction(BEGIN_TO_READ, [work])
+        return answer
 
     def write(self, work: Work[_T]) -> _T:
         """Return what the work does, all of it or nothing."""
-        return self._transaction(BEGIN_TO_WRITE, work)
+        [answer] = self._transaction(BEGIN_TO_WRITE, [work])
+        return answer
 
     def answers(self, works: Sequence[Work[object]]) -> Sequence[object]:
         """Do all in one transaction; return each one's answer, or for each the error of all."""
         try:
-            return self.write(lambda rules, now: [work(rules, now) for work in works])
+            return self._transaction(BEGIN_TO_WRITE, works)
         except Exception as error:  # noqa: BLE001 each is told what it is
             return [error] * len(works)
 
@@ -59,19 +61,20 @@ class Access:
         """Close the connection."""
         self._connection.close()
 
-    def _transaction(self, begin: str, work: Work[_T]) -> _T:
+    def _transaction(self, begin: str, works: Sequence[Work[_T]]) -> Sequence[_T]:
         try:
             self._execute(begin)
             try:
                 # Once it is its turn, so that time doesn't go back from one to the next.
-                done = work(self._rules, self._clock())
+                now = self._clock()
+                answers = [work(self._rules, now) for work in works]
                 self._execute(COMMIT)
             except BaseException:
                 self._connection.rollback()
                 raise
         except sqlite3.Error as error:
             raise LedgerUnavailable(f"SQLite: {error}") from error
-        return done
+        return answers
 
 
 def _is_busy(error: BaseException | None) -> bool:
