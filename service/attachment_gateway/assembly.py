@@ -5,8 +5,7 @@ is wrong is said at the first message that shows it, so that nothing more need b
 """
 
 import hashlib
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from attachment_gateway import validation
 from attachment_gateway.base64_stream import Base64Stream, decoded
@@ -26,8 +25,7 @@ from graphattachments.v1.attachment_service_pb2 import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Declared:
+class _Declared(NamedTuple):
     """What the sender says that the file is, in the header or the footer."""
 
     size_bytes: int | None

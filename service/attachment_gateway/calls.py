@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from os import urandom
 from typing import Any, NoReturn, TypeVar, cast
-from uuid import uuid4
 
 import grpc.aio
 import structlog
@@ -57,7 +57,7 @@ class Call:
         self._method = method
         self._began = self._loop.time()
         self.token = ""
-        self.client_request_id = str(uuid4())
+        self.client_request_id = _new_id()
         self.graph_request_id = ""
         self.expired: asyncio.Future[GatewayError] = self._loop.create_future()
         self._context = context
@@ -237,6 +237,12 @@ class Calls:
 
 def _draining() -> GatewayDraining:
     return GatewayDraining(retry_delay_s=DRAINING_RETRY_DELAY_S)
+
+
+def _new_id() -> str:
+    """Return a random UUID, of version 4, for half of what `uuid4` and `str` take."""
+    digits = urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-8{digits[17:20]}-{digits[20:]}"
 
 
 def _trailers(call: Call) -> tuple[tuple[str, str], ...]:

@@ -118,13 +118,16 @@ class Connection(asyncio.Protocol):
         self._answer = answer
         self.is_open = False
         try:
-            last = await self._send_but_last(request, answer, timeout_s)
+            if sum(map(len, request)) <= ONE_WRITE_BYTES:
+                request = [b"".join(request)]
+            else:
+                await self._send_but_last(request, answer, timeout_s)
             if not answer.is_over:
                 if self._tcp.is_closing():  # broken; what is written now goes nowhere
                     raise BrokenError("WriteError")
                 if not leave():
                     raise BrokenError("held back")
-                self._transport.write(last)
+                self._transport.write(request[-1])
                 await self._wait_for_answer(answer, timeout_s)
                 self.is_open = not answer.is_last
         finally:
@@ -142,10 +145,8 @@ class Connection(asyncio.Protocol):
 
     async def _send_but_last(
         self, request: Sequence[bytes], answer: HttpAnswer, timeout_s: float
-    ) -> bytes:
-        """Hand over all but the last piece, and return that; of a small request it is the whole."""
-        if sum(map(len, request)) <= ONE_WRITE_BYTES:
-            return b"".join(request)
+    ) -> None:
+        """Hand over all but the last piece."""
         if self._transport is self._tcp:
             self._tcp.writelines(request[:-1])
             await self._wait_for_room(answer, timeout_s)
@@ -159,7 +160,6 @@ class Connection(asyncio.Protocol):
         if self._readable.poll(0):  # an early answer, or the end: the loop is to see it first
             for _ in range(TURNS_TO_READ):
                 await asyncio.sleep(0)
-        return request[-1]
 
     async def _wait_for_room(self, answer: HttpAnswer, timeout_s: float) -> None:
         """Wait until the transport takes more; BrokenError if nothing goes out for `timeout_s`."""

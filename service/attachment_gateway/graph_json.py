@@ -197,6 +197,7 @@ _descriptor = cast("Callable[[Message], Descriptor]", attrgetter("DESCRIPTOR"))
 class _Property:
     """A field that is a property; `codec` is None for a message with properties of its own."""
 
+    number: int
     name: str
     json_name: str
     codec: _Codec | None
@@ -209,6 +210,7 @@ def _all_properties(descriptor: Descriptor, left_out: Collection[str]) -> tuple[
     """Return a type's properties; the members of `kind` and `item` are types."""
     return tuple(
         _Property(
+            number=field.number,
             name=field.name,
             json_name=field.json_name,
             codec=_codec(field),
@@ -224,8 +226,10 @@ def _all_properties(descriptor: Descriptor, left_out: Collection[str]) -> tuple[
 
 
 @cache
-def _written(descriptor: Descriptor) -> tuple[_Property, ...]:
-    return _all_properties(descriptor, _OUTPUT_ONLY.get(descriptor.name, ()))
+def _written(descriptor: Descriptor) -> Mapping[int, _Property]:
+    """Return the properties that are written, by field number."""
+    left_out = _OUTPUT_ONLY.get(descriptor.name, ())
+    return {its.number: its for its in _all_properties(descriptor, left_out)}
 
 
 @cache
@@ -241,30 +245,23 @@ def _is_open(descriptor: Descriptor) -> bool:
 def _properties(message: Message, path: str) -> JsonObject:
     """Return the properties that are set, those of Graph's own left out."""
     descriptor = _descriptor(message)
+    properties = _written(descriptor)
     written: JsonObject = {}
-    for each in _written(descriptor):
-        value = _property(message, each, path)
-        if value is not None:
-            written[each.json_name] = value
+    for field, value in message.ListFields():
+        its = properties.get(field.number)
+        # An enum's _UNSPECIFIED, set on purpose, says as much as one that isn't set.
+        if its is not None and (value or not its.is_enum):
+            written[its.json_name] = _property(its, value, f"{path}.{its.name}")
     if _is_open(descriptor):
         additional: Struct = getattr(message, _ADDITIONAL)
         written |= _additional_to_json(additional, descriptor, f"{path}.{_ADDITIONAL}")
     return written
 
 
-def _property(message: Message, its: _Property, path: str) -> JsonValue:
-    """Return a property's JSON; None where it isn't set."""
+def _property(its: _Property, value: Any, path: str) -> JsonValue:
     if its.is_repeated:
-        elements = enumerate(getattr(message, its.name))
-        return [
-            _value(its, element, f"{path}.{its.name}[{at}]") for at, element in elements
-        ] or None
-    if not message.HasField(its.name):
-        return None
-    value = getattr(message, its.name)
-    if its.is_enum and value == 0:
-        return None  # _UNSPECIFIED, set on purpose: not set
-    return _value(its, value, f"{path}.{its.name}")
+        return [_value(its, element, f"{path}[{at}]") for at, element in enumerate(value)]
+    return _value(its, value, path)
 
 
 def _value(its: _Property, value: object, path: str) -> JsonValue:
@@ -283,38 +280,36 @@ def _read(message: Message, described: JsonObject) -> None:
         value = described.get(each.json_name)
         if value is None:
             continue
-        if not each.is_repeated:
-            _read_value(message, each, value)
-        elif isinstance(value, list):
-            for element in value:
-                _read_element(getattr(message, each.name), each, element)
+        try:
+            if each.is_repeated:
+                _read_elements(getattr(message, each.name), each, value)
+            elif each.codec is None:
+                _read_message(getattr(message, each.name), value)
+            elif each.is_message:
+                getattr(message, each.name).CopyFrom(each.codec.read(value))
+            else:
+                setattr(message, each.name, each.codec.read(value))
+        except _UNREADABLE:
+            continue
     if _is_open(descriptor):
         _read_additional(getattr(message, _ADDITIONAL), descriptor, described)
 
 
-def _read_value(message: Message, its: _Property, value: JsonValue) -> None:
-    try:
-        if its.codec is None:
-            if isinstance(value, dict):
-                target: Message = getattr(message, its.name)
-                target.SetInParent()
-                _read(target, value)
-        elif its.is_message:
-            getattr(message, its.name).CopyFrom(its.codec.read(value))
-        else:
-            setattr(message, its.name, its.codec.read(value))
-    except _UNREADABLE:
-        return
+def _read_message(message: Message, described: JsonValue) -> None:
+    if isinstance(described, dict):
+        message.SetInParent()
+        _read(message, described)
 
 
-def _read_element(elements: Any, its: _Property, value: JsonValue) -> None:
-    try:
-        if its.codec is not None:
-            elements.append(its.codec.read(value))
-        elif isinstance(value, dict):
-            _read(elements.add(), value)
-    except _UNREADABLE:
-        return
+def _read_elements(elements: Any, its: _Property, described: JsonValue) -> None:
+    for each in described if isinstance(described, list) else ():
+        try:
+            if its.codec is not None:
+                elements.append(its.codec.read(each))
+            elif isinstance(each, dict):
+                _read(elements.add(), each)
+        except _UNREADABLE:
+            continue
 
 
 def _member_named_by(described: JsonObject, holder: Message, oneof: str) -> Message | None:

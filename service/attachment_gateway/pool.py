@@ -34,7 +34,10 @@ class Pool:
 
         Every one has to be given back.
         """
-        await self._take_place()
+        if self._places.locked():
+            await self._wait_for_place()
+        else:
+            await self._places.acquire()
         try:
             kept = None if anew else self._take_idle()
             return kept or await Connection.connect(
@@ -81,16 +84,12 @@ class Pool:
                 self._end(connection)
         self._tidy_later()
 
-    async def _take_place(self) -> None:
-        """Wait for a place, with a timer only where there is a wait."""
-        if self._places.locked():
-            try:
-                async with asyncio.timeout(self._timeout_s):
-                    await self._places.acquire()
-            except TimeoutError:
-                raise BrokenError("PoolTimeout") from None
-        else:
-            await self._places.acquire()
+    async def _wait_for_place(self) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                await self._places.acquire()
+        except TimeoutError:
+            raise BrokenError("PoolTimeout") from None
 
     def _take_idle(self) -> Connection | None:
         """Return the connection that was used last, of those that are still of use."""
