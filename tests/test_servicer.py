@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import threading
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 
@@ -13,6 +14,9 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, Re
 from grpc_status import rpc_status
 from structlog.testing import capture_logs
 
+from attachment_gateway import servicer
+from attachment_gateway.creation import envelope_of
+from attachment_gateway.envelope import Envelope
 from conftest import BEARER, TOKEN, Start
 from graphattachments.v1.attachment_pb2 import (
     Attachment,
@@ -28,6 +32,8 @@ from graphattachments.v1.attachment_service_pb2 import (
 )
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
 from graphattachments.v1.event_pb2 import Event
+from graphattachments.v1.message_pb2 import Message as OutlookMessage
+from graphattachments.v1.outlook_pb2 import Recipient
 from raw_graph import CREATED, Exchange, Handler, RawGraph, answer, error
 
 CAP = 4194304
@@ -79,6 +85,29 @@ def upload(
 
 def create(post: PostRef, attachment: Attachment, **fields: object) -> CreateAttachmentRequest:
     return CreateAttachmentRequest(post=post, attachment=attachment, **fields)
+
+
+async def test_an_item_of_many_parts_is_made_beside_the_event_loop(
+    stub: AttachmentServiceStub,
+    graph: RawGraph,
+    post: PostRef,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes a microsecond for each, of which 4 MB may have a million; others are served."""
+    threads = []
+
+    def noted(*args: object) -> Envelope:
+        threads.append(threading.get_ident())
+        return envelope_of(*args)
+
+    monkeypatch.setattr(servicer, "envelope_of", noted)
+    for count in (100, 100_000):
+        message = OutlookMessage(bcc_recipients=[Recipient()] * count)
+        item = Attachment(name="n", item_attachment=ItemAttachment(message=message))
+        await stub.CreateAttachment(create(post, item), metadata=BEARER)
+        assert len(json.loads(graph.received[-1].body)["item"]["bccRecipients"]) == count
+    few, many = threads
+    assert few == threading.get_ident() != many
 
 
 async def test_an_upload(stub: AttachmentServiceStub, graph: RawGraph, post: PostRef) -> None:

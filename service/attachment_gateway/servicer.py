@@ -1,5 +1,6 @@
 """Each RPC as a sentence: assemble, deliver, answer."""
 
+import asyncio
 from collections.abc import AsyncIterable, Awaitable
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +11,8 @@ from attachment_gateway.assembly import Assembly
 from attachment_gateway.calls import Call, Calls, Context
 from attachment_gateway.creation import envelope_of
 from attachment_gateway.delivery import Delivery
-from attachment_gateway.envelope import Sender
+from attachment_gateway.envelope import ITEM, Envelope, Sender
+from attachment_gateway.errors import NotSent
 from attachment_gateway.graph_root import GraphRoot
 from attachment_gateway.reading import check_understood
 from graphattachments.v1.attachment_service_pb2 import (
@@ -23,6 +25,10 @@ from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceSer
 
 # A message that came whole is there beside the request that is made of it, base64 included.
 WHOLE_MESSAGE_FACTOR = 7 / 3
+
+# An item may have an element in every two bytes, each of which takes a microsecond to be written as
+# JSON: so long that nobody else would be served.
+LARGE_ITEM_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +102,18 @@ class Servicer(AttachmentServiceServicer):
             )
             if waiting is not None:
                 await waiting
-            envelope = envelope_of(request, self._sender(call))
+            envelope = await self._envelope(request, size_bytes, call)
             attachment = await self._delivery.deliver(envelope, call, entrance.room)
         return CreateAttachmentResponse(attachment=fitted(attachment))
+
+    async def _envelope(
+        self, request: CreateAttachmentRequest, size_bytes: int, call: Call
+    ) -> Envelope:
+        """Return the REST request, made beside the event loop where that may take long."""
+        sender = self._sender(call)
+        if size_bytes <= LARGE_ITEM_BYTES or request.attachment.WhichOneof("kind") != ITEM:
+            return envelope_of(request, sender)
+        return await call.in_time(asyncio.to_thread(envelope_of, request, sender), late=NotSent)
 
     def _sender(self, call: Call) -> Sender:
         return Sender(

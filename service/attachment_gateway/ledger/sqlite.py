@@ -257,8 +257,9 @@ def _tell(jobs: Sequence[_Job], answers: Sequence[object]) -> None:
     """Give everyone the answer, but who has gone."""
     for (_, done), answer in zip(jobs, answers, strict=True):
         if done is None:
-            if isinstance(answer, LedgerUnavailable):
-                log.warning("ledger_not_written", why=answer.why)
+            if isinstance(answer, Exception):
+                why = answer.why if isinstance(answer, LedgerUnavailable) else repr(answer)
+                log.warning("ledger_not_written", why=why)
         elif done.done():
             continue
         elif isinstance(answer, Exception):
