@@ -26,6 +26,7 @@ def test_the_callers_token(value: str) -> None:
         ((("authorization", "Bearer a "),), "no bearer token"),
         ((("authorization", "Bearer a\r\nx: y"),), "no bearer token"),
         ((("authorization", "Bearer é"),), "no bearer token"),
+        ((("authorization", "Bearer \ud800"),), "no bearer token"),
         ((("authorization", b"Bearer a"),), "no bearer token"),
         ((("authorization", "Bearer a"), ("authorization", "Bearer b")), "2 authorization values"),
     ],

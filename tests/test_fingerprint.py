@@ -46,6 +46,19 @@ def item(**extra: object) -> Attachment:
     return Attachment(name="n", item_attachment=ItemAttachment(event=event))
 
 
+def test_it_lasts() -> None:
+    """A ledger keeps it from one version to the next: VERSION changes with it."""
+    attachment = Attachment(
+        name="n",
+        content_type="text/plain",
+        is_inline=True,
+        file_attachment=FileAttachment(content_id="c", content_bytes=b"hello"),
+    )
+    assert fingerprint(created(attachment)).hex() == (
+        "7453698b1277ce365afe185db5137680fe5e5a09f545172e65ae5dfd3095171f"
+    )
+
+
 def test_the_same_request() -> None:
     """By either RPC and route, however it was cut, with any token, the group in any case."""
     long = PostRef(group_id="g-1", conversation_id="c", thread_id="t", post_id="Pq=")

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
+from uuid import RFC_4122, UUID
 
 import grpc.aio
 import pytest
@@ -246,7 +247,7 @@ async def test_an_item_too_large(
 async def test_ids_in_the_trailers(
     stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
 ) -> None:
-    """Graph's request id and ours are in the trailers of success and failure alike."""
+    """Graph's request id and ours, a UUID for each call, are in every answer's trailers."""
     graph.script = [answer(request_id="g-1"), error(400, "c", request_id="g-2")]
     call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
     await call
@@ -257,6 +258,8 @@ async def test_ids_in_the_trailers(
     assert failed.trailers["graph-request-id"] == failed.info.metadata["graph_request_id"] == "g-2"
     assert failed.info.metadata["client_request_id"] == failed.trailers["client-request-id"]
     assert failed.trailers["client-request-id"] == graph.received[1].headers["client-request-id"]
+    ids = {UUID(each["client-request-id"]) for each in (trailers, failed.trailers)}
+    assert [(each.version, each.variant) for each in ids] == [(4, RFC_4122)] * 2
 
 
 async def test_a_request_id_that_breaks_a_trailer(

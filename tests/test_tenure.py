@@ -9,7 +9,6 @@ from structlog.testing import capture_logs
 from attachment_gateway import tenure as module
 from attachment_gateway.errors import LedgerUnavailable
 from attachment_gateway.ledger import (
-    AsCreated,
     AsNothing,
     AsUnknown,
     Created,
@@ -38,7 +37,6 @@ class Ledger(MemoryLedger):
         super().__init__(settle_s=0.1, retention_s=60, lease_s=LEASE_S)
         self.away = False
         self.announced: list[tuple[float, bool]] = []
-        self.left_later: list[bool] = []
 
     async def renew(self, place: Place) -> bool:
         self._check()
@@ -49,9 +47,8 @@ class Ledger(MemoryLedger):
         self.announced.append((settled_in_s, anew))
         return await super().sending(place, settled_in_s=settled_in_s, anew=anew)
 
-    async def leave(self, place: Place, end: object, *, later: bool = False) -> None:
+    async def leave(self, place: Place, end: object) -> None:
         self._check()
-        self.left_later.append(later)
         await super().leave(place, end)
 
     def _check(self) -> None:
@@ -80,16 +77,6 @@ async def test_it_holds_as_long_as_it_renews() -> None:
         await asyncio.sleep(LEASE_S / 10)
     await tenure.leave(AsNothing())
     assert not tenure.holds()
-
-
-@pytest.mark.parametrize("request_id", ["", "r"])
-async def test_who_can_be_asked_for_leaves_at_once(request_id: str) -> None:
-    """With a request id the answer isn't given before it is written; without, nobody asks."""
-    ledger = Ledger()
-    tenure = Tenure(ledger, place("a", request_id))
-    await tenure.enter(9)
-    await tenure.leave(AsCreated("x"))
-    assert ledger.left_later == [not request_id]
 
 
 async def test_it_waits_for_its_turn() -> None:

@@ -17,7 +17,7 @@ def bearer_token(metadata: Iterable[tuple[str, str | bytes]]) -> str:
         raise TokenMissing("no authorization metadata; send `authorization: Bearer <token>`")
     if len(values) > 1:
         raise TokenMissing(f"{len(values)} authorization values; send one")
-    scheme, _, credentials = str(values[0]).partition(" ")  # bytes make no scheme
+    scheme, _, credentials = values[0].partition(" ") if isinstance(values[0], str) else ("",) * 3
     token = credentials.lstrip(" ")
     if scheme.lower() != "bearer" or not _is_b64token(token):
         raise TokenMissing(
@@ -29,5 +29,5 @@ def bearer_token(metadata: Iterable[tuple[str, str | bytes]]) -> str:
 
 def _is_b64token(token: str) -> bool:
     """Tell whether a token is one, at a fifth of what a regular expression takes."""
-    characters = token.rstrip("=").encode()
+    characters = token.rstrip("=").encode(errors="replace")
     return bool(characters) and not characters.translate(None, _B64TOKEN)

@@ -89,17 +89,12 @@ class Tenure:
         self._settled_in_s = None
 
     async def leave(self, end: End) -> None:
-        """Leave, with what became of it. What can't be written is left to the lease's end.
-
-        Nobody can ask for what became of a place without a request id, so that may be written when
-        the call has been answered: it was the only writer of its post, and until that is written,
-        or the lease has ended and what was sent has settled, no other is.
-        """
+        """Leave, with what became of it. What can't be written is left to the lease's end."""
         if self._renewing is not None:
             self._renewing.cancel()
         self._until = 0.0
         try:
-            await self._ledger.leave(self._place, end, later=not self._place.request_id)
+            await self._ledger.leave(self._place, end)
         except LedgerUnavailable as error:
             log.warning("ledger_not_written", why=error.why, end=type(end).__name__)
 

@@ -21,6 +21,7 @@ from attachment_gateway.ledger import (
     Place,
     Unsettled,
     Waiting,
+    sqlite_access,
     sqlite_file,
 )
 from attachment_gateway.ledger import sqlite as sqlite_ledger
@@ -250,14 +251,17 @@ async def test_a_slow_file(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
     assert await thread_of_next() == here
 
 
-async def test_what_is_written_together(ledger: SqliteLedger) -> None:
+async def test_what_is_written_together(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What a call ends with waits a moment for what another begins with."""
     times = []
 
     def note(_: object, now: float) -> None:
         times.append(now)
 
-    leaving = asyncio.create_task(ledger._write(note, linger_s=60))
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
+    leaving = asyncio.create_task(ledger._write(note, lingers=True))
     await asyncio.sleep(0)
     assert not times
     await ledger._write(note)
@@ -275,79 +279,55 @@ async def test_who_is_alone_waits_for_nobody(
         await ledger.enter(A)
         await ledger.leave(A, AsNothing())
     entering = asyncio.create_task(ledger.enter(B))
-    await asyncio.sleep(0.05)
-    assert not entering.done()
     leaving = asyncio.create_task(ledger.leave(A, AsNothing()))
     await asyncio.sleep(0.05)
-    assert not leaving.done()
+    assert (entering.done(), leaving.done()) == (False, False)
     monkeypatch.setattr(sqlite_ledger, "LINGER_S", 0.01)
     async with asyncio.timeout(5):
         await ledger.enter(C)
         await asyncio.gather(entering, leaving)
 
 
-async def test_leaving_later(
-    ledger: SqliteLedger, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It is written with what comes next, and before that."""
-    monkeypatch.setattr(sqlite_ledger, "LINGER_LATER_S", 60)
+async def test_an_answer_is_written_before_it_is_given(ledger: SqliteLedger, path: Path) -> None:
+    """With a request id or without: what comes after a kill mustn't take it for its own."""
+    for each in (A, B):
+        await ledger.enter(each)
+        await ledger.leave(each, AsCreated(each.holder))
     other = await opened(path)
-    await ledger.enter(B)
-    await ledger.leave(B, AsCreated("x"), later=True)
-    assert await other.enter(C) == Waiting()
-    assert await ledger.enter(C) == First()
-    assert await other.claimed("g/p") == {"x"}
+    assert await other.claimed("g/p") == {"a", "b"}
+    assert await other.enter(C) == First()
     await other.close()
 
 
-async def test_what_is_left_for_later_waits_for_nobody_for_long(
-    ledger: SqliteLedger, path: Path
-) -> None:
-    """It is written soon, also if nothing comes; and by closing."""
-    await ledger.enter(B)
-    await ledger.leave(B, AsCreated("x"), later=True)
-    async with asyncio.timeout(5):
-        while not await ledger.claimed("g/p"):  # noqa: ASYNC110 there is no event for it
-            await asyncio.sleep(0.001)
-    await ledger.enter(B)
-    await ledger.leave(B, AsCreated("y"), later=True)
-    await ledger.close()
-    other = await opened(path)
-    assert await other.claimed("g/p") == {"x", "y"}
-    await other.close()
+async def test_a_commit_that_fails(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has written nothing, and says so; the next one is none the worse."""
+    monkeypatch.setattr(sqlite_access, "COMMIT", "COMMIT to nothing")
+    with pytest.raises(LedgerUnavailable, match="ledger is away"):
+        await ledger.enter(A)
+    monkeypatch.undo()
+    assert await ledger.enter(B) == First()
 
 
-async def test_a_leave_in_time_hurries_one_for_later(
+async def test_a_transaction_that_was_left_open(ledger: SqliteLedger) -> None:
+    """Fails the next one, and is ended by that."""
+    ledger._on_loop._connection.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerUnavailable):
+        await ledger.enter(A)
+    assert await ledger.enter(A) == First()
+
+
+async def test_an_error_that_sqlite_knows_nothing_of(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a call waits for doesn't wait for what nobody waits for."""
-    monkeypatch.setattr(sqlite_ledger, "LINGER_LATER_S", 60)
-    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 0.1)
-    for each in (B, C):
-        await ledger.enter(each)
-    await ledger.leave(C, AsNothing(), later=True)
-    async with asyncio.timeout(5):
-        await ledger.leave(B, AsNothing())
+    """Is told like any other."""
 
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("Could not decode to UTF-8 column")
 
-@pytest.mark.parametrize(
-    ("broken", "by", "why"),
-    [
-        ("DROP_ROW", "DELETE FROM nowhere", "SQLite: no such table: nowhere"),
-        ("SqliteStore.drop_row", None, "TypeError(\"'NoneType' object is not callable\")"),
-    ],
-)
-async def test_what_was_left_for_later_and_cant_be_written(
-    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, broken: str, by: object, why: str
-) -> None:
-    """It is logged, whatever it is, since nobody can be told."""
-    monkeypatch.setattr(f"attachment_gateway.ledger.sqlite_store.{broken}", by)
-    await ledger.enter(B)
-    with capture_logs() as events:
-        await ledger.leave(B, AsNothing(), later=True)
-        with pytest.raises((LedgerUnavailable, TypeError)):
-            await ledger.enter(C)
-    assert events == [{"event": "ledger_not_written", "log_level": "warning", "why": why}]
+    monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.SqliteStore.rows", fail)
+    with pytest.raises(LedgerUnavailable) as caught:
+        await ledger.enter(A)
+    assert caught.value.why == "SQLite: Could not decode to UTF-8 column"
 
 
 async def test_a_transaction_that_fails_changes_nothing(

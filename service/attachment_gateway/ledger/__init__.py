@@ -139,14 +139,11 @@ class Ledger(Protocol):
         to be any more. Renews the lease.
         """
 
-    async def leave(self, place: Place, end: End, *, later: bool = False) -> None:
+    async def leave(self, place: Place, end: End) -> None:
         """Leave the queue and give the request id back, with what became of it.
 
         Nothing happens if the place is no longer held, except that an AsCreated attachment is
         remembered. An AsUnknown place stays in the queue until that is settled.
-
-        `later` lets it be written a moment after this has returned, but before all that is written
-        after it by the same process. What can't be written then is logged.
         """
 
     async def claimed(self, post: str) -> frozenset[str]:

@@ -43,7 +43,7 @@ class MemoryLedger:
         """Write ahead."""
         return self._rules.sending(place, self._clock(), settled_in_s=settled_in_s, anew=anew)
 
-    async def leave(self, place: Place, end: End, *, later: bool = False) -> None:  # noqa: ARG002 now
+    async def leave(self, place: Place, end: End) -> None:
         """Leave the queue, with what became of it."""
         now = self._clock()
         self._rules.purge(now)

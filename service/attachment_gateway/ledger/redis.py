@@ -91,7 +91,7 @@ class RedisLedger:
         """Write ahead."""
         return await self._run("sending", place, _us(settled_in_s), int(anew)) == [b"held"]
 
-    async def leave(self, place: Place, end: End, *, later: bool = False) -> None:  # noqa: ARG002 now
+    async def leave(self, place: Place, end: End) -> None:
         """Leave the queue, with what became of it."""
         if isinstance(end, AsCreated):
             await self._run("leave_created", place, end.attachment_id)

@@ -27,16 +27,11 @@ from attachment_gateway.ledger.sqlite_store import PURGE_ROWS, SqliteStore
 
 _T = TypeVar("_T")
 
-# What is to be done, and who waits for it, if anybody does.
-_Job = tuple[Work[Any], asyncio.Future[Any] | None]
+_Job = tuple[Work[Any], asyncio.Future[Any]]
 
 # A transaction costs several times what is written in it, so calls that come right behind another
 # one wait so long to share it: Graph takes a hundred times as long. Who comes alone doesn't wait.
 LINGER_S = 0.002
-
-# So long where no call waits, but for one that came to the post by another process: it looks no
-# more often.
-LINGER_LATER_S = 0.01
 
 # A transaction takes some 50 us, handing one to a thread more than that. After one that took so
 # long they are the thread's business for a while: the file may be slow.
@@ -66,7 +61,6 @@ class SqliteLedger:
         self._jobs: list[_Job] = []
         self._entered_last = ("", -math.inf)
         self._lingering: asyncio.TimerHandle | None = None
-        self._linger_until = math.inf
         self._busy = False
         self._slow_until = 0.0
         self._writes_to_upkeep = UPKEEP_EVERY
@@ -100,10 +94,10 @@ class SqliteLedger:
 
     async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        linger_s = self._linger_s(place)
+        lingers = self._has_company(place)
         self._entered_last = (place.holder, self._loop.time())
         return await self._write(
-            lambda rules, now: rules.enter(place, now, settled_in_s), linger_s=linger_s
+            lambda rules, now: rules.enter(place, now, settled_in_s), lingers=lingers
         )
 
     async def find(self, place: Place) -> Created | Reused | InProgress | None:
@@ -120,17 +114,11 @@ class SqliteLedger:
             lambda rules, now: rules.sending(place, now, settled_in_s=settled_in_s, anew=anew)
         )
 
-    async def leave(self, place: Place, end: End, *, later: bool = False) -> None:
+    async def leave(self, place: Place, end: End) -> None:
         """Leave the queue, with what became of it."""
-
-        def work(rules: Rules, now: float) -> None:
-            rules.leave(place, end, now)
-
-        if later:
-            self._jobs.append((work, None))
-            self._carry_out_within(LINGER_LATER_S)
-        else:
-            await self._write(work, linger_s=self._linger_s(place))
+        await self._write(
+            lambda rules, now: rules.leave(place, end, now), lingers=self._has_company(place)
+        )
 
     async def claimed(self, post: str) -> frozenset[str]:
         """Return the ids that calls have answered with."""
@@ -138,8 +126,6 @@ class SqliteLedger:
 
     async def close(self) -> None:
         """Finish what is under way, and let go of the file and the thread."""
-        if self._lingering is not None:
-            self._lingering.cancel()
         while self._jobs or self._busy:
             if not self._busy:
                 self._carry_out()
@@ -162,37 +148,26 @@ class SqliteLedger:
 
     # Writing: what there is to write is written at once, with all that lingers.
 
-    async def _write(self, work: Work[_T], *, linger_s: float = 0.0) -> _T:
+    def _has_company(self, place: Place) -> bool:
+        """Tell whether another call has entered a moment ago: the next one won't be long."""
+        holder, entered_at = self._entered_last
+        return holder != place.holder and self._loop.time() - entered_at < LINGER_S
+
+    async def _write(self, work: Work[_T], *, lingers: bool = False) -> _T:
         done = self._loop.create_future()
         self._jobs.append((work, done))
-        if linger_s:
-            self._carry_out_within(linger_s)
-        else:
+        if not lingers:
             self._carry_out()
+        elif self._lingering is None:
+            self._lingering = self._loop.call_later(LINGER_S, self._carry_out)
         written: _T = await done
         return written
 
-    def _linger_s(self, place: Place) -> float:
-        """Return how long a place's job waits for others': not at all where none are to be seen."""
-        holder, entered_at = self._entered_last
-        are_others = holder != place.holder and self._loop.time() - entered_at < LINGER_S
-        return LINGER_S if are_others else 0.0
-
-    def _carry_out_within(self, span_s: float) -> None:
-        """Do all jobs in so long, or with one that is done before."""
-        until = self._loop.time() + span_s
-        if until < self._linger_until:
-            if self._lingering is not None:
-                self._lingering.cancel()
-            self._linger_until = until
-            self._lingering = self._loop.call_at(until, self._linger_no_longer)
-
-    def _linger_no_longer(self) -> None:
-        self._linger_until = math.inf
-        self._carry_out()
-
     def _carry_out(self) -> None:
-        """Do all jobs: here, or by the thread; it sees those that come while it is at work."""
+        """Do all jobs: here, or by the thread, whose end sees those that come while it works."""
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
         if self._busy or not self._jobs:
             return
         began_at = self._loop.time()
@@ -256,13 +231,9 @@ class SqliteLedger:
 def _tell(jobs: Sequence[_Job], answers: Sequence[object]) -> None:
     """Give everyone the answer, but who has gone."""
     for (_, done), answer in zip(jobs, answers, strict=True):
-        if done is None:
-            if isinstance(answer, Exception):
-                why = answer.why if isinstance(answer, LedgerUnavailable) else repr(answer)
-                log.warning("ledger_not_written", why=why)
-        elif done.done():
+        if done.done():
             continue
-        elif isinstance(answer, Exception):
+        if isinstance(answer, Exception):
             done.set_exception(answer)
         else:
             done.set_result(answer)

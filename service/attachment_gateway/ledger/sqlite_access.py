@@ -63,8 +63,8 @@ class Access:
 
     def _transaction(self, begin: str, works: Sequence[Work[_T]]) -> Sequence[_T]:
         try:
-            self._execute(begin)
             try:
+                self._execute(begin)
                 # Once it is its turn, so that time doesn't go back from one to the next.
                 now = self._clock()
                 answers = [work(self._rules, now) for work in works]
@@ -79,5 +79,5 @@ class Access:
 
 def _is_busy(error: BaseException | None) -> bool:
     """Tell whether another connection has the file; the lower byte is the primary code."""
-    code = error.sqlite_errorcode if isinstance(error, sqlite3.OperationalError) else 0
+    code: int = getattr(error, "sqlite_errorcode", 0)  # not all of the module's errors are SQLite's
     return code & 0xFF == sqlite3.SQLITE_BUSY

@@ -7,7 +7,6 @@ takes a turn at its mailbox, and says when Graph has asked to wait.
 import re
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import orjson
@@ -21,9 +20,6 @@ UPLOAD_WINDOW_S = 300.0
 
 # Entra's tokens have some 2,000 characters; gRPC takes 16 KiB of metadata at most by default.
 MAX_TOKEN_CHARS = 16_384
-
-# A caller comes with the same token for an hour.
-TOKENS_KEPT = 256
 
 # A UUID in every token of Entra's. It becomes a part of keys: short, and without a slash.
 _APP_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -110,9 +106,8 @@ def mailbox_of(token: str, group_id: str) -> str:
     return f"{_app_id(claims) if is_jwt else ''}/{group_id.lower()}"
 
 
-@lru_cache(maxsize=TOKENS_KEPT)
 def _app_id(encoded: str) -> str:
-    """Return the app id in a JWT's second part; nobody can call by that part alone."""
+    """Return the app id in a JWT's second part."""
     claims = _claims(encoded)
     for name in ("appid", "azp"):  # versions 1 and 2 of Entra's tokens
         value = claims.get(name)
