@@ -272,20 +272,47 @@ async def test_what_is_written_together(
 async def test_who_is_alone_waits_for_nobody(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither to enter nor to leave; others have it wait, if they came a moment ago."""
+    """Neither to enter nor to leave, also right behind another; those in a crowd do."""
     monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
+    monkeypatch.setattr(sqlite_ledger, "CROWDED_FOR_S", 60)
     async with asyncio.timeout(5):
+        for each in (A, B, A):
+            await ledger.enter(each)
+            await ledger.enter(each)
+            await ledger.leave(each, AsNothing())
         await ledger.enter(A)
-        await ledger.enter(A)
-        await ledger.leave(A, AsNothing())
     entering = asyncio.create_task(ledger.enter(B))
     leaving = asyncio.create_task(ledger.leave(A, AsNothing()))
     await asyncio.sleep(0.05)
     assert (entering.done(), leaving.done()) == (False, False)
-    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 0.01)
     async with asyncio.timeout(5):
-        await ledger.enter(C)
+        await ledger.leave(B, AsNothing())
         await asyncio.gather(entering, leaving)
+    assert not ledger._holders
+
+
+@pytest.mark.parametrize("gone", ["_entered_last", "_together_at"])
+async def test_a_crowd_disperses(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """When nobody else has come for a while, or none have been there together."""
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
+    monkeypatch.setattr(sqlite_ledger, "CROWDED_FOR_S", 60)
+    ledger._entered_last = ("another", asyncio.get_running_loop().time())
+    ledger._together_at = asyncio.get_running_loop().time()
+    assert ledger._is_crowded(A)
+    long_ago = asyncio.get_running_loop().time() - 61
+    monkeypatch.setattr(ledger, gone, ("another", long_ago) if "last" in gone else long_ago)
+    async with asyncio.timeout(5):
+        await ledger.enter(A)
+
+
+async def test_who_is_refused_is_nobody_to_wait_for(ledger: SqliteLedger) -> None:
+    """It needn't leave."""
+    await ledger.enter(A)
+    await ledger.leave(A, AsCreated("x"))
+    assert isinstance(await ledger.enter(A), Created)
+    assert not ledger._holders
 
 
 async def test_an_answer_is_written_before_it_is_given(ledger: SqliteLedger, path: Path) -> None:
@@ -417,8 +444,9 @@ async def test_upkeep_that_fails(ledger: SqliteLedger, monkeypatch: pytest.Monke
     assert await ledger.enter(B) == First()
 
 
-async def test_it_does_not_grow_without_bound(path: Path) -> None:
+async def test_it_does_not_grow_without_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What has expired goes, some of it each time, and other processes' too."""
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 0)
     now = 0.0
     ledger = await opened(path, clock=lambda: now)
     for number in range(3 * UPKEEP_EVERY):

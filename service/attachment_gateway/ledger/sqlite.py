@@ -14,11 +14,13 @@ from attachment_gateway.ledger import (
     LEASE_S,
     Created,
     End,
+    First,
     InProgress,
     LedgerUnavailable,
     Place,
     Reused,
     Standing,
+    Waiting,
 )
 from attachment_gateway.ledger.rules import Rules
 from attachment_gateway.ledger.sqlite_access import Access, Work
@@ -29,9 +31,11 @@ _T = TypeVar("_T")
 
 _Job = tuple[Work[Any], asyncio.Future[Any]]
 
-# A transaction costs several times what is written in it, so calls that come right behind another
-# one wait so long to share it: Graph takes a hundred times as long. Who comes alone doesn't wait.
+# A transaction costs several times what is written in it, so calls wait so long to share one, for
+# Graph takes a hundred times as long; but only where they are likely to, since in so long a time
+# before another has come, and some have been here together.
 LINGER_S = 0.002
+CROWDED_FOR_S = 0.01
 
 # A transaction takes some 50 us, handing one to a thread more than that. After one that took so
 # long they are the thread's business for a while: the file may be slow.
@@ -59,7 +63,9 @@ class SqliteLedger:
         self._in_thread = in_thread
         self._on_loop = on_loop
         self._jobs: list[_Job] = []
+        self._holders: set[str] = set()
         self._entered_last = ("", -math.inf)
+        self._together_at = -math.inf
         self._lingering: asyncio.TimerHandle | None = None
         self._busy = False
         self._slow_until = 0.0
@@ -94,11 +100,15 @@ class SqliteLedger:
 
     async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        lingers = self._has_company(place)
+        lingers = self._is_crowded(place)
+        self._holders.add(place.holder)
         self._entered_last = (place.holder, self._loop.time())
-        return await self._write(
+        standing = await self._write(
             lambda rules, now: rules.enter(place, now, settled_in_s), lingers=lingers
         )
+        if not isinstance(standing, First | Waiting):
+            self._holders.discard(place.holder)
+        return standing
 
     async def find(self, place: Place) -> Created | Reused | InProgress | None:
         """Look the request id up."""
@@ -117,7 +127,7 @@ class SqliteLedger:
     async def leave(self, place: Place, end: End) -> None:
         """Leave the queue, with what became of it."""
         await self._write(
-            lambda rules, now: rules.leave(place, end, now), lingers=self._has_company(place)
+            lambda rules, now: rules.leave(place, end, now), lingers=self._is_crowded(place)
         )
 
     async def claimed(self, post: str) -> frozenset[str]:
@@ -148,10 +158,14 @@ class SqliteLedger:
 
     # Writing: what there is to write is written at once, with all that lingers.
 
-    def _has_company(self, place: Place) -> bool:
-        """Tell whether another call has entered a moment ago: the next one won't be long."""
+    def _is_crowded(self, place: Place) -> bool:
+        """Take a holder out, if it is there; whether others are likely to write right behind it."""
+        now = self._loop.time()
+        self._holders.discard(place.holder)
+        if self._holders:
+            self._together_at = now
         holder, entered_at = self._entered_last
-        return holder != place.holder and self._loop.time() - entered_at < LINGER_S
+        return holder != place.holder and now - min(entered_at, self._together_at) < CROWDED_FOR_S
 
     async def _write(self, work: Work[_T], *, lingers: bool = False) -> _T:
         done = self._loop.create_future()
