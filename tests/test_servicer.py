@@ -3,9 +3,12 @@
 import asyncio
 import base64
 import json
+import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterable
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import RFC_4122, UUID
 
 import grpc.aio
@@ -86,6 +89,24 @@ def upload(
 
 def create(post: PostRef, attachment: Attachment, **fields: object) -> CreateAttachmentRequest:
     return CreateAttachmentRequest(post=post, attachment=attachment, **fields)
+
+
+@pytest.mark.parametrize("request_id", ["", "5e6d9a2c-4b7f-4c1e-9a53-0c2f6b8d7e10"])
+async def test_an_answer_is_in_the_ledger_before_it_is_given(
+    start: Start, post: PostRef, tmp_path: Path, request_id: str
+) -> None:
+    """What a gateway that is killed behind it has made, no other call can take for its own."""
+    file = tmp_path / "ledger.sqlite3"
+    gateway = await start(ledger=f"sqlite:///{file}")
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        made = await AttachmentServiceStub(channel).UploadFileAttachment(
+            upload(post, [b"x"], request_id=request_id), metadata=BEARER
+        )
+    with closing(sqlite3.connect(file)) as ledger:
+        assert ledger.execute("SELECT attachment_id FROM claimed").fetchall() == [
+            (made.attachment.id,)
+        ]
+        assert ledger.execute("SELECT * FROM queue").fetchall() == []
 
 
 async def test_an_item_of_many_parts_is_made_beside_the_event_loop(
