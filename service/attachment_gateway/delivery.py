@@ -22,7 +22,7 @@ from graphattachments.v1.attachment_pb2 import Attachment
 LAST_WORDS_S = 2.0
 
 # How long one whose caller waits for the answer has for the same.
-CANCELLED_WITHIN_S = 0.1
+WRITTEN_WITHIN_S = 0.1
 
 _Running = asyncio.Task[Attachment]
 
@@ -83,7 +83,10 @@ async def _end(errand: Errand, running: _Running, call: Call) -> None:
     """End an errand whose call's time has ended; raises what that means, unless it is made."""
     if not errand.may_have_effect:
         running.cancel()
-        await asyncio.wait({running}, timeout=CANCELLED_WITHIN_S)
+    if errand.made is not None or not errand.may_have_effect:
+        await asyncio.wait({running}, timeout=WRITTEN_WITHIN_S)
+    if errand.made is not None and running.done():
+        return
     if errand.may_have_effect:
         _let_go(errand, running, call)
         if errand.made is None:
