@@ -42,7 +42,7 @@ def _segment(post: PostRef, name: str, within: str) -> str:
 
 
 def percent_encoded(value: str) -> str:
-    """Return an id as one segment of a path; what is common at a sixth of what `quote` takes."""
+    """Return an id as one segment of a path; what is common at a tenth of what `quote` takes."""
     reserved = value.encode().translate(None, _UNRESERVED)
     return quote(value, safe="") if reserved.strip(b"=") else value.replace("=", "%3D")
 
