@@ -8,14 +8,7 @@ from structlog.testing import capture_logs
 
 from attachment_gateway import tenure as module
 from attachment_gateway.errors import LedgerUnavailable
-from attachment_gateway.ledger import (
-    AsNothing,
-    AsUnknown,
-    Created,
-    First,
-    InProgress,
-    Place,
-)
+from attachment_gateway.ledger import AsNothing, AsUnknown, Created, First, InProgress, Place
 from attachment_gateway.ledger.memory import MemoryLedger
 from attachment_gateway.tenure import Tenure
 

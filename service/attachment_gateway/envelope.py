@@ -27,10 +27,7 @@ _CONTENT = b',"contentBytes":"'
 _AFTER_CONTENT = b'"}'
 
 
-# What is made for every call isn't frozen, here and elsewhere: to freeze it takes longer than to
-# make it.
-
-
+# What is made for every call isn't frozen, here and elsewhere: that takes longer than making it.
 @dataclass(slots=True, kw_only=True)
 class Sender:
     """For whom a request is made, and to where; `max_request_bytes` is Graph's limit."""

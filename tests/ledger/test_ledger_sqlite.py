@@ -300,7 +300,7 @@ async def test_a_crowd_disperses(
     monkeypatch.setattr(sqlite_ledger, "CROWDED_FOR_S", 60)
     ledger._entered_last = ("another", asyncio.get_running_loop().time())
     ledger._together_at = asyncio.get_running_loop().time()
-    assert ledger._is_crowded(A)
+    assert ledger._steps_out_of_crowd(A)
     long_ago = asyncio.get_running_loop().time() - 61
     monkeypatch.setattr(ledger, gone, ("another", long_ago) if "last" in gone else long_ago)
     async with asyncio.timeout(5):

@@ -100,7 +100,7 @@ class SqliteLedger:
 
     async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        lingers = self._is_crowded(place)
+        lingers = self._steps_out_of_crowd(place)
         self._holders.add(place.holder)
         self._entered_last = (place.holder, self._loop.time())
         standing = await self._write(
@@ -127,7 +127,7 @@ class SqliteLedger:
     async def leave(self, place: Place, end: End) -> None:
         """Leave the queue, with what became of it."""
         await self._write(
-            lambda rules, now: rules.leave(place, end, now), lingers=self._is_crowded(place)
+            lambda rules, now: rules.leave(place, end, now), lingers=self._steps_out_of_crowd(place)
         )
 
     async def claimed(self, post: str) -> frozenset[str]:
@@ -158,7 +158,7 @@ class SqliteLedger:
 
     # Writing: what there is to write is written at once, with all that lingers.
 
-    def _is_crowded(self, place: Place) -> bool:
+    def _steps_out_of_crowd(self, place: Place) -> bool:
         """Take a holder out, if it is there; whether others are likely to write right behind it."""
         now = self._loop.time()
         self._holders.discard(place.holder)
