@@ -91,3 +91,47 @@ def test_another(sent: dict, shown: dict) -> None:
 def test_nobody_can_tell(sent: object, shown: object) -> None:
     """Where the difference may be another item, or a rewriting that isn't known."""
     assert item_likeness(sent, shown) is Likeness.CANT_TELL
+
+
+MANY = 1_000_000
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<!--" * MANY,
+        "<style" * MANY,
+        "<style>" + "</style" * MANY,
+        "</style>" + "</style " * MANY,
+        "<" * MANY,
+        "<!-" * MANY + ">",
+        "&#" + "9" * MANY + ";",
+        "&" * MANY,
+    ],
+    ids=lambda content: content[:10],
+)
+def test_no_html_takes_long(content: str) -> None:
+    """A body of 4 MB is compared in time proportional to its length, and never fails."""
+    item = {**MESSAGE, "body": {"contentType": "html", "content": content}}
+    assert item_likeness(item, item) is Likeness.ALIKE
+
+
+@pytest.mark.parametrize(
+    ("markup", "words"),
+    [
+        ("All <!-- <b>not</b> --> agreed", "All agreed"),
+        ("All <!-- not > --> agreed", "All agreed"),
+        ("All <!-- not <!-- nor --> agreed", "All agreed"),
+        ("<STYLE>p {}</style ><title>x</title>All agreed", "All agreed"),
+        ("<script>if (a < b) {}</script>All agreed", "All agreed"),
+        ('<a title="<">All</a> agreed', "All agreed"),
+        ("<title>All agreed", "All agreed"),
+        ("All &lt; agreed <", "All &lt; agreed &lt;"),
+    ],
+)
+def test_the_words_of_html(markup: str, words: str) -> None:
+    """What isn't shown, and what is no tag."""
+    sent = {**MESSAGE, "body": {"contentType": "html", "content": markup}}
+    shown = {**MESSAGE, "body": {"contentType": "html", "content": f"<p>{words}</p>"}}
+    assert item_likeness(sent, shown) is Likeness.ALIKE

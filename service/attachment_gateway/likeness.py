@@ -63,9 +63,19 @@ def _plain(value: object) -> object:
 
 # What Graph rewrites, brought to what it says. A value that can't be read stays as it is.
 
-_TAGS = re.compile(
-    r"<(style|script|title)\b.*?</\1\s*>|<!--.*?-->|<[^>]*>", re.DOTALL | re.IGNORECASE
+_FLAGS = re.DOTALL | re.IGNORECASE
+
+# What a browser doesn't show: comments, and these elements. Each by its end, and from its beginning
+# to its end.
+_UNSEEN = tuple(
+    (re.compile(end, _FLAGS), re.compile(f"{begin}.*?{end}", _FLAGS))
+    for begin, end in (
+        ("<!--", "-->"),
+        *((rf"<{name}\b", rf"</{name}\s*>") for name in ("style", "script", "title")),
+    )
 )
+
+_TAG = re.compile("<[^>]*>")
 
 
 def _body(value: object) -> object:
@@ -74,8 +84,24 @@ def _body(value: object) -> object:
     if not isinstance(content, str) or not isinstance(value, Mapping):
         return value
     if str(value.get("contentType", "text")).lower() == "html":
-        content = html.unescape(_TAGS.sub(" ", content))
+        content = _without_markup(content)
     return "".join(content.split())
+
+
+def _without_markup(markup: str) -> str:
+    """Return the text of HTML, in time proportional to its length, whatever it is.
+
+    A pattern is only applied up to its last end, so that no search for an end is in vain.
+    """
+    for end, whole in _UNSEEN:
+        last = max((found.end() for found in end.finditer(markup)), default=0)
+        markup = whole.sub(" ", markup[:last]) + markup[last:]
+    last = markup.rfind(">") + 1
+    text = _TAG.sub(" ", markup[:last]) + markup[last:]
+    try:
+        return html.unescape(text)
+    except ValueError:  # a character reference with more digits than Python reads
+        return text
 
 
 def _instant(value: object) -> object:
