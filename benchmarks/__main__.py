@@ -16,11 +16,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from contestants import AGAINST, CONTESTANTS
-from document import document
-from plan import QUICK, SCENARIOS, SIZES, Amounts, Plan
-from run import Run, run, steps
-from tables import tables
+from benchmarks.contestants import AGAINST, CONTESTANTS
+from benchmarks.document import document
+from benchmarks.plan import QUICK, SCENARIOS, SIZES, Amounts, Plan
+from benchmarks.run import Run, run, steps
+from benchmarks.tables import tables
 
 ROOT = Path(__file__).parent.parent
 JSON = ROOT / "build/bench.json"
@@ -49,7 +49,7 @@ def main() -> int:
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps(document(done), indent=1) + "\n")
     if asked.plot is not None:
-        from plot import draw  # noqa: PLC0415 matplotlib is needed for nothing else
+        from benchmarks.plot import draw  # noqa: PLC0415 matplotlib is needed for nothing else
 
         draw(done, asked.plot)
     return 0

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from jobs import READY, Done, Job
+from benchmarks.jobs import READY, Done, Job
 
 HERE = Path(__file__).parent
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from children import HERE
-from traffic import ROOT
+from benchmarks.children import HERE
+from benchmarks.traffic import ROOT
 
 GATEWAY = "gateway"
 GATEWAY_ID = "gateway-id"

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
-from findings import percentiles_s, ratios
-from run import Run
+from benchmarks.findings import percentiles_s, ratios
+from benchmarks.run import Run
 
 _LIBRARIES = ("grpcio", "httpx", "uvloop", "protobuf", "msgraph-sdk")
 

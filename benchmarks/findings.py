@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
-from contestants import AGAINST, FLOOR, GATEWAY, GATEWAY_ID, GATEWAY_MEMORY, PLAIN, SDK
-from memory import Endurance, Memory
-from plan import AT_ONCE, CHUNK_BYTES, KB, MB, MIB, size_name
-from rounds import Cell, Sample, Samples
-from run import Run
+from benchmarks.contestants import AGAINST, FLOOR, GATEWAY, GATEWAY_ID, GATEWAY_MEMORY, PLAIN, SDK
+from benchmarks.memory import Endurance, Memory
+from benchmarks.plan import AT_ONCE, CHUNK_BYTES, KB, MB, MIB, size_name
+from benchmarks.rounds import Cell, Sample, Samples
+from benchmarks.run import Run
 
 TEN_KB, LARGE = 10 * KB, 3 * MB
 

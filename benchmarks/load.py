@@ -9,8 +9,8 @@ import grpc.aio
 from graphattachments.v1.attachment_pb2 import Attachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import UploadFileAttachmentRequest, UploadHeader
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from jobs import Job, Upload, work
-from traffic import CONTENT_TYPE, NAME, TOKEN, Post, content, posts
+from benchmarks.jobs import Job, Upload, work
+from benchmarks.traffic import CONTENT_TYPE, NAME, TOKEN, Post, content, posts
 
 _METADATA = (("authorization", f"Bearer {TOKEN}"),)
 _POSTS = posts()

@@ -6,13 +6,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import usage
-from children import HERE, Caller, Server, caller, server
-from contestants import AGAINST, FLOOR, GATEWAY, PLAIN, SDK, command_of, knows
-from jobs import Job
-from plan import AT_ONCE, CHUNK_BYTES, KB, LARGE_BYTES, MIB, Plan
-from sink_counts import counts
-from traffic import ROOT
+from benchmarks import usage
+from benchmarks.children import HERE, Caller, Server, caller, server
+from benchmarks.contestants import AGAINST, FLOOR, GATEWAY, PLAIN, SDK, command_of, knows
+from benchmarks.jobs import Job
+from benchmarks.plan import AT_ONCE, CHUNK_BYTES, KB, LARGE_BYTES, MIB, Plan
+from benchmarks.sink_counts import counts
+from benchmarks.traffic import ROOT
 
 Tell = Callable[[str], None]
 

@@ -5,13 +5,13 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import usage
-from children import HERE, Caller, Server, caller, server
-from contestants import AGAINST, CONTESTANTS, GATEWAY_ID, GATEWAY_MEMORY, SDK, command_of
-from jobs import Job
-from plan import AT_ONCE, CHUNK_BYTES, MB, Plan, chunks_of
-from sink_counts import counts
-from traffic import ROOT
+from benchmarks import usage
+from benchmarks.children import HERE, Caller, Server, caller, server
+from benchmarks.contestants import AGAINST, CONTESTANTS, GATEWAY_ID, GATEWAY_MEMORY, SDK, command_of
+from benchmarks.jobs import Job
+from benchmarks.plan import AT_ONCE, CHUNK_BYTES, MB, Plan, chunks_of
+from benchmarks.sink_counts import counts
+from benchmarks.traffic import ROOT
 
 # Uploads get fewer with their size: half as many at so many bytes.
 _HALF_AS_MANY_BYTES = MB // 2

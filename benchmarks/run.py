@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import memory
-import rounds
-import starts
-from contestants import GATEWAY
-from memory import Endurance, Memory
-from plan import BURST, ENDURANCE, MEMORY, ROUNDS, STARTS, Plan
-from rounds import Samples
-from starts import Start
+from benchmarks import memory
+from benchmarks import rounds
+from benchmarks import starts
+from benchmarks.contestants import GATEWAY
+from benchmarks.memory import Endurance, Memory
+from benchmarks.plan import BURST, ENDURANCE, MEMORY, ROUNDS, STARTS, Plan
+from benchmarks.rounds import Samples
+from benchmarks.starts import Start
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,8 @@ from msgraph.generated.models.file_attachment import FileAttachment
 from msgraph.graph_request_adapter import GraphRequestAdapter, options
 from msgraph_core import GraphClientFactory
 
-from jobs import Job, Upload, work
-from traffic import CONTENT_TYPE, NAME, TOKEN, Post, content, posts
+from benchmarks.jobs import Job, Upload, work
+from benchmarks.traffic import CONTENT_TYPE, NAME, TOKEN, Post, content, posts
 
 _POSTS = posts()
 _EXPIRES_ON = 4102444800  # in 2100

@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from children import HERE, Server, caller, server
-from contestants import AGAINST, FLOOR, GATEWAY, PLAIN, SDK, command_of
-from jobs import Job
-from plan import CHUNK_BYTES, KB, Plan
-from traffic import ROOT
+from benchmarks.children import HERE, Server, caller, server
+from benchmarks.contestants import AGAINST, FLOOR, GATEWAY, PLAIN, SDK, command_of
+from benchmarks.jobs import Job
+from benchmarks.plan import CHUNK_BYTES, KB, Plan
+from benchmarks.traffic import ROOT
 
 Tell = Callable[[str], None]
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from contestants import CONTESTANTS
-from findings import (
+from benchmarks.contestants import CONTESTANTS
+from benchmarks.findings import (
     Ratio,
     Spread,
     caller_cpu_s,
@@ -13,10 +13,10 @@ from findings import (
     server_cpu_s,
     total_cpu_s,
 )
-from memory import Memory
-from plan import AT_ONCE, KIB, MIB, size_name
-from rounds import Cell, Sample
-from run import Run
+from benchmarks.memory import Memory
+from benchmarks.plan import AT_ONCE, KIB, MIB, size_name
+from benchmarks.rounds import Cell, Sample
+from benchmarks.run import Run
 
 _MET = {True: "yes", False: "NO", None: ""}
 

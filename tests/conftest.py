@@ -9,12 +9,12 @@ import grpc.aio
 import pytest
 from hypothesis import HealthCheck, settings
 
-from attachment_gateway.server import Gateway, running
+from attachment_gateway.server.gateway import Gateway, running
 from attachment_gateway.settings import Settings
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from raw_graph import RawGraph, raw_graph
-from tools import path_with_grpcurl
+from tests.support.raw_graph import RawGraph, raw_graph
+from tests.support.tools import path_with_grpcurl
 
 # No test asserts a time, so none fails for want of it on a busy machine.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

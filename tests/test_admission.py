@@ -5,17 +5,17 @@ import asyncio
 import grpc.aio
 import pytest
 
-from attachment_gateway.admission import Admission, Room
+from attachment_gateway.admission import Admission, Reservation
 from attachment_gateway.errors import GatewayOverloaded
-from conftest import BEARER, Start
+from tests.support.calls import BEARER, Start
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from raw_graph import RawGraph, answer
+from tests.support.raw_graph import RawGraph, answer
 from test_servicer import failure, upload
 
 
-async def waiting(admission: Admission, size_bytes: int, kept: int = 0) -> asyncio.Task[Room]:
+async def waiting(admission: Admission, size_bytes: int, kept: int = 0) -> asyncio.Task[Reservation]:
     task = asyncio.create_task(admission.wait(size_bytes, kept_bytes=kept))
     await asyncio.sleep(0)
     return task
@@ -24,22 +24,22 @@ async def waiting(admission: Admission, size_bytes: int, kept: int = 0) -> async
 async def test_as_much_as_there_is() -> None:
     """And no more at once."""
     admission = Admission(100)
-    first, second = admission.room(60), admission.room(40)
+    first, second = admission.reservation(60), admission.reservation(40)
     assert first is not None
     assert second is not None
-    assert admission.room(1) is None
+    assert admission.reservation(1) is None
     first.let_go()
-    assert admission.room(60) is not None
+    assert admission.reservation(60) is not None
 
 
 async def test_first_come_first_served() -> None:
     """A small one that would fit waits behind a large one, which is not starved."""
     admission = Admission(100)
-    first = admission.room(60)
+    first = admission.reservation(60)
     assert first is not None
     large, small = await waiting(admission, 50), await waiting(admission, 10)
     await asyncio.sleep(0)
-    assert (large.done(), small.done(), admission.room(1)) == (False, False, None)
+    assert (large.done(), small.done(), admission.reservation(1)) == (False, False, None)
     first.let_go()
     await asyncio.sleep(0)
     assert (large.done(), small.done()) == (True, True)
@@ -48,52 +48,52 @@ async def test_first_come_first_served() -> None:
 async def test_more_than_all() -> None:
     """Is alone."""
     admission = Admission(100)
-    room = admission.room(500)
-    assert room is not None
+    reservation = admission.reservation(500)
+    assert reservation is not None
     other = await waiting(admission, 1)
     assert not other.done()
-    room.let_go()
+    reservation.let_go()
     await other
 
 
 async def test_room_is_held_by_all_who_hold_it() -> None:
     """Until the last of them has let go."""
     admission = Admission(100)
-    room = admission.room(100)
-    assert room is not None
-    room.hold()
-    room.let_go()
-    assert admission.room(1) is None
-    room.let_go()
-    assert admission.room(100) is not None
+    reservation = admission.reservation(100)
+    assert reservation is not None
+    reservation.hold()
+    reservation.let_go()
+    assert admission.reservation(1) is None
+    reservation.let_go()
+    assert admission.reservation(100) is not None
 
 
 @pytest.mark.parametrize("admitted", [True, False])
 async def test_who_gives_up_keeps_nothing(admitted: bool) -> None:
     """Whether it was let in at that very moment or not."""
     admission = Admission(100)
-    room = admission.room(100)
-    assert room is not None
+    reservation = admission.reservation(100)
+    assert reservation is not None
     gone, next_one = await waiting(admission, 80), await waiting(admission, 100)
     if admitted:
-        room.let_go()
+        reservation.let_go()
     gone.cancel()
     await asyncio.wait({gone})
     if not admitted:
-        room.let_go()
+        reservation.let_go()
     (await next_one).let_go()
-    assert admission.room(100) is not None
+    assert admission.reservation(100) is not None
 
 
 async def test_waiting_takes_memory_too() -> None:
     """And no more than uploads may."""
     admission = Admission(100)
-    room = admission.room(100)
-    assert room is not None
+    reservation = admission.reservation(100)
+    assert reservation is not None
     first = await waiting(admission, 1, kept=60)
     with pytest.raises(GatewayOverloaded, match="the 100 bytes for uploads are taken, and 1 calls"):
         await admission.wait(1, kept_bytes=41)
-    room.let_go()
+    reservation.let_go()
     await first
 
 

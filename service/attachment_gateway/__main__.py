@@ -14,11 +14,11 @@ import uvloop
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 
-from attachment_gateway import cli
-from attachment_gateway.memory import keep_pages
-from attachment_gateway.server import serve
+from attachment_gateway.cli import callers
+from attachment_gateway.server.malloc import keep_pages
+from attachment_gateway.server.gateway import serve
 from attachment_gateway.settings import ENVIRONMENT_PREFIX, SettingError, Settings
-from attachment_gateway.workers import WorkerFailed, supervise
+from attachment_gateway.server.supervisor import WorkerFailed, supervise
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "show_default": True})
@@ -119,8 +119,8 @@ def _warn_of_unknown_settings() -> None:
             structlog.get_logger().warning("unknown_setting", name=name)
 
 
-main.add_command(cli.upload)
-main.add_command(cli.create)
+main.add_command(callers.upload)
+main.add_command(callers.create)
 
 if __name__ == "__main__":
     main()

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from attachment_gateway.calls import Call
+from attachment_gateway.rpc.call import Call
 from attachment_gateway.errors import GatewayOverloaded
 
 # When to come again to a gateway that is full: an upload to Graph takes about so long.
 OVERLOADED_RETRY_DELAY_S = 2.0
 
 
-class Room:
+class Reservation:
     """So many bytes, reserved until everybody who holds them has let go."""
 
     def __init__(self, admission: "Admission", size_bytes: int) -> None:
@@ -41,7 +41,7 @@ class Room:
 class _Waiting:
     size_bytes: int
     kept_bytes: int
-    admitted: asyncio.Future[Room]
+    admitted: asyncio.Future[Reservation]
 
 
 class Admission:
@@ -53,19 +53,19 @@ class Admission:
         self._kept_bytes = 0
         self._queue: deque[_Waiting] = deque()
 
-    def room(self, size_bytes: int) -> Room | None:
+    def reservation(self, size_bytes: int) -> Reservation | None:
         """Reserve so many bytes, at once or not at all; more than the whole memory is all of it."""
         size_bytes = min(size_bytes, self._memory_bytes)
         if self._queue or size_bytes > self._free_bytes:
             return None
         self._free_bytes -= size_bytes
-        return Room(self, size_bytes)
+        return Reservation(self, size_bytes)
 
-    async def wait(self, size_bytes: int, *, kept_bytes: int) -> Room:
+    async def wait(self, size_bytes: int, *, kept_bytes: int) -> Reservation:
         """Wait for room; `kept_bytes` is what waiting takes. Raises GatewayOverloaded."""
         if self._kept_bytes + kept_bytes > self._memory_bytes:
             raise self.overloaded()
-        admitted: asyncio.Future[Room] = asyncio.get_running_loop().create_future()
+        admitted: asyncio.Future[Reservation] = asyncio.get_running_loop().create_future()
         waiting = _Waiting(min(size_bytes, self._memory_bytes), kept_bytes, admitted)
         self._queue.append(waiting)
         self._kept_bytes += kept_bytes
@@ -98,7 +98,7 @@ class Admission:
         while self._queue and self._queue[0].size_bytes <= self._free_bytes:
             first = self._queue.popleft()
             self._free_bytes -= first.size_bytes
-            first.admitted.set_result(Room(self, first.size_bytes))
+            first.admitted.set_result(Reservation(self, first.size_bytes))
 
 
 class Entrance:
@@ -107,16 +107,16 @@ class Entrance:
     def __init__(self, admission: Admission, call: Call) -> None:
         self._admission = admission
         self._call = call
-        self.room: Room | None = None
+        self.reservation: Reservation | None = None
 
     def admit(self, size_bytes: int, *, kept_bytes: int) -> Awaitable[None] | None:
         """Get room, unless there is some already; what is returned has to be waited for."""
-        if self.room is None:
-            self.room = self._admission.room(size_bytes)
-        return None if self.room is not None else self._wait(size_bytes, kept_bytes)
+        if self.reservation is None:
+            self.reservation = self._admission.reservation(size_bytes)
+        return None if self.reservation is not None else self._wait(size_bytes, kept_bytes)
 
     async def _wait(self, size_bytes: int, kept_bytes: int) -> None:
-        self.room = await self._call.in_time(
+        self.reservation = await self._call.in_time(
             self._admission.wait(size_bytes, kept_bytes=kept_bytes),
             late=self._admission.overloaded,
         )
@@ -130,5 +130,5 @@ class Entrance:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self.room is not None:
-            self.room.let_go()
+        if self.reservation is not None:
+            self.reservation.let_go()

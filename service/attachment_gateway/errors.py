@@ -32,7 +32,7 @@ def quoted(text: str, max_bytes: int = MAX_MESSAGE_BYTES) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GraphAnswer:
+class ErrorResponse:
     """What Graph said when it said no; texts are quoted() already.
 
     `codes` are Graph's, outermost first, empty where it gave none; `retry_after_s` is None where it
@@ -66,7 +66,7 @@ class GatewayError(Exception):
     raw bytes; for an item, of the whole REST request.
     """
 
-    answer: GraphAnswer | None = None
+    answer: ErrorResponse | None = None
     retry_delay_s: float | None = None
     size_bytes: int | None = None
     max_size_bytes: int | None = None
@@ -100,7 +100,7 @@ class AttachmentTooLarge(CallerError):
         *,
         size_bytes: int,
         max_size_bytes: int | None = None,
-        answer: GraphAnswer | None = None,
+        answer: ErrorResponse | None = None,
         of: str = "the file",
     ) -> None:
         if max_size_bytes is not None:
@@ -194,7 +194,7 @@ class GraphError(GatewayError):
 
     advice = ""
 
-    def __init__(self, answer: GraphAnswer) -> None:
+    def __init__(self, answer: ErrorResponse) -> None:
         super().__init__(f"{answer}; {self.advice}")
         self.answer = answer
 
@@ -222,7 +222,7 @@ class GraphNotFound(GraphError):
 
     advice = "check the ids; a post that was just created may take a moment to be found"
 
-    def __init__(self, answer: GraphAnswer, *, resource: str, gone: bool = False) -> None:
+    def __init__(self, answer: ErrorResponse, *, resource: str, gone: bool = False) -> None:
         if gone:
             self.advice = "the attachment was created, and is not there any more"
         super().__init__(answer)
@@ -252,7 +252,7 @@ class GraphThrottled(GraphError):
 
     advice = "nothing was created: send it again later"
 
-    def __init__(self, answer: GraphAnswer, *, retry_delay_s: float) -> None:
+    def __init__(self, answer: ErrorResponse, *, retry_delay_s: float) -> None:
         super().__init__(answer)
         self.retry_delay_s = retry_delay_s
 
@@ -274,7 +274,7 @@ class GraphUnavailable(OurError):
     """Graph could not be reached, or broke off; it is settled that nothing was created."""
 
     def __init__(
-        self, what: str, *, retry_delay_s: float, answer: GraphAnswer | None = None
+        self, what: str, *, retry_delay_s: float, answer: ErrorResponse | None = None
     ) -> None:
         super().__init__(f"{what}; nothing was created: send it again")
         self.retry_delay_s = retry_delay_s
@@ -324,7 +324,7 @@ class OutcomeUnknown(OurError):
     """The attachment may or may not have come to be; `created` if it did, but can't be named."""
 
     def __init__(
-        self, what: str, *, answer: GraphAnswer | None = None, created: bool = False
+        self, what: str, *, answer: ErrorResponse | None = None, created: bool = False
     ) -> None:
         fate = "was created, and can't be named" if created else "may exist, now or in a moment"
         super().__init__(
@@ -339,6 +339,6 @@ class OutcomeUnknown(OurError):
 class GatewayFault(OurError):
     """Anything unforeseen. What it was is for the log, not for the caller."""
 
-    def __init__(self, *, answer: GraphAnswer | None = None) -> None:
+    def __init__(self, *, answer: ErrorResponse | None = None) -> None:
         super().__init__("the gateway failed; its operator finds the reason in its log")
         self.answer = answer

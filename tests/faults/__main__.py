@@ -10,9 +10,9 @@ from pathlib import Path
 import uvloop
 from tqdm import tqdm
 
-from faults import report
-from faults.campaign import Campaign, Result
-from faults.families import FAMILIES, cases
+from tests.faults import report
+from tests.faults.campaign import Campaign, Result
+from tests.faults.families import FAMILIES, cases
 
 CASES = 2000
 SHORT = ("1", 150)

@@ -9,7 +9,7 @@ import grpc.aio
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 
-from faults.contents import Content
+from tests.faults.contents import Content
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,

@@ -9,14 +9,14 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from faults.caller import Ended
-from faults.cases import Case
-from faults.families import FAMILIES
-from faults.gateways import has_ledger
-from faults.play import Play
-from faults.pulse import Pulse, beating
-from faults.scripts import SCRIPTS
-from faults.stages import STAGES, Stage, redis_server, stage
+from tests.faults.caller import Ended
+from tests.faults.cases import Case
+from tests.faults.families import FAMILIES
+from tests.faults.gateways import has_ledger
+from tests.faults.play import Play
+from tests.faults.pulse import Pulse, beating
+from tests.faults.scripts import SCRIPTS
+from tests.faults.stages import STAGES, Stage, redis_server, stage
 
 # A case that takes longer hangs.
 CASE_AT_MOST_S = 180.0

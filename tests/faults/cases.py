@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from faults import contents
-from faults.contents import Content, Kind
-from faults.timing import DEADLINE_S
-from faults.wire_faults import WireFault
+from tests.faults import contents
+from tests.faults.contents import Content, Kind
+from tests.faults.timing import DEADLINE_S
+from tests.faults.wire_faults import WireFault
 from graph_emulator.faults import Fault
 
 Rpc = Literal["upload", "create"]

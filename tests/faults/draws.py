@@ -5,7 +5,7 @@ from math import gcd, prod
 from random import Random
 from typing import Any, TypeVar
 
-from faults.timing import LATEST_S
+from tests.faults.timing import LATEST_S
 
 T = TypeVar("T")
 

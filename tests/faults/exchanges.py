@@ -5,9 +5,9 @@ import time
 from contextlib import suppress
 from functools import partial
 
-from faults.streams import GONE, Link, pieces
-from faults.traffic import Hook, Passage, Traffic
-from faults.wire_faults import AS_IT_IS, Head
+from tests.faults.streams import GONE, Link, pieces
+from tests.faults.traffic import Hook, Passage, Traffic
+from tests.faults.wire_faults import AS_IT_IS, Head
 
 # How long an answer is waited for that nobody gets, and one from a Graph that seems to have gone.
 UNHEARD_S = 10.0

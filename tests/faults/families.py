@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from random import Random
 
-from faults import families_graph, families_process, families_wire
-from faults.cases import Case
+from tests.faults import families_graph, families_process, families_wire
+from tests.faults.cases import Case
 
 Make = Callable[[int, Random], dict[str, object]]
 

@@ -2,9 +2,9 @@
 
 from random import Random
 
-from faults.draws import DELAYS_S, anything, file, turn
-from faults.timing import GRAPH_TIMEOUT_S
-from faults.wire_faults import POINTS, Shape, WireFault
+from tests.faults.draws import DELAYS_S, anything, file, turn
+from tests.faults.timing import GRAPH_TIMEOUT_S
+from tests.faults.wire_faults import POINTS, Shape, WireFault
 
 SIDES = ("request", "answer")
 ACTS = ("reset", "close", "hang")

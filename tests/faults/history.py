@@ -5,8 +5,8 @@ import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
-from faults.traffic import Passage
-from faults.verdict import Intent
+from tests.faults.traffic import Passage
+from tests.faults.verdict import Intent
 from graph_emulator.world import StoredAttachment
 
 

@@ -9,13 +9,13 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import UUID
 
-from faults import history, verdict
-from faults.caller import Ended, Wish, call
-from faults.cases import Case
-from faults.contents import Content
-from faults.gateways import Gateway
-from faults.stages import Stage
-from faults.timing import (
+from tests.faults import history, verdict
+from tests.faults.caller import Ended, Wish, call
+from tests.faults.cases import Case
+from tests.faults.contents import Content
+from tests.faults.gateways import Gateway
+from tests.faults.stages import Stage
+from tests.faults.timing import (
     QUIET_S,
     REPEAT_AFTER_AT_MOST_S,
     REPEAT_AFTER_S,
@@ -23,9 +23,9 @@ from faults.timing import (
     REST_AT_MOST_S,
     SETTLE_S,
 )
-from faults.traffic import Hook, Traffic
-from faults.verdict import Intent
-from faults.wire_faults import WireFault
+from tests.faults.traffic import Hook, Traffic
+from tests.faults.verdict import Intent
+from tests.faults.wire_faults import WireFault
 from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, new_id
 from graphattachments.v1.attachment_pb2 import PostRef
 

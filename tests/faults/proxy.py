@@ -12,10 +12,10 @@ from contextlib import AsyncExitStack
 from typing import Any, Literal, Self
 from urllib.parse import unquote
 
-from faults.exchanges import Cut, Exchange
-from faults.streams import GONE, Link
-from faults.traffic import Traffic
-from faults.wire_faults import Head
+from tests.faults.exchanges import Cut, Exchange
+from tests.faults.streams import GONE, Link
+from tests.faults.traffic import Traffic
+from tests.faults.wire_faults import Head
 
 BACKLOG = 512
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from faults.timing import LATE_BY_S
+from tests.faults.timing import LATE_BY_S
 
 _EVERY_S = 0.02
 

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from faults.campaign import Result
-from faults.families import FAMILIES
+from tests.faults.campaign import Result
+from tests.faults.families import FAMILIES
 
 HEADINGS = ("family", "cases", "created", "nothing", "unknown", "knowable", "cut off", "violations")
 

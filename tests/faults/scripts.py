@@ -5,12 +5,12 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 
-from faults.caller import nothing
-from faults.gateways import Gateway
-from faults.play import Play
-from faults.storms import storm
-from faults.timing import DRAIN_S, END_WITHIN_S, PAUSE_AT_LEAST_S, SETTLE_S
-from faults.traffic import Hook
+from tests.faults.caller import nothing
+from tests.faults.gateways import Gateway
+from tests.faults.play import Play
+from tests.faults.storms import storm
+from tests.faults.timing import DRAIN_S, END_WITHIN_S, PAUSE_AT_LEAST_S, SETTLE_S
+from tests.faults.traffic import Hook
 
 Script = Callable[[Play], Awaitable[None]]
 

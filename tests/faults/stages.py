@@ -12,9 +12,9 @@ from pathlib import Path
 from random import Random
 from typing import Any, Literal, TypeVar
 
-from faults.children import START_S, child, started
-from faults.gateways import Gateway, gateway
-from faults.proxy import FaultProxy, Mishap
+from tests.faults.children import START_S, child, started
+from tests.faults.gateways import Gateway, gateway
+from tests.faults.proxy import FaultProxy, Mishap
 from graph_emulator.control import ConfigChanges, EmulatorClient
 
 LedgerKind = Literal["memory", "sqlite", "redis"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
-from faults.gateways import Gateway
-from faults.play import Play
-from faults.wire_faults import WireFault
+from tests.faults.gateways import Gateway
+from tests.faults.play import Play
+from tests.faults.wire_faults import WireFault
 
 CALLS = 120
 

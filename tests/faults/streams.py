@@ -6,7 +6,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator
 
-from faults.wire_faults import Shape
+from tests.faults.wire_faults import Shape
 
 READ_BYTES = 64 * 1024
 

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
-from faults.wire_faults import NONE, WireFault
+from tests.faults.wire_faults import NONE, WireFault
 
 Hook = Callable[[], Awaitable[None]]
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from faults.caller import Ended
-from faults.contents import Content
+from tests.faults.caller import Ended
+from tests.faults.contents import Content
 from graph_emulator.world import StoredAttachment
 
 Known = Literal["created", "nothing", "unclear"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from attachment_gateway.ledger import Ledger
-from redis_server import redis_url as redis_url  # noqa: PLC0414 - a fixture
-from three_ledgers import Ledgers, empty_ledgers
+from tests.support.redis_server import redis_url as redis_url  # noqa: PLC0414 - a fixture
+from tests.support.three_ledgers import Ledgers, empty_ledgers
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])

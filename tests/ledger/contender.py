@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attachment_gateway.ledger import AsCreated, AsNothing, First, Ledger, Place
+from attachment_gateway.ledger import EndedCreated, EndedAbsent, Acquired, Ledger, Place
 from attachment_gateway.ledger.redis import RedisLedger
 from attachment_gateway.ledger.sqlite import SqliteLedger
 from attachment_gateway.ledger.urls import SQLITE, sqlite_path
@@ -27,7 +27,7 @@ def say(word: str) -> None:
 async def first(ledger: Ledger, place: Place) -> None:
     """Wait to be first."""
     while True:
-        if await ledger.enter(place) == First():
+        if await ledger.enter(place) == Acquired():
             return
         await asyncio.sleep(0.001)
 
@@ -47,14 +47,14 @@ async def contend(ledger: Ledger, directory: Path, name: str, times: str) -> Non
         await first(ledger, place)
         with alone(directory / "held"):
             assert await ledger.sending(place, settled_in_s=1, anew=True)
-        await ledger.leave(place, AsCreated(f"{name}-{number}") if number % 2 else AsNothing())
+        await ledger.leave(place, EndedCreated(f"{name}-{number}") if number % 2 else EndedAbsent())
     say("done")
 
 
 async def send_and_hang(ledger: Ledger, _: Path) -> None:
     """Be killed in the middle."""
     place = Place(holder="killed", post="g/p", request_id="r1", fingerprint=b"f")
-    assert await ledger.enter(place) == First()
+    assert await ledger.enter(place) == Acquired()
     assert await ledger.sending(place, settled_in_s=60, anew=True)
     say("sending")
     await asyncio.sleep(600)
@@ -67,7 +67,7 @@ async def write_for_ever(ledger: Ledger, _: Path) -> None:
         number += 1
         place = Place(holder=f"h-{number}", post=f"g/{number % 7}", request_id=f"r-{number}")
         await ledger.enter(place)
-        await ledger.leave(place, AsCreated(f"x-{number}"))
+        await ledger.leave(place, EndedCreated(f"x-{number}"))
         if number == 50:
             say("writing")
 

@@ -47,14 +47,14 @@ class Unsettled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class First:
+class Acquired:
     """The place is at the head of the post's queue, and holds its request id."""
 
     unsettled: Unsettled | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class Queued:
     """Others are before it; `enter` again, before long."""
 
 
@@ -78,26 +78,26 @@ class Reused:
     """The request id was given to another request."""
 
 
-Standing = First | Waiting | InProgress | Created | Reused
+Standing = Acquired | Queued | InProgress | Created | Reused
 
 
 # How a place is left.
 
 
 @dataclass(frozen=True, slots=True)
-class AsCreated:
+class EndedCreated:
     """With an attachment, which isn't anybody else's from now on."""
 
     attachment_id: str
 
 
 @dataclass(frozen=True, slots=True)
-class AsNothing:
+class EndedAbsent:
     """With nothing: it is certain that nothing was created."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AsUnknown:
+class EndedUnknown:
     """Not knowing: Graph may act for so long on what was sent. `created` as in Unsettled."""
 
     settled_in_s: float
@@ -105,11 +105,11 @@ class AsUnknown:
 
 
 @dataclass(frozen=True, slots=True)
-class AsFound:
+class EndedUnchanged:
     """With what an earlier holder left, if any: this one has sent nothing."""
 
 
-End = AsCreated | AsNothing | AsUnknown | AsFound
+End = EndedCreated | EndedAbsent | EndedUnknown | EndedUnchanged
 
 
 class Ledger(Protocol):

@@ -11,19 +11,19 @@ from redis.exceptions import RedisError
 
 from attachment_gateway.ledger import (
     LEASE_S,
-    AsCreated,
-    AsFound,
-    AsUnknown,
+    EndedCreated,
+    EndedUnchanged,
+    EndedUnknown,
     Created,
     End,
-    First,
+    Acquired,
     InProgress,
     LedgerUnavailable,
     Place,
     Reused,
     Standing,
     Unsettled,
-    Waiting,
+    Queued,
 )
 from attachment_gateway.ledger.redis_client import check_policy, redis_client
 from attachment_gateway.settings import SettingError
@@ -93,11 +93,11 @@ class RedisLedger:
 
     async def leave(self, place: Place, end: End) -> None:
         """Leave the queue, with what became of it."""
-        if isinstance(end, AsCreated):
+        if isinstance(end, EndedCreated):
             await self._run("leave_created", place, end.attachment_id)
-        elif isinstance(end, AsUnknown):
+        elif isinstance(end, EndedUnknown):
             await self._run("leave_unknown", place, _us(end.settled_in_s), int(end.created))
-        elif isinstance(end, AsFound):
+        elif isinstance(end, EndedUnchanged):
             await self._run("leave_found", place)
         else:
             await self._run("leave_nothing", place)
@@ -160,11 +160,11 @@ def _us(span_s: float) -> int:
     return round(span_s * US_PER_S)
 
 
-def _first(*unsettled_us: int) -> First:
+def _first(*unsettled_us: int) -> Acquired:
     if not unsettled_us:
-        return First()
+        return Acquired()
     began_ago, settled_in, created = unsettled_us
-    return First(
+    return Acquired(
         unsettled=Unsettled(
             began_ago_s=began_ago / US_PER_S,
             settled_in_s=settled_in / US_PER_S,
@@ -193,7 +193,7 @@ _FOUND: Mapping[bytes, Callable[..., Created | Reused | InProgress | None]] = Ma
 _STANDINGS: Mapping[bytes, Callable[..., Standing]] = MappingProxyType(
     {
         b"first": _first,
-        b"waiting": Waiting,
+        b"waiting": Queued,
         b"created": _created,
         b"reused": Reused,
         b"in_progress": _in_progress,

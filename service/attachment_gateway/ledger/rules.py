@@ -9,19 +9,19 @@ from typing import NamedTuple, Protocol
 
 from attachment_gateway.ledger import (
     LEASE_S,
-    AsCreated,
-    AsFound,
-    AsNothing,
-    AsUnknown,
+    EndedCreated,
+    EndedUnchanged,
+    EndedAbsent,
+    EndedUnknown,
     Created,
     End,
-    First,
+    Acquired,
     InProgress,
     Place,
     Reused,
     Standing,
     Unsettled,
-    Waiting,
+    Queued,
 )
 
 # NamedTuples: they are made and changed several times a call, and a dataclass takes far longer.
@@ -134,7 +134,7 @@ class Rules:
         self._store.put_row(self._renewed(row, now, sent=sent))
         if entry:
             self._put(place, entry, now)
-        return First(unsettled=unsettled) if is_first else Waiting()
+        return Acquired(unsettled=unsettled) if is_first else Queued()
 
     def find(self, place: Place, now: float) -> Created | Reused | InProgress | None:
         """As Ledger.find."""
@@ -164,7 +164,7 @@ class Rules:
 
     def leave(self, place: Place, end: End, now: float) -> None:
         """As Ledger.leave."""
-        if isinstance(end, AsCreated):
+        if isinstance(end, EndedCreated):
             self._created(place, end.attachment_id, now)
             self._store.drop_row(place.post, place.holder)
             return
@@ -173,9 +173,9 @@ class Rules:
         if row is None or row.lease_until is None:
             return
         entry = self._own_entry(place, now)
-        if isinstance(end, AsFound):
+        if isinstance(end, EndedUnchanged):
             end = _as_found(entry, now)
-        if isinstance(end, AsNothing):
+        if isinstance(end, EndedAbsent):
             self._store.drop_row(place.post, place.holder)
             ended = entry and entry._replace(holder="", began_at=None, told=False)
         else:
@@ -330,10 +330,10 @@ def _with_sending(entry: Entry, now: float, settled_in_s: float, *, anew: bool) 
     return entry._replace(settled_at=max(entry.settled_at, settled_at))
 
 
-def _as_found(entry: Entry | None, now: float) -> AsNothing | AsUnknown:
+def _as_found(entry: Entry | None, now: float) -> EndedAbsent | EndedUnknown:
     if entry is None or entry.began_at is None:
-        return AsNothing()
-    return AsUnknown(settled_in_s=entry.settled_at - now)
+        return EndedAbsent()
+    return EndedUnknown(settled_in_s=entry.settled_at - now)
 
 
 def _unknown(entry: Entry, now: float, settled_at: float, *, told: bool) -> Entry:

@@ -14,13 +14,13 @@ from attachment_gateway.ledger import (
     LEASE_S,
     Created,
     End,
-    First,
+    Acquired,
     InProgress,
     LedgerUnavailable,
     Place,
     Reused,
     Standing,
-    Waiting,
+    Queued,
 )
 from attachment_gateway.ledger.rules import Rules
 from attachment_gateway.ledger.sqlite_access import Access, Work
@@ -106,7 +106,7 @@ class SqliteLedger:
         standing = await self._write(
             lambda rules, now: rules.enter(place, now, settled_in_s), lingers=lingers
         )
-        if not isinstance(standing, First | Waiting):
+        if not isinstance(standing, Acquired | Queued):
             self._holders.discard(place.holder)
         return standing
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from attachment_gateway.mailbox import MAX_HOLD_S, MailboxBusy, MailboxLimits
-from attachment_gateway.mailbox.line import Line, Obstacle, Waiter
+from attachment_gateway.mailbox.queue import Line, Obstacle, Waiter
 
 # How often, when any mailbox is used, those that have become idle are looked for.
 SWEEP_EVERY_S = 30.0

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 
 from attachment_gateway.ledger import LedgerUnavailable
 from attachment_gateway.mailbox import MAX_HOLD_S, MailboxBusy, MailboxLimits
-from attachment_gateway.mailbox.line import Obstacle
+from attachment_gateway.mailbox.queue import Obstacle
 from attachment_gateway.mailbox.local import LocalMailboxes
 from attachment_gateway.mailbox.store import Begun, MailboxStore
 

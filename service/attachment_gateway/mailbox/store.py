@@ -9,7 +9,7 @@ from redis.exceptions import RedisError
 
 from attachment_gateway.ledger import LedgerUnavailable
 from attachment_gateway.mailbox import GRAPH_ASKED, MailboxLimits
-from attachment_gateway.mailbox.line import Obstacle
+from attachment_gateway.mailbox.queue import Obstacle
 from attachment_gateway.mailbox.scripts import (
     BEGUN,
     BYTES_REACHED,

@@ -1,0 +1,225 @@
+"""Find out what became of an unclear attempt: look for it in Graph until that is settled.
+
+Drives `graph` by `lookup`. Absence takes time: an empty list proves nothing while Graph may still
+be at work on the request.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import orjson
+
+from attachment_gateway.graph import codec
+from attachment_gateway.delivery import candidates
+from attachment_gateway import metrics
+from attachment_gateway.graph.request import FILE, GraphRequest
+from attachment_gateway.errors import LedgerUnavailable
+from attachment_gateway.delivery.fingerprint import post_key
+from attachment_gateway.graph.client import Graph
+from attachment_gateway.graph.values import JsonObject
+from attachment_gateway.ledger import Ledger
+from attachment_gateway.delivery.item_comparison import Comparison
+from attachment_gateway.delivery.candidates import Recognizer, Sent, Candidate
+from attachment_gateway.mailbox import MailboxBusy, Mailboxes
+from attachment_gateway.graph.response import Response, retry_after_s
+from graphattachments.v1.attachment_pb2 import Attachment
+
+# How far apart the two looks are that have to agree, as a share of the time of settling.
+SPACING_SHARE = 0.1
+SPACING_MIN_S = 0.05
+
+# How long looks that fail are repeated when the time of settling is over and nobody waits.
+PATIENCE_MIN_S = 5.0
+
+# How long to wait after a look that failed, doubled each time.
+BLIND_FIRST_S = 0.1
+BLIND_MAX_S = 5.0
+
+# These won't change for this token and post, so the looks end with the patience.
+_HOPELESS = {
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.NOT_FOUND,
+    HTTPStatus.METHOD_NOT_ALLOWED,
+    HTTPStatus.GONE,
+    HTTPStatus.NOT_IMPLEMENTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """It is there."""
+
+    attachment: Attachment
+
+
+@dataclass(frozen=True, slots=True)
+class Nothing:
+    """Nothing there can be it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CannotTell:
+    """Something there may be it, or another's."""
+
+
+class LookUpError(Exception):
+    """Graph doesn't show what is there."""
+
+    def __init__(self, *, hopeless: bool = False, wait_s: float = 0.0) -> None:
+        super().__init__()
+        self.hopeless = hopeless
+        self.wait_s = wait_s
+
+
+Finding = Found | Nothing | CannotTell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What has to be settled, on the loop's clock: when it left, and when it is settled."""
+
+    offered_at: float
+    settled_at: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Search:
+    """The search for one request's attachment; remembers what it has seen is another's."""
+
+    graph: Graph
+    ledger: Ledger
+    mailboxes: Mailboxes
+    mailbox: str
+    graph_request: GraphRequest
+    settle_s: float
+    _cleared: set[str] = field(default_factory=set)
+    _recognizer: Recognizer | None = None
+
+    async def settle(self, attempt: Attempt, *, awaited: Callable[[], bool]) -> Finding:
+        """Look until it is found, or settled that it isn't there; Doubt if that can't be told.
+
+        Looks that fail are repeated: as long as the answer is `awaited`, or the patience lasts.
+        """
+        loop = asyncio.get_running_loop()
+        spacing_s = max(self.settle_s * SPACING_SHARE, SPACING_MIN_S)
+        began_at, absent_at, blind_s = loop.time(), None, BLIND_FIRST_S
+        while True:
+            asked_at = loop.time()
+            settled = asked_at >= attempt.settled_at
+            wait_s = candidates.next_look_s(
+                asked_at - began_at, attempt.settled_at - asked_at, spacing_s
+            )
+            try:
+                finding = await self.look(attempt.offered_at)
+                metrics.looks(type(finding).__name__).inc()
+            except LookUpError as blind:
+                metrics.looks("Blind").inc()
+                if settled and not self._worthwhile(attempt, blind, awaited):
+                    return CannotTell()
+                wait_s = max(blind.wait_s, blind_s)
+                blind_s = min(blind_s * 2, BLIND_MAX_S)
+            else:
+                agreed = absent_at is not None and asked_at - absent_at >= spacing_s
+                if isinstance(finding, Found) or (settled and (agreed or isinstance(finding, CannotTell))):
+                    return finding
+                if settled and absent_at is None:
+                    absent_at = asked_at
+            await asyncio.sleep(wait_s)
+
+    def _worthwhile(self, attempt: Attempt, blind: LookUpError, awaited: Callable[[], bool]) -> bool:
+        patience_s = max(self.settle_s, PATIENCE_MIN_S)
+        if awaited() and not blind.hopeless:
+            return True
+        return asyncio.get_running_loop().time() < attempt.settled_at + patience_s
+
+    async def look(self, offered_at: float, *, besides: str = "") -> Finding:
+        """Look once for what was sent at a time of the loop's clock; raises BlindError.
+
+        `besides` is the id of one that is known.
+        """
+        listed, sent = await self._list(offered_at)
+        try:
+            claimed = await self.ledger.claimed(post_key(self.graph_request.head.post))
+        except LedgerUnavailable:
+            raise LookUpError from None
+        cleared = frozenset(self._cleared | claimed | {besides})
+        verdict: Finding = Nothing()
+        for candidate in candidates.candidates_among(listed, sent, self.graph_request, cleared):
+            finding = await self._examined(candidate)
+            if isinstance(finding, Found):
+                return finding
+            if isinstance(finding, CannotTell):
+                verdict = finding
+        return verdict
+
+    async def _list(self, offered_at: float) -> tuple[list[JsonObject], Sent]:
+        """Return what is on the post, and when the request left on Graph's clock."""
+        loop = asyncio.get_running_loop()
+        listed: list[JsonObject] = []
+        path = self.graph_request.head.path + candidates.SELECT
+        sent = None
+        for _ in range(candidates.MAX_PAGES):
+            asked_at = loop.time()
+            response = await self._get(path)
+            page = candidates.page(response, root_path=self.graph.root.path)
+            if page is None:
+                raise LookUpError
+            sent = sent or Sent.by(
+                candidates.date_of(response),
+                asked_s=asked_at - offered_at,
+                answered_s=loop.time() - offered_at,
+            )
+            listed += page.attachments
+            path = page.next_path
+            if not path:
+                return listed, sent
+        raise LookUpError(hopeless=True)
+
+    async def _examined(self, candidate: Candidate) -> Finding:
+        if self._recognizer is None:
+            self._recognizer = Recognizer(self.graph_request)
+        response = await self._get(
+            self._recognizer.evidence_path(self.graph_request.head.path, candidate),
+            or_none=HTTPStatus.NOT_FOUND,
+        )
+        if response.http_status == HTTPStatus.NOT_FOUND:  # deleted meanwhile, or not to be seen yet
+            return Nothing()
+        evidence = response.body or b""
+        match self._recognizer.judge(candidate, evidence):
+            case Comparison.ALIKE:
+                shown = orjson.dumps(candidate.described) if self.graph_request.kind == FILE else evidence
+                found = codec.attachment_from_json(shown, kind=self.graph_request.kind)
+                return Found(found or Attachment(id=candidate.id))
+            case Comparison.OTHER:
+                self._cleared.add(candidate.id)
+                return Nothing()
+            case Comparison.CANT_TELL:
+                return CannotTell()
+
+    async def _get(self, path: str, *, or_none: int = 200) -> Response:
+        """Read, within the mailbox's limits; raises BlindError for what isn't a whole answer."""
+        try:
+            async with self.mailboxes.turn(self.mailbox, within_s=self.settle_s):
+                response = await self.graph.get(path, self.graph_request.head.sender)
+        except (MailboxBusy, LedgerUnavailable) as busy:
+            raise LookUpError(wait_s=getattr(busy, "retry_delay_s", 0.0)) from None
+        if isinstance(response, Response) and response.http_status in {HTTPStatus.OK, or_none}:
+            if response.http_status == HTTPStatus.OK and response.body is None:
+                raise LookUpError
+            return response
+        raise await self._blinded(response)
+
+    async def _blinded(self, response: object) -> LookUpError:
+        if not isinstance(response, Response):
+            return LookUpError()
+        if response.http_status != HTTPStatus.TOO_MANY_REQUESTS:
+            return LookUpError(hopeless=response.http_status in _HOPELESS)
+        wait_s = retry_after_s(response.headers, now=time.time()) or BLIND_FIRST_S
+        with suppress(LedgerUnavailable):
+            await self.mailboxes.hold(self.mailbox, wait_s)
+        return LookUpError(wait_s=wait_s)

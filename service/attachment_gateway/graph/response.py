@@ -1,0 +1,98 @@
+"""What comes back from Graph: a response, or a broken connection; and what a response says."""
+
+import email.utils
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from attachment_gateway.graph import codec
+from attachment_gateway.errors import MAX_CODE_BYTES, ErrorResponse, quoted
+from attachment_gateway.graph.values import JsonValue
+
+# Graph has been seen to ask for hundreds of seconds; more than an hour is a mistake.
+MAX_RETRY_DELAY_S = 3600.0
+
+# A claims challenge has some hundred characters; a client takes 8 KiB of trailers in all.
+_MAX_CLAIMS_CHARS = 2048
+
+_CLAIMS = re.compile(r'claims="([^"]*)"')
+
+_DELAY_S = re.compile(r"\d+(\.\d*)?")
+
+# `innerError` in the documentation, `innererror` on the wire at times.
+_INNER = ("innerError", "innererror")
+
+
+# A GUID has 36 characters. What stands there instead may be longer, but goes into a trailer.
+_MAX_ID_CHARS = 128
+
+
+@dataclass(slots=True, kw_only=True)
+class Response:
+    """An answer. Header names are in lower case; `body` is None where it can't be had whole."""
+
+    http_status: int
+    headers: Mapping[str, str]
+    body: bytes | None
+    offered: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoResponse:
+    """No answer: `what` happened, and whether the request's last piece had been let go."""
+
+    what: str
+    offered: bool
+
+
+def request_id_of(result: Response | NoResponse) -> str:
+    """Return Graph's id of a request, "" where it isn't known or isn't fit to be shown."""
+    value = "" if isinstance(result, NoResponse) else result.headers.get("request-id", "")
+    return value if value.isascii() and value.isprintable() and len(value) <= _MAX_ID_CHARS else ""
+
+
+def error_response(response: Response, *, now: float) -> ErrorResponse:
+    """Return what an answer says, whatever its body is."""
+    error = codec.parsed(response.body or b"").get("error")
+    message = error.get("message") if isinstance(error, dict) else None
+    claims = _CLAIMS.search(response.headers.get("www-authenticate", ""))
+    return ErrorResponse(
+        http_status=response.http_status,
+        codes=tuple(_codes(error)),
+        message=quoted(message) if isinstance(message, str) else "",
+        retry_after_s=retry_after_s(response.headers, now=now),
+        claims=claims[1] if claims and len(claims[1]) <= _MAX_CLAIMS_CHARS else "",
+    )
+
+
+def _codes(error: JsonValue) -> Iterator[str]:
+    """Give the code of an error and those nested in it, outermost first."""
+    while isinstance(error, dict):
+        if isinstance(code := error.get("code"), str) and code:
+            yield quoted(code, MAX_CODE_BYTES)
+        error = next((error[name] for name in _INNER if name in error), None)
+
+
+def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
+    """Return the delay that Retry-After asks for in seconds; None where it asks for none.
+
+    Graph writes it whole, with a fraction, as a list (the longest counts) or as a date, which is on
+    the clock of the answer's own Date; `now`, in seconds since the epoch, stands in for that.
+    """
+    value = headers.get("retry-after", "")
+    numbers = [number.strip() for number in value.split(",")]
+    if all(_DELAY_S.fullmatch(number) for number in numbers):
+        return min(max(map(float, numbers)), MAX_RETRY_DELAY_S)
+    at = http_date(value)
+    if at is None:
+        return None
+    since = http_date(headers.get("date", ""))
+    return min(max(at - (now if since is None else since), 0.0), MAX_RETRY_DELAY_S)
+
+
+def http_date(value: str) -> float | None:
+    """Return a date of RFC 9110 in seconds since the epoch; None if it is none."""
+    try:
+        return email.utils.parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None

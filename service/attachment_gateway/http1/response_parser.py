@@ -1,0 +1,161 @@
+"""The bytes of an answer by HTTP/1.1 -> what it says.
+
+No networking code at all: feed() takes the bytes as they come, end() is the end of the connection.
+The grammar is llhttp's. Graph may answer with the whole file: that is read past, and counted.
+"""
+
+import zlib
+from functools import lru_cache
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
+
+# Graph's heads have some hundred bytes. What comes before one, such as 100 Continue, counts.
+MAX_HEAD_BYTES = 64 * 1024
+
+_CONTENT = b'"contentBytes":"'
+
+# Without either of these a body ends with its connection.
+_FRAMING = ("content-length", "transfer-encoding")
+
+_ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
+
+
+class ResponseParser:
+    """One answer; those that come before it, such as 100 Continue, are passed over.
+
+    `http_status` is 0 until the head has come whole; header names are in lower case, and those that
+    come more than once are one list. When it `is_over`, `body` is what has come of it, None if that
+    isn't all, can't be decoded or has more than `max_body_bytes`; and `is_last` tells that nothing
+    must come after it on its connection.
+
+    `without_content` leaves the value of a `contentBytes` empty.
+    """
+
+    __slots__ = (
+        "_head_bytes",
+        "_in_content",
+        "_max_body_bytes",
+        "_parser",
+        "_read",
+        "_room_bytes",
+        "_without_content",
+        "body",
+        "headers",
+        "http_status",
+        "is_last",
+        "is_over",
+    )
+
+    def __init__(self, *, max_body_bytes: int, without_content: bool = False) -> None:
+        self._parser = HttpResponseParser(self)
+        self._head_bytes = 0
+        self._max_body_bytes = self._room_bytes = max_body_bytes
+        self._read = bytearray()
+        self._without_content = without_content
+        self._in_content = False
+        self.http_status = 0
+        self.headers: dict[str, str] = {}
+        self.body: bytes | None = None
+        self.is_over = False
+        self.is_last = True
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes."""
+        if self.is_over:
+            self.is_last = True  # there is more than was asked for
+            return
+        try:
+            self._parser.feed_data(data)
+        except (HttpParserError, HttpParserUpgrade):
+            self.cut()
+            return
+        if not self.http_status:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.cut()
+
+    def end(self) -> None:
+        """Take the end of the connection."""
+        if self.http_status and not self.is_over and self.headers.keys().isdisjoint(_FRAMING):
+            self.body = self._decoded()
+        self.cut()
+
+    def cut(self) -> None:
+        """Take no more."""
+        self.is_over = self.is_last = True
+
+    # What the parser calls. What is raised here stops it, as if the bytes were no answer.
+
+    def on_message_begin(self) -> None:
+        """Begin, perhaps again, but not after the answer."""
+        if self.is_over:
+            raise ValueError
+        self.headers.clear()
+
+    def on_header(self, raw_name: bytes, raw_value: bytes) -> None:
+        """Take a header; what comes behind the body is none of the head's."""
+        if self.http_status:
+            return
+        name, value = _name(raw_name), raw_value.decode("latin-1").strip(" \t")
+        self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
+
+    def on_headers_complete(self) -> None:
+        """Take the status, unless it only says that the answer is to come."""
+        http_status = self._parser.get_status_code()
+        if http_status >= 200:
+            self.http_status = http_status
+            self._without_content &= "content-encoding" not in self.headers
+
+    def on_body(self, piece: bytes) -> None:
+        """Take a piece of the body."""
+        self._room_bytes -= len(piece)
+        if self._room_bytes < 0:
+            raise ValueError
+        if self._without_content:
+            self._read_past_content(piece)
+        else:
+            self._read += piece
+
+    def on_message_complete(self) -> None:
+        """Take the end of the body."""
+        if self.http_status:
+            self.body = self._decoded()
+            self.is_over = True
+            self.is_last = not self._parser.should_keep_alive()
+
+    def _read_past_content(self, piece: bytes) -> None:
+        """Keep a piece of JSON but for a content's characters, which are base64: no quote is."""
+        while piece:
+            if self._in_content:
+                _, quote, piece = piece.partition(b'"')
+                self._read += quote
+                self._in_content = not quote
+                continue
+            begin = max(len(self._read) - len(_CONTENT) + 1, 0)
+            self._read += piece
+            at = self._read.find(_CONTENT, begin)
+            if at < 0:
+                return
+            self._in_content = True
+            piece = bytes(self._read[at + len(_CONTENT) :])
+            del self._read[at + len(_CONTENT) :]
+
+    def _decoded(self) -> bytes | None:
+        """Return the body; one encoding is undone, although none was asked for."""
+        encoding = self.headers.get("content-encoding", "identity").lower()
+        if encoding == "identity":
+            return bytes(self._read)
+        if encoding not in {"gzip", "deflate"}:
+            return None
+        decoder = zlib.decompressobj(_ZLIB_OR_GZIP)
+        try:
+            body = decoder.decompress(self._read, self._max_body_bytes)
+        except zlib.error:
+            return None
+        return body if decoder.eof and not decoder.unused_data else None
+
+
+@lru_cache(maxsize=64)
+def _name(raw_name: bytes) -> str:
+    """Return a header's name; each comes with every answer."""
+    return raw_name.decode("latin-1").lower()

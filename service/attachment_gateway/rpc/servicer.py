@@ -1,0 +1,124 @@
+"""Each RPC as a sentence: assemble, deliver, answer."""
+
+import asyncio
+from collections.abc import AsyncIterable, Awaitable
+from dataclasses import dataclass
+from functools import partial
+
+from attachment_gateway.admission import Admission, Entrance
+from attachment_gateway.rpc.response_size import fit_response
+from attachment_gateway.translation.upload import Assembly
+from attachment_gateway.rpc.call import Call, Calls, Context
+from attachment_gateway.translation.create import graph_request_of
+from attachment_gateway.delivery.runner import Runner
+from attachment_gateway.graph.request import ITEM, GraphRequest, Sender
+from attachment_gateway.errors import NotSent
+from attachment_gateway.http1.origin import GraphRoot
+from attachment_gateway.rpc.deserialization import check_understood
+from graphattachments.v1.attachment_service_pb2 import (
+    CreateAttachmentRequest,
+    CreateAttachmentResponse,
+    UploadFileAttachmentRequest,
+    UploadFileAttachmentResponse,
+)
+from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceServicer
+
+# A message that came whole is there beside the request that is made of it, base64 included.
+WHOLE_MESSAGE_FACTOR = 7 / 3
+
+# An item may have an element in every two bytes, each of which takes a microsecond to be written as
+# JSON: so long that nobody else would be served.
+LARGE_ITEM_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestLimits:
+    """`max_request_bytes` of REST request; how much of an upload may lie unread, and for how long.
+
+    `stream_window_bytes` are those that come before the upload is let in.
+    """
+
+    max_request_bytes: int
+    stream_window_bytes: int
+    stream_idle_s: float
+
+
+class Servicer(AttachmentServiceServicer):
+    """The service of the contract."""
+
+    def __init__(
+        self,
+        *,
+        calls: Calls,
+        admission: Admission,
+        runner: Runner,
+        root: GraphRoot,
+        limits: RequestLimits,
+    ) -> None:
+        self._calls = calls
+        self._admission = admission
+        self._runner = runner
+        self._root = root
+        self._limits = limits
+
+    async def UploadFileAttachment(  # noqa: N802 the contract's name
+        self, _: AsyncIterable[UploadFileAttachmentRequest], context: Context
+    ) -> UploadFileAttachmentResponse:
+        """Assemble a stream of requests, in the memory it is let into, and deliver it.
+
+        The call reads them, from the context.
+        """
+        return await self._calls.run(context, "UploadFileAttachment", self._upload)
+
+    async def CreateAttachment(  # noqa: N802 the contract's name
+        self, request: CreateAttachmentRequest, context: Context
+    ) -> CreateAttachmentResponse:
+        """Deliver an attachment that came whole."""
+        return await self._calls.run(context, "CreateAttachment", partial(self._create, request))
+
+    async def _upload(self, call: Call) -> UploadFileAttachmentResponse:
+        assembly = Assembly(self._sender(call))
+        with Entrance(self._admission, call) as entrance:
+            kept_bytes = self._limits.stream_window_bytes
+
+            def take(request: UploadFileAttachmentRequest) -> Awaitable[None] | None:
+                assembly.feed(request)
+                if entrance.reservation is not None:
+                    return None
+                return entrance.admit(assembly.memory_bytes, kept_bytes=kept_bytes)
+
+            await call.read(take, idle_s=self._limits.stream_idle_s, is_whole=assembly.is_whole)
+            attachment = await self._runner.deliver(assembly.finish(), call, entrance.reservation)
+        return UploadFileAttachmentResponse(attachment=fit_response(attachment))
+
+    async def _create(
+        self, request: CreateAttachmentRequest, call: Call
+    ) -> CreateAttachmentResponse:
+        check_understood(request)
+        size_bytes = request.ByteSize()
+        with Entrance(self._admission, call) as entrance:
+            waiting = entrance.admit(
+                round(size_bytes * WHOLE_MESSAGE_FACTOR), kept_bytes=size_bytes
+            )
+            if waiting is not None:
+                await waiting
+            graph_request = await self._graph_request(request, size_bytes, call)
+            attachment = await self._runner.deliver(graph_request, call, entrance.reservation)
+        return CreateAttachmentResponse(attachment=fit_response(attachment))
+
+    async def _graph_request(
+        self, request: CreateAttachmentRequest, size_bytes: int, call: Call
+    ) -> GraphRequest:
+        """Return the REST request, made beside the event loop where that may take long."""
+        sender = self._sender(call)
+        if size_bytes <= LARGE_ITEM_BYTES or request.attachment.WhichOneof("kind") != ITEM:
+            return graph_request_of(request, sender)
+        return await call.in_time(asyncio.to_thread(graph_request_of, request, sender), late=NotSent)
+
+    def _sender(self, call: Call) -> Sender:
+        return Sender(
+            root=self._root,
+            token=call.token,
+            client_request_id=call.client_request_id,
+            max_request_bytes=self._limits.max_request_bytes,
+        )

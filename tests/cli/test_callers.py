@@ -1,0 +1,107 @@
+"""cli: attach a file or an item from a terminal."""
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.calls import Start
+from tests.support.processes import run
+from tests.support.raw_graph import RawGraph, answer, error
+
+TO = ("--group=g", "--thread=t", "--post=p")
+
+
+@pytest.fixture
+async def gateway(start: Start) -> tuple[str, ...]:
+    """The options that lead to a gateway."""
+    return (f"--gateway={(await start()).address}", *TO)
+
+
+async def test_upload(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path) -> None:
+    """A file is attached with its name, its type guessed, and the attachment printed as JSON."""
+    path = tmp_path / "logo.png"
+    path.write_bytes(b"\x89PNG")
+    finished = await asyncio.to_thread(run, "upload", str(path), *gateway, GRAPH_TOKEN="tok")
+    assert finished.returncode == 0, finished.stderr
+    assert json.loads(finished.stdout)["id"] == "AAMkAD="
+    assert graph.received[0].headers["Authorization"] == "Bearer tok"
+    assert graph.received[0].json == {
+        "@odata.type": "#microsoft.graph.fileAttachment",
+        "name": "logo.png",
+        "contentType": "image/png",
+        "contentBytes": base64.b64encode(b"\x89PNG").decode(),
+    }
+
+
+async def test_upload_inline(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path) -> None:
+    """What is said by options goes along; a content id means inline."""
+    path = tmp_path / "x"
+    path.write_bytes(b"")
+    options = ("--name=n", "--content-type=a/b", "--content-id=c", "--conversation=v", "--token=t")
+    finished = await asyncio.to_thread(run, "upload", str(path), *gateway, *options)
+    assert finished.returncode == 0, finished.stderr
+    assert "/conversations/v/" in graph.received[0].request_line
+    assert graph.received[0].json == {
+        "@odata.type": "#microsoft.graph.fileAttachment",
+        "name": "n",
+        "contentType": "a/b",
+        "isInline": True,
+        "contentId": "c",
+        "contentBytes": "",
+    }
+
+
+async def test_create(gateway: tuple[str, ...], graph: RawGraph) -> None:
+    """An item is attached from its JSON, here from standard input."""
+    item = '{"name": "Planning", "itemAttachment": {"event": {"subject": "Planning"}}}'
+    finished = await asyncio.to_thread(run, "create", "-", *gateway, stdin=item, GRAPH_TOKEN="tok")
+    assert finished.returncode == 0, finished.stderr
+    assert graph.received[0].json["item"] == {
+        "@odata.type": "#microsoft.graph.event",
+        "subject": "Planning",
+    }
+
+
+async def test_what_goes_wrong(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path) -> None:
+    """The gateway's sentence goes to standard error, and the exit code is 1."""
+    graph.script = [error(403, "ErrorAccessDenied", "Access is denied.")]
+    path = tmp_path / "x"
+    path.write_bytes(b"x")
+    finished = await asyncio.to_thread(run, "upload", str(path), *gateway, GRAPH_TOKEN="tok")
+    assert (finished.returncode, finished.stdout) == (1, "")
+    assert finished.stderr.startswith(
+        "GRAPH_PERMISSION_DENIED: Graph answered 403 ErrorAccessDenied: Access is denied.;"
+    )
+
+
+async def test_a_repeat(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path) -> None:
+    """What went wrong can be repeated, by the id that was told."""
+    graph.script = [error(403, "ErrorAccessDenied")]
+    graph.read_script = [answer(200)]
+    path = tmp_path / "x"
+    path.write_bytes(b"x")
+    upload = ("upload", str(path), *gateway)
+    failed = await asyncio.to_thread(run, *upload, GRAPH_TOKEN="tok")
+    repeat = failed.stderr.splitlines()[-1].removeprefix("to repeat it: ").split()
+    for _ in range(2):
+        finished = await asyncio.to_thread(run, *upload, *repeat, GRAPH_TOKEN="tok")
+        assert json.loads(finished.stdout)["id"] == "AAMkAD="
+    assert (len(graph.received), len(graph.reads)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (("upload", "/missing", "--token=t", *TO), "does not exist"),
+        (("upload", __file__, *TO), "Missing option '--token'"),
+        (("create", "-", "--token=t", *TO), "FILE is no Attachment"),
+    ],
+)
+def test_what_is_no_command(command: tuple[str, ...], words: str) -> None:
+    """A command that can't be is a usage error."""
+    finished = run(*command, stdin="{", GRAPH_TOKEN="")
+    assert finished.returncode == 2
+    assert words in finished.stderr

@@ -1,0 +1,294 @@
+"""The gateway as grpcurl meets it: a client that knows nothing of us but what reflection tells.
+
+It talks to `examples/demo.py --stay`, which is what `make run` runs.
+"""
+
+import base64
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+import httpx
+import pytest
+from google.protobuf import json_format
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
+
+from graph_emulator.world import GROUP_ID, POST_ID, THREAD_ID, Post
+from graphattachments.v1.attachment_pb2 import Attachment
+from graphattachments.v1.attachment_service_pb2 import (
+    CreateAttachmentResponse,
+    UploadFileAttachmentResponse,
+)
+from tests.support.tools import (
+    DEMO,
+    GRPCURL_BUILT_WITHIN_S,
+    PROTOSET,
+    ended,
+    left_behind,
+    lines_until,
+    started,
+)
+
+CALLED_WITHIN_S = 30
+
+pytestmark = pytest.mark.timeout(GRPCURL_BUILT_WITHIN_S + 100)
+
+SERVICE = "graphattachments.v1.AttachmentService"
+POST = {"groupId": GROUP_ID, "threadId": THREAD_ID, "postId": POST_ID}
+TOKEN = ("-H", "authorization: Bearer demo")
+
+# How grpcurl may learn what the messages are.
+BY = {"reflection": (), "protoset": ("-protoset", str(PROTOSET))}
+by = pytest.mark.parametrize("by", BY)
+
+Ran = subprocess.CompletedProcess[str]
+Grpcurl = Callable[..., Ran]
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What the demo printed, and where its servers are."""
+
+    lines: list[str]
+    graph_url: str
+    address: str
+
+    def line(self, words: str) -> str:
+        """Find the one line to paste that has these words."""
+        [found] = [line for line in self.pasted() if words in line]
+        return found
+
+    def pasted(self) -> list[str]:
+        return [line for line in self.lines if line.startswith("grpcurl ")]
+
+    def stored(self, attachment: Attachment) -> bytes:
+        """Read back from Graph what it stored."""
+        url = f"{self.graph_url}{Post().path()}/{quote(attachment.id, safe='')}/$value"
+        answer = httpx.get(url, headers={"Authorization": "Bearer demo"}, timeout=CALLED_WITHIN_S)
+        return answer.raise_for_status().content
+
+
+@pytest.fixture(scope="module")
+def demo(path: str) -> Iterator[Demo]:
+    """The demo, which stays up and leaves nothing behind."""
+    with started(*DEMO, "--stay", "--listen", "127.0.0.1:0") as program:
+        lines = lines_until(r"Ctrl-C ends it\.", program)
+        where = re.fullmatch(r"a local Graph at (\S+), a gateway at (\S+)", lines[0])
+        yield Demo(lines, where[1], where[2])
+        program.terminate()
+        assert ended(program) == (0, "", "")
+        assert not left_behind(program)
+
+
+@pytest.fixture
+def paste(path: str) -> Grpcurl:
+    """Run a line as a shell does."""
+
+    def pasted(line: str) -> Ran:
+        return run(["sh", "-c", line], path)
+
+    return pasted
+
+
+@pytest.fixture
+def grpcurl(path: str, demo: Demo) -> Grpcurl:
+    """Run grpcurl against the demo's gateway: options, what to call, and what to send."""
+
+    def called(*options: str, to: tuple[str, ...], data: str = "") -> Ran:
+        sent = ("-d", "@") if data else ()
+        return run(["grpcurl", "-plaintext", *options, *sent, demo.address, *to], path, data)
+
+    return called
+
+
+def run(command: list[str], path: str, data: str = "") -> Ran:
+    return subprocess.run(
+        command,
+        input=data,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=CALLED_WITHIN_S,
+        check=False,
+    )
+
+
+def output_of(ran: Ran) -> str:
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+def upload_of(name: str, *chunks: bytes) -> str:
+    """The messages of an upload as JSON, one a line."""
+    parts: list[dict[str, object]] = [{"header": {"post": POST, "attachment": {"name": name}}}]
+    parts += [{"chunk": base64.b64encode(chunk).decode()} for chunk in chunks]
+    return "\n".join(json.dumps(part) for part in parts)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error, as grpcurl prints it."""
+
+    exit_code: int
+    code: str
+    message: str
+    info: ErrorInfo
+    rest: list[AnyMessage]
+
+
+def refusal_of(ran: Ran) -> Refusal:
+    """Read what grpcurl prints of an error; fails where it couldn't decode a detail."""
+    head, _, details = ran.stderr.partition("  Details:\n")
+    said = re.fullmatch(r"ERROR:\n  Code: (\w+)\n  Message: (.*)\n", head)
+    first, *rest = (
+        json_format.Parse(detail, AnyMessage())
+        for detail in re.findall(r"^  \d+\)\t(\{.*?^    \t\})", details, re.DOTALL | re.MULTILINE)
+    )
+    info = ErrorInfo()
+    assert first.Unpack(info)
+    return Refusal(ran.returncode, said[1], said[2], info, rest)
+
+
+# The lines that the demo prints.
+
+
+def test_the_demo_prints_these_lines(demo: Demo) -> None:
+    """There are four, and each is pasted below."""
+    assert [line.split(demo.address)[1] for line in demo.pasted()] == [
+        " list",
+        f" describe {SERVICE}",
+        f" {SERVICE}/UploadFileAttachment",
+        f" {SERVICE}/CreateAttachment",
+    ]
+
+
+def test_list(demo: Demo, paste: Grpcurl) -> None:
+    """The services: ours, and those that every gRPC server is asked for."""
+    assert output_of(paste(demo.line(" list"))).splitlines() == [
+        "graphattachments.v1.AttachmentService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    ]
+
+
+def test_describe(demo: Demo, paste: Grpcurl) -> None:
+    """Both calls, with what they take and give."""
+    assert output_of(paste(demo.line(" describe "))).replace(".graphattachments.v1.", "") == (
+        "graphattachments.v1.AttachmentService is a service:\n"
+        "service AttachmentService {\n"
+        "  rpc CreateAttachment ( CreateAttachmentRequest )"
+        " returns ( CreateAttachmentResponse );\n"
+        "  rpc UploadFileAttachment ( stream UploadFileAttachmentRequest )"
+        " returns ( UploadFileAttachmentResponse );\n"
+        "}\n"
+    )
+
+
+def test_upload(demo: Demo, paste: Grpcurl) -> None:
+    """A header and two chunks become one file."""
+    answer = output_of(paste(demo.line("/UploadFileAttachment")))
+    attachment = json_format.Parse(answer, UploadFileAttachmentResponse()).attachment
+    assert (attachment.name, attachment.WhichOneof("kind")) == ("hello.txt", "file_attachment")
+    assert demo.stored(attachment) == b"hello, world"
+
+
+def test_create(demo: Demo, paste: Grpcurl) -> None:
+    """An event becomes an attachment."""
+    answer = output_of(paste(demo.line("/CreateAttachment")))
+    attachment = json_format.Parse(answer, CreateAttachmentResponse()).attachment
+    assert (attachment.name, attachment.WhichOneof("kind")) == ("Planning", "item_attachment")
+    assert attachment.id
+
+
+# What else one does with it.
+
+
+@by
+def test_an_upload_of_many_chunks(demo: Demo, grpcurl: Grpcurl, by: str) -> None:
+    """300,000 bytes in 43 messages on standard input are the bytes that Graph stores."""
+    file = os.urandom(300_000)
+    chunks = [file[at : at + 7_001] for at in range(0, len(file), 7_001)]
+    data = upload_of("random.bin", *chunks)
+    ran = grpcurl(*BY[by], *TOKEN, to=(f"{SERVICE}/UploadFileAttachment",), data=data)
+    attachment = json_format.Parse(output_of(ran), UploadFileAttachmentResponse()).attachment
+    assert len(chunks) == 43
+    assert demo.stored(attachment) == file
+
+
+@by
+def test_answers_have_the_names_of_graph(grpcurl: Grpcurl, by: str) -> None:
+    """The protobuf JSON name of a field is its name in Graph."""
+    data = upload_of("names.txt", b"x")
+    ran = grpcurl(*BY[by], *TOKEN, to=(f"{SERVICE}/UploadFileAttachment",), data=data)
+    assert json.loads(output_of(ran))["attachment"].keys() == {
+        "id",
+        "name",
+        "size",
+        "isInline",
+        "lastModifiedDateTime",
+        "fileAttachment",
+    }
+
+
+@pytest.mark.parametrize("service", ["", SERVICE])
+def test_health(grpcurl: Grpcurl, service: str) -> None:
+    """The whole and the service are healthy."""
+    data = json.dumps({"service": service})
+    ran = grpcurl(to=("grpc.health.v1.Health/Check",), data=data)
+    assert json.loads(output_of(ran)) == {"status": "SERVING"}
+
+
+@by
+def test_error_details_are_described(grpcurl: Grpcurl, by: str) -> None:
+    """Though no service mentions them."""
+    described = output_of(grpcurl(*BY[by], to=("describe", "google.rpc.ErrorInfo"))).splitlines()
+    assert described[0] == "google.rpc.ErrorInfo is a message:"
+    assert [line for line in described[1:] if "//" not in line] == [
+        "message ErrorInfo {",
+        "  string reason = 1;",
+        "  string domain = 2;",
+        "  map<string, string> metadata = 3;",
+        "}",
+    ]
+
+
+# Errors.
+
+
+@by
+def test_a_call_without_a_token(grpcurl: Grpcurl, by: str) -> None:
+    """It says what is missing and how to send it; the details are legible."""
+    data = json.dumps({"post": POST, "attachment": {"name": "a.txt", "fileAttachment": {}}})
+    refusal = refusal_of(grpcurl(*BY[by], to=(f"{SERVICE}/CreateAttachment",), data=data))
+    assert (refusal.exit_code, refusal.code) == (64 + 16, "Unauthenticated")
+    assert refusal.message == "no authorization metadata; send `authorization: Bearer <token>`"
+    assert (refusal.info.reason, refusal.info.domain) == ("TOKEN_MISSING", "attachment-gateway")
+    assert refusal.info.metadata.keys() == {"client_request_id"}
+    assert refusal.rest == []
+
+
+@by
+@pytest.mark.parametrize("method", ["UploadFileAttachment", "CreateAttachment"])
+def test_an_empty_name(grpcurl: Grpcurl, by: str, method: str) -> None:
+    """The field at fault is named, and the details are legible."""
+    field = {
+        "UploadFileAttachment": "header.attachment.name",
+        "CreateAttachment": "attachment.name",
+    }
+    request = {"post": POST, "attachment": {"name": "", "fileAttachment": {}}}
+    data = json.dumps({"header": request} if method == "UploadFileAttachment" else request)
+    refusal = refusal_of(grpcurl(*BY[by], *TOKEN, to=(f"{SERVICE}/{method}",), data=data))
+    assert (refusal.exit_code, refusal.code) == (64 + 3, "InvalidArgument")
+    assert refusal.message == f"{field[method]}: empty; an attachment has a name"
+    assert (refusal.info.reason, refusal.info.domain) == ("INVALID_REQUEST", "attachment-gateway")
+    [detail] = refusal.rest
+    bad = BadRequest()
+    assert detail.Unpack(bad)
+    assert [(each.field, each.description) for each in bad.field_violations] == [
+        (field[method], "empty; an attachment has a name")
+    ]

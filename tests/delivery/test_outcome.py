@@ -1,0 +1,397 @@
+"""outcome: what a response of Graph's, or a broken connection, means."""
+
+import json
+
+import pytest
+
+from attachment_gateway import errors
+from attachment_gateway.graph.request import GraphRequest, Head, Sender
+from attachment_gateway.errors import GatewayError
+from attachment_gateway.http1.origin import GraphRoot
+from attachment_gateway.delivery.outcome import (
+    Done,
+    GiveUp,
+    LookUp,
+    SendAgain,
+    Situation,
+    decide,
+    decide_absent,
+    judge,
+)
+from attachment_gateway.graph.response import NoResponse, Response, error_response, retry_after_s
+
+NOW = 1_770_000_000.0  # 2026-02-02T02:40:00Z
+HEAD = Head(
+    Sender(
+        root=GraphRoot.parse("https://graph.example/v1.0"),
+        token="tok",
+        client_request_id="id",
+        max_request_bytes=4194304,
+    ),
+    "/groups/g/threads/t/posts/p/attachments",
+)
+FILE = GraphRequest(head=HEAD, body=(b"{", b"}"), kind="file_attachment", file_bytes=3)
+ITEM = GraphRequest(head=HEAD, body=(b"{", b"}"), kind="item_attachment")
+
+
+def response(status: int, body: object = b"", *, left: bool = True, **headers: str) -> Response:
+    data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(http_status=status, headers=named, body=data, offered=left)
+
+
+def fault(result: Response | NoResponse, graph_request: GraphRequest = FILE) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        judge(result, graph_request, now=NOW)
+    return caught.value
+
+
+def error(code: str, message: str = "", **inner: object) -> dict[str, object]:
+    return {"error": {"code": code, "message": message, **inner}}
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 206])
+def test_any_2xx_with_an_attachment_is_success(status: int) -> None:
+    """The status of a success is 201 in prose, 200 in examples, 2XX in the description."""
+    body = {"@odata.type": "#microsoft.graph.fileAttachment", "id": "A=", "name": "n"}
+    created = judge(response(status, body), FILE, now=NOW)
+    assert (created.id, created.name, created.WhichOneof("kind")) == ("A=", "n", "file_attachment")
+
+
+@pytest.mark.parametrize(
+    ("envelope", "kind"), [(FILE, "file_attachment"), (ITEM, "item_attachment")]
+)
+def test_an_answer_without_a_type_is_what_was_sent(graph_request: GraphRequest, kind: str) -> None:
+    """The page's own example of an answer names no type."""
+    assert judge(response(200, {"id": "A="}), graph_request, now=NOW).WhichOneof("kind") == kind
+
+
+def test_a_success_that_says_retry_after_is_success() -> None:
+    """A Retry-After doesn't undo what was created."""
+    assert judge(response(201, {"id": "A="}, retry_after="1"), FILE, now=NOW).id == "A="
+
+
+@pytest.mark.parametrize("body", [None, b"", b"<html>", b"{", b"[]", b"null", b"{}", error("x")])
+def test_a_success_that_describes_nothing(body: object) -> None:
+    """A 2XX without an attachment: it may exist, and can't be named."""
+    fate = fault(response(201, body))
+    assert type(fate) is errors.OutcomeUnknown
+    assert fate.answer is not None
+    assert fate.answer.http_status == 201
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (300, errors.GatewayFault),
+        (302, errors.GatewayFault),
+        (307, errors.GatewayFault),
+        (400, errors.GraphRejected),
+        (401, errors.GraphUnauthenticated),
+        (402, errors.GraphRejected),
+        (403, errors.GraphPermissionDenied),
+        (404, errors.GraphNotFound),
+        (405, errors.GraphUnsupported),
+        (406, errors.GraphRejected),
+        (408, errors.OutcomeUnknown),
+        (409, errors.GraphConflict),
+        (410, errors.GraphNotFound),
+        (411, errors.GraphRejected),
+        (412, errors.GraphConflict),
+        (413, errors.AttachmentTooLarge),
+        (415, errors.GraphRejected),
+        (416, errors.GraphRejected),
+        (422, errors.GraphRejected),
+        (423, errors.GraphLocked),
+        (429, errors.GraphThrottled),
+        (500, errors.OutcomeUnknown),
+        (501, errors.GraphUnsupported),
+        (502, errors.OutcomeUnknown),
+        (503, errors.OutcomeUnknown),
+        (504, errors.OutcomeUnknown),
+        (507, errors.GraphQuotaExceeded),
+        (509, errors.OutcomeUnknown),
+        (599, errors.OutcomeUnknown),
+    ],
+)
+@pytest.mark.parametrize("body", [b"", b"<html>", None, error("SomeCode", "words")])
+def test_every_status(status: int, expected: type[GatewayError], body: object) -> None:
+    """Each status means the same whatever its body is, as long as its code says no more."""
+    fate = fault(response(status, body))
+    assert type(fate) is expected
+    assert fate.answer is not None
+    assert fate.answer.http_status == status
+    assert fate.answer.code == ("SomeCode" if isinstance(body, dict) else "")
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 509])
+def test_an_unclear_status_before_the_request_left(status: int) -> None:
+    """What Graph answered before it had the whole request created nothing."""
+    assert type(fault(response(status, left=False))) is errors.GraphUnavailable
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (500, error("ErrorQuotaExceeded"), errors.GraphQuotaExceeded),
+        (400, error("ErrorQuotaExceeded"), errors.GraphQuotaExceeded),
+        (500, error("ErrorMessageSizeExceeded"), errors.GraphRejected),
+        (413, error("ErrorMessageSizeExceeded"), errors.GraphRejected),
+        (500, error("ErrorCorruptData", "Data is corrupt."), errors.GraphRejected),
+        (500, error("ErrorInvalidProperty"), errors.GraphRejected),
+        (503, error("RequestBodyRead"), errors.GraphRejected),
+        (500, error("Outer", innerError={"code": "ErrorCorruptData"}), errors.GraphRejected),
+        (
+            500,
+            error("Outer", innererror={"innerError": {"code": "ErrorQuotaExceeded"}}),
+            errors.GraphQuotaExceeded,
+        ),
+        (400, error("BadRequest", "Maximum request length exceeded."), errors.AttachmentTooLarge),
+        (
+            400,
+            error("ErrorInvalidRequest", "The OData request is not supported."),
+            errors.GraphUnsupported,
+        ),
+        (400, error("ErrorInvalidRequest", "Something else."), errors.GraphRejected),
+        (500, error("x", "Maximum request length exceeded."), errors.OutcomeUnknown),
+    ],
+)
+def test_a_code_tells_more(status: int, body: object, expected: type[GatewayError]) -> None:
+    """Graph's code decides before its status, also where it is nested."""
+    assert type(fault(response(status, body))) is expected
+
+
+@pytest.mark.parametrize(("envelope", "size"), [(FILE, 3), (ITEM, ITEM.size_bytes)])
+def test_too_large_for_graph(graph_request: GraphRequest, size: int) -> None:
+    """The size is that of the file or the request; the largest that fits isn't known."""
+    fate = fault(response(413, error("x", "Request entity too large")), graph_request)
+    assert (fate.size_bytes, fate.max_size_bytes) == (size, None)
+    assert "Request entity too large" in str(fate)
+
+
+@pytest.mark.parametrize(
+    ("left", "expected"), [(True, errors.OutcomeUnknown), (False, errors.GraphUnavailable)]
+)
+def test_a_broken_connection(left: bool, expected: type[GatewayError]) -> None:
+    """What was offered of the request decides what a failure means."""
+    assert type(fault(NoResponse(what="ReadError", offered=left))) is expected
+
+
+def test_the_post_that_was_not_found() -> None:
+    """The error names the post by its path."""
+    fate = fault(response(404, error("ErrorItemNotFound", "The id isn't there.")))
+    assert isinstance(fate, errors.GraphNotFound)
+    assert fate.resource == "/groups/g/threads/t/posts/p"
+    assert str(fate) == (
+        "Graph answered 404 ErrorItemNotFound: The id isn't there.; check the ids; a post that was "
+        "just created may take a moment to be found"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "left", "header", "delay_s"),
+    [
+        (429, True, "7", 7.0),
+        (429, True, None, 3.0),
+        (429, True, "soon", 3.0),
+        (429, True, "0", 0.0),
+        (503, False, "9", 9.0),
+        (503, False, None, 3.0),
+        (503, True, "9", None),
+        (412, True, None, None),
+        (507, True, "5", None),
+    ],
+)
+def test_when_to_come_again(
+    status: int, left: bool, header: str | None, delay_s: float | None
+) -> None:
+    """A delay is named where sending again is safe: Graph's, or a default."""
+    headers = {} if header is None else {"retry_after": header}
+    assert fault(response(status, left=left, **headers)).retry_delay_s == delay_s
+
+
+@pytest.mark.parametrize(
+    ("value", "delay_s"),
+    [
+        ("2.128", 2.128),
+        ("1", 1.0),
+        ("0", 0.0),
+        ("30,120", 120.0),
+        ("30, 120", 120.0),
+        (" 5 ", 5.0),
+        ("600", 600.0),
+        ("99999999", 3600.0),
+        ("Mon, 02 Feb 2026 02:40:30 GMT", 30.0),
+        ("Mon, 02 Feb 2026 02:39:30 GMT", 0.0),
+        ("Mon, 02 Feb 2099 02:40:30 GMT", 3600.0),
+        ("", None),
+        ("-1", None),
+        ("1e3", None),
+        ("nan", None),
+        ("inf", None),
+        ("1,", None),
+        ("soon", None),
+        ("Mon, 99 Feb 2026 02:40:30 GMT", None),
+    ],
+)
+def test_retry_after(value: str, delay_s: float | None) -> None:
+    """Every form that Graph has been seen to write, and what it never should."""
+    assert retry_after_s({"retry-after": value}, now=NOW) == delay_s
+
+
+def test_retry_after_without_the_header() -> None:
+    """No header, no delay."""
+    assert retry_after_s({}, now=NOW) is None
+
+
+def test_a_date_is_on_the_clock_of_the_answer() -> None:
+    """A Retry-After that is a date counts from the answer's own Date, not from our clock."""
+    headers = {
+        "retry-after": "Mon, 02 Feb 2026 09:00:10 GMT",
+        "date": "Mon, 02 Feb 2026 09:00:00 GMT",
+    }
+    assert retry_after_s(headers, now=NOW) == 10.0
+
+
+def test_claims() -> None:
+    """A claims challenge comes through as it is, an overlong one not at all."""
+    challenge = 'Bearer realm="", error="insufficient_claims", claims="eyJhIjoxfQ=="'
+    assert error_response(response(401, www_authenticate=challenge), now=NOW).claims == "eyJhIjoxfQ=="
+    overlong = f'Bearer claims="{"x" * 2049}"'
+    assert error_response(response(401, www_authenticate=overlong), now=NOW).claims == ""
+    assert error_response(response(401), now=NOW).claims == ""
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"[]", b'{"error": null}', b'{"error": "x"}', b'{"error": {"code": 5}}', b"\xff"]
+)
+def test_an_error_of_no_shape(body: bytes) -> None:
+    """Whatever the body of an error is, the answer can be told."""
+    assert str(error_response(response(500, body), now=NOW)) == "Graph answered 500"
+
+
+def test_a_long_message_is_cut() -> None:
+    """Graph's message is quoted in one line of a sane length."""
+    answer = error_response(response(400, error("c", "é\n" * 5000)), now=NOW)
+    assert len(answer.message.encode()) <= 384
+    assert answer.message.startswith("é é é")
+    assert answer.message.endswith("…")
+
+
+def test_an_attachment_of_another_kind() -> None:
+    """What Graph made is read as Graph names it."""
+    body = {"@odata.type": "#microsoft.graph.referenceAttachment", "id": "A="}
+    created = judge(response(201, body), FILE, now=NOW)
+    assert created.WhichOneof("kind") == "reference_attachment"
+
+
+# What to do next.
+
+
+def at(attempt: int = 1, left_s: float = 100.0, chance: float = 0.5) -> Situation:
+    return Situation(attempt=attempt, left_s=left_s, chance=chance, now=NOW)
+
+
+def again(result: Response | NoResponse, **situation: object) -> SendAgain:
+    step = decide(result, FILE, at(**situation))
+    assert isinstance(step, SendAgain), step
+    return step
+
+
+def test_done() -> None:
+    """A success is the end."""
+    step = decide(response(201, {"id": "A="}), FILE, at())
+    assert isinstance(step, Done)
+    assert step.attachment.id == "A="
+
+
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 509])
+def test_unclear_is_looked_up(status: int) -> None:
+    """Whatever the time left, once the request has left; before, it may simply go again."""
+    assert isinstance(decide(response(status), FILE, at(left_s=0)), LookUp)
+    assert isinstance(decide(NoResponse(what="ReadError", offered=True), FILE, at()), LookUp)
+    assert isinstance(decide(response(status, left=False), FILE, at()), SendAgain)
+    assert isinstance(
+        decide(NoResponse(what="ConnectError", offered=False), FILE, at()), SendAgain
+    )
+
+
+def test_what_cannot_be_read_is_looked_up_and_was_created() -> None:
+    """A 2XX is a success."""
+    step = decide(response(201, b"{"), FILE, at())
+    assert isinstance(step, LookUp)
+    assert step.error.created
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 410, 413, 422, 423, 501, 507])
+def test_refused_is_the_end(status: int) -> None:
+    """Sending it again wouldn't help."""
+    assert isinstance(decide(response(status), FILE, at()), GiveUp)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "chance", "wait_s"),
+    [(1, 0.0, 0.25), (1, 1.0, 0.5), (2, 1.0, 1.0), (3, 0.0, 1.0), (7, 1.0, 30.0), (99, 0.0, 15.0)],
+)
+def test_backing_off(attempt: int, chance: float, wait_s: float) -> None:
+    """Twice as long each time, with a jitter of a half, up to half a minute."""
+    broken = NoResponse(what="ConnectError", offered=False)
+    assert again(broken, attempt=attempt, chance=chance).wait_s == wait_s
+
+
+@pytest.mark.parametrize(
+    ("value", "wait_s"),
+    [
+        ("2", 2.0),
+        ("2.128", 2.128),
+        ("30,120", 120.0),
+        ("0", 0.375),
+        ("soon", 0.375),
+        ("-1", 0.375),
+        ("Mon, 02 Feb 2026 02:40:07 GMT", 7.0),
+        ("Mon, 02 Feb 2026 02:39:00 GMT", 0.375),
+        ("99999999", 3600.0),
+    ],
+)
+def test_a_wait_that_graph_asks_for(value: str, wait_s: float) -> None:
+    """Is kept to; a zero, or none, is our own back-off."""
+    step = again(response(429, retry_after=value), left_s=5000)
+    assert (step.wait_s, step.asked) == (wait_s, True)
+
+
+def test_a_wait_that_does_not_fit() -> None:
+    """The answer is given at once, and says when to come again."""
+    step = decide(response(429, retry_after="5"), FILE, at(left_s=5))
+    assert isinstance(step, GiveUp)
+    assert step.error.retry_delay_s == 5
+
+
+def test_conflicts_end() -> None:
+    """After some attempts."""
+    assert isinstance(decide(response(412), FILE, at(attempt=5)), SendAgain)
+    assert isinstance(decide(response(412), FILE, at(attempt=6)), GiveUp)
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "since_s", "wait_s"), [("", 0.1, 0.275), ("", 9, 0), ("20", 5, 15), ("3", 5, 0)]
+)
+def test_after_a_settled_absence(retry_after: str, since_s: float, wait_s: float) -> None:
+    """The time of settling is part of the wait."""
+    looked_up = decide(response(503, retry_after=retry_after), FILE, at())
+    assert isinstance(looked_up, LookUp)
+    step = decide_absent(looked_up.error, at(), since_s=since_s)
+    assert isinstance(step, SendAgain)
+    assert step.wait_s == pytest.approx(wait_s)
+    assert step.anew  # as Microsoft asks for after a 503
+    assert not step.asked
+
+
+def test_after_a_settled_absence_without_time() -> None:
+    """Nothing was created, and that is said."""
+    looked_up = decide(response(504), FILE, at())
+    assert isinstance(looked_up, LookUp)
+    step = decide_absent(looked_up.error, at(left_s=0.1), since_s=0)
+    assert isinstance(step, GiveUp)
+    assert type(step.error) is errors.GraphUnavailable
+    assert step.error.answer is not None
+    assert step.error.answer.http_status == 504

@@ -1,0 +1,161 @@
+"""The fault campaign: a short one, whether it would notice, and how it counts."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from attachment_gateway.settings import Settings
+from tests.faults import report
+from tests.faults.__main__ import SHORT
+from tests.faults.caller import Ended
+from tests.faults.campaign import Campaign
+from tests.faults.contents import Content
+from tests.faults.families import FAMILIES, case, cases
+from tests.faults.mutants import MUTATIONS, Mutation, mutant
+from tests.faults.storms import Usage, grown
+from tests.faults.verdict import Intent, in_time, violations
+from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, stored
+
+
+@pytest.mark.timeout(400)
+async def test_a_short_campaign() -> None:
+    """Some of every family: the promise is kept."""
+    results = await Campaign().run(list(cases(*SHORT)))
+    assert not list(filter(report.violated, results)), "\n".join(report.details(results, *SHORT))
+    assert {result.case.family for result in results} == set(FAMILIES)
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", MUTATIONS)
+async def test_the_campaign_notices(name: str, tmp_path: Path) -> None:
+    """Without a thing that the promise rests on, the campaign finds violations."""
+    mutation = MUTATIONS[name]
+    campaign = Campaign(tree=mutant(mutation, tmp_path))
+    results = await campaign.run(list(cases("mutant", 2000, mutation.cases)))
+    assert any(map(report.violated, results)), "\n".join(report.table(results))
+
+
+def test_a_mutant(tmp_path: Path) -> None:
+    """One thing is other than in the package; words that aren't there once are an error."""
+    mutation = Mutation("settings.py", "graph_timeout_s: float = ", "graph_timeout_s: int = ", ())
+    tree = mutant(mutation, tmp_path / "one")
+    assert "graph_timeout_s: int = " in (tree / "attachment_gateway/settings.py").read_text()
+    assert Settings.__module__ == "attachment_gateway.settings"
+    with pytest.raises(ValueError, match=r"0 times in settings\.py"):
+        mutant(Mutation("settings.py", "no such words", "", ()), tmp_path / "other")
+
+
+def test_cases_are_the_same_again() -> None:
+    """A seed makes the same cases, in whatever number, and each can be asked for alone."""
+    made = {one.id: str(one) for one in cases("7", 300)}
+    again = {one.id: str(one) for one in cases("7", 2000)}
+    assert len(again) >= 2000
+    assert {id_: again[id_] for id_ in made} == made
+    assert [one.id for one in cases("7", 300, ["wire/0003"])] == ["wire/0003"]
+    assert {one.family for one in cases("7", 300, ["lag/*", "kill/*"])} == {"lag", "kill"}
+    assert case("7", "wire", 3).content() == case("7", "wire", 3).content()
+    assert case("7", "wire", 3).content() != case("8", "wire", 3).content()
+
+
+# The count.
+
+FILE = Content(name="a", data=b"bytes")
+OK = Ended(code="OK", attachment_id="", began_at=0, ended_at=1)
+NO = Ended(code="UNAVAILABLE", reason="GRAPH_UNAVAILABLE", began_at=0, ended_at=1)
+UNKNOWN = Ended(code="UNKNOWN", reason="OUTCOME_UNKNOWN", began_at=0, ended_at=1)
+BARE = Ended(code="UNAVAILABLE", began_at=0, ended_at=1)
+BUSY = Ended(code="ABORTED", reason="REQUEST_IN_PROGRESS", began_at=2, ended_at=3)
+LATER_NO = Ended(code="NOT_FOUND", reason="GRAPH_NOT_FOUND", began_at=2, ended_at=3)
+
+
+def on_the_post(*names: str, data: bytes = b"bytes") -> list[StoredAttachment]:
+    return [
+        stored(AttachmentDraft(kind="file", name=name, content=data), Post(), datetime.now(UTC))
+        for name in names
+    ]
+
+
+def counted(ends: list[Ended], there: list[StoredAttachment]) -> list[str]:
+    """Count a call that ended so, `OK` with the first one's id."""
+    named = [
+        Ended(code="OK", attachment_id=there[0].id, ended_at=end.ended_at) if end is OK else end
+        for end in ends
+    ]
+    return violations([Intent(content=FILE, request_id="", ends=named)], [], there)
+
+
+@pytest.mark.parametrize(
+    ("ends", "count", "found"),
+    [
+        ([OK], 1, []),
+        ([OK], 2, ["duplicate: 2 stored, callers know of: created"]),
+        ([NO], 0, []),
+        ([NO], 1, ["denied: 1 stored, callers know of: nothing"]),
+        ([UNKNOWN], 0, []),
+        ([UNKNOWN], 1, []),
+        ([UNKNOWN], 2, ["duplicate: 2 stored, callers know of: unclear"]),
+        ([BARE], 1, []),
+        ([BARE, BUSY], 1, []),
+        ([UNKNOWN, LATER_NO], 1, ["denied: 1 stored, callers know of: nothing"]),
+        ([UNKNOWN, OK], 1, []),
+        ([BUSY], 1, ["denied: 1 stored, callers know of: nothing"]),
+    ],
+)
+def test_counting(ends: list[Ended], count: int, found: list[str]) -> None:
+    """What callers were told allows so many."""
+    assert counted(ends, on_the_post(*["a"] * count)) == found
+
+
+def test_lost_and_mistaken() -> None:
+    """An id must be that of an attachment with the bytes and the name, and no other's."""
+    lost = [Ended(code="OK", attachment_id="gone")]
+    assert violations([Intent(content=FILE, request_id="", ends=lost)], [], []) == [
+        "lost: 0 stored, callers know of: created",
+        "an id that is nobody's, or another's",
+    ]
+    assert counted([OK], on_the_post("b")) == [
+        "altered: a file of 5 bytes, 'b'",
+        "the id of 'b' for 'a'",
+    ]
+    assert counted([OK], on_the_post("a", data=b"byte")) == ["altered: a file of 4 bytes, 'a'"]
+
+
+def test_twins() -> None:
+    """A twin that was there counts for nothing, and its id is no answer."""
+    twin, ours = on_the_post("a", "a")
+    answered = Intent(content=FILE, request_id="", ends=[Ended(code="OK", attachment_id=ours.id)])
+    mistaken = Intent(content=FILE, request_id="", ends=[Ended(code="OK", attachment_id=twin.id)])
+    assert violations([answered], [twin.id], [twin, ours]) == []
+    assert violations([mistaken], [twin.id], [twin, ours]) == [
+        "an id that is nobody's, or another's"
+    ]
+    assert violations([answered, answered], [], [twin, ours]) == ["one id for two intents"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "effects", "held"),
+    [
+        ([0.0], [0.9], True),
+        ([0.0], [1.1], False),
+        ([0.0, 1.1], [0.9, 1.2], True),
+        ([0.0, 1.1], [1.3, 1.2], False),
+        ([0.0, 2.5], [2.6], True),
+        ([], [0.1], False),
+    ],
+)
+def test_what_graph_owes(sent: list[float], effects: list[float], held: bool) -> None:
+    """Every effect has a request of its own, at most a second before it."""
+    assert in_time(sent, effects, settle_s=1.0) is held
+
+
+def test_what_storms_leave() -> None:
+    """A little more is nothing, and the heap has its moods."""
+    before = Usage(files=10, rss_bytes=50_000_000)
+    storms = [Usage(files=90, rss_bytes=mb * 1_000_000) for mb in (90, 120, 130, 140)]
+    assert list(grown((before, Usage(files=14, rss_bytes=99_000_000)), storms)) == []
+    leaky = [Usage(files=90, rss_bytes=mb * 1_000_000) for mb in (80, 110, 140, 170)]
+    assert list(grown((before, Usage(files=90, rss_bytes=0)), leaky)) == [
+        "10 files became 90",
+        "110,000,000 bytes of memory became 140,000,000",
+    ]

@@ -1,0 +1,300 @@
+"""The proxy of the fault campaign: which bytes go by, and how it ends, to the letter."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.faults.proxy import FaultProxy
+from tests.faults.streams import Link
+from tests.faults.wire_faults import POINTS, Head, Shape, WireFault
+
+REQUEST = (
+    b"POST /v1.0/groups/g/threads/t/posts/p%3D/attachments HTTP/1.1\r\nContent-Length: 10\r\n\r\n"
+)
+BODY = b"0123456789"
+WHOLE = REQUEST + BODY
+ANSWER = b"HTTP/1.1 201 Created\r\nContent-Length: 7\r\n\r\ncreated"
+POST = "p="
+
+
+class Upstream:
+    """Records what comes on each connection, and answers every whole request."""
+
+    def __init__(self) -> None:
+        self.received: list[bytes] = []
+        self.answer = ANSWER
+        self.early = False
+        self.ended = asyncio.Event()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        number = len(self.received)
+        self.received.append(b"")
+        while data := await reader.read(65536):
+            self.received[number] += data
+            if self.received[number].endswith(BODY) or self.early:
+                writer.write(self.answer)
+                if self.early or not self.answer.startswith(b"HTTP"):
+                    break
+        writer.close()
+        self.ended.set()
+
+
+@pytest.fixture
+def upstream() -> Upstream:
+    """What stands behind the proxy."""
+    return Upstream()
+
+
+@pytest.fixture
+async def proxy(upstream: Upstream) -> AsyncIterator[FaultProxy]:
+    """A proxy in front of it."""
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    async with server, FaultProxy(*server.sockets[0].getsockname()) as proxy:
+        yield proxy
+
+
+async def connect(proxy: FaultProxy) -> Link:
+    return Link(*await asyncio.open_connection("127.0.0.1", proxy.port))
+
+
+async def exchange(proxy: FaultProxy, *faults: WireFault) -> tuple[bytes, str]:
+    """Send a request; what came back, and how it ended: FIN, RST, or not at all within 0.3 s."""
+    proxy.of(POST).faults.extend(faults)
+    link = await connect(proxy)
+    try:
+        await link.send(WHOLE, Shape())
+        return await received(link)
+    finally:
+        link.close()
+
+
+async def received(link: Link) -> tuple[bytes, str]:
+    data = b""
+    try:
+        async with asyncio.timeout(0.3):
+            while piece := await link.reader.read(65536):
+                data += piece
+    except ConnectionResetError:
+        return data, "RST"
+    except TimeoutError:
+        return data, "open"
+    return data, "FIN"
+
+
+async def settled(upstream: Upstream, count: int, size: int) -> bytes:
+    """Wait until so many bytes have come on a connection; all that came."""
+    for _ in range(500):
+        if len(upstream.received) >= count and len(upstream.received[count - 1]) >= size:
+            break
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    return upstream.received[count - 1]
+
+
+def test_points() -> None:
+    """A head of 100 bytes and a body of 50."""
+    offsets = {name: WireFault(at=name).offset(100, 150) for name in POINTS}
+    assert offsets == {
+        "nothing": 0,
+        "line": 10,
+        "headers": 50,
+        "head": 100,
+        "body_first": 101,
+        "body_middle": 125,
+        "before_end": 148,
+        "body_last": 149,
+        "all": 150,
+    }
+    assert [WireFault(at=at).offset(100, 150) for at in (7, -1, 999, -999)] == [7, 149, 150, 0]
+    assert WireFault(at="body_first").offset(100, 100) == 100
+
+
+def test_heads() -> None:
+    """A request's head and an answer's."""
+    request = Head.parse(REQUEST)
+    assert (request.method, request.body_bytes, request.closes) == ("POST", 10, False)
+    assert request.total_bytes == len(WHOLE)
+    answer = Head.parse(b"HTTP/1.1 413 Too Large\r\nconnection: Close\r\n\r\n")
+    assert (answer.target, answer.body_bytes, answer.closes) == ("413", 0, True)
+
+
+def test_a_fault_says_what_it_does() -> None:
+    """A line of it, without what is as ever."""
+    fault = WireFault(side="answer", at=7, act="reset", pause_s=0.5, times=2)
+    assert str(fault) == "POST answer@7 reset after 0.5s x2"
+    late = WireFault(act="close", late_s=0.25, shape=Shape(bytes_per_s=9))
+    assert str(late) == "POST request@all close late 0.25s at 0s,9B/s,0B"
+
+
+async def test_without_faults(proxy: FaultProxy, upstream: Upstream) -> None:
+    """Two requests go over one connection as they are, and are put down with their times."""
+    link = await connect(proxy)
+    before = time.time()
+    for _ in range(2):
+        await link.send(WHOLE, Shape())
+        assert await link.reader.readexactly(len(ANSWER)) == ANSWER
+    link.close()
+    assert upstream.received == [WHOLE + WHOLE]
+    first, second = proxy.of(POST).passages
+    assert before <= first.began_at <= first.sent_at <= second.began_at <= second.sent_at
+
+
+@pytest.mark.parametrize("act", ["reset", "close", "hang"])
+@pytest.mark.parametrize("at", ["nothing", "line", "headers", "head", "body_middle", -1])
+async def test_a_request_that_is_cut(
+    proxy: FaultProxy, upstream: Upstream, at: str | int, act: str
+) -> None:
+    """Graph sees the bytes up to the point and then the end; no answer comes."""
+    fault = WireFault(at=at, act=act)
+    size = fault.offset(len(REQUEST), len(WHOLE))
+    came = await exchange(proxy, fault)
+    # Closing on bytes that weren't read is a reset, too, in TCP.
+    assert came in {"reset": [(b"", "RST")], "close": [(b"", "RST"), (b"", "FIN")]}.get(
+        act, [(b"", "open")]
+    )
+    assert await settled(upstream, 1, size) == WHOLE[:size]
+    async with asyncio.timeout(5):
+        await upstream.ended.wait()
+    assert proxy.of(POST).passages[0].sent_at is None
+
+
+@pytest.mark.parametrize(("act", "end"), [("reset", "RST"), ("close", "FIN"), ("hang", "open")])
+@pytest.mark.parametrize("size", [0, 5, 30, -1, len(ANSWER)])
+async def test_an_answer_that_is_cut(
+    proxy: FaultProxy, upstream: Upstream, size: int, act: str, end: str
+) -> None:
+    """Graph has seen the request whole; of the answer the bytes up to the point come."""
+    came, ended = await exchange(proxy, WireFault(side="answer", at=size, act=act, pause_s=0.05))
+    assert ended == end
+    # What is in flight goes down with a reset.
+    assert ANSWER[:size].startswith(came) if end == "RST" else came == ANSWER[:size]
+    assert upstream.received == [WHOLE]
+
+
+async def test_a_request_that_takes_effect_late(proxy: FaultProxy, upstream: Upstream) -> None:
+    """The client is cut off, and the last byte reaches Graph later."""
+    began = time.time()
+    fault = WireFault(at="all", act="reset", late_s=0.3)
+    assert await exchange(proxy, fault) == (b"", "RST")
+    assert upstream.received == [WHOLE[:-1]]
+    assert await settled(upstream, 1, len(WHOLE)) == WHOLE
+    assert began + 0.3 <= proxy.of(POST).passages[0].sent_at
+
+
+async def test_a_pause(proxy: FaultProxy, upstream: Upstream) -> None:
+    """Half-way in the body it waits, and goes on."""
+    began = time.monotonic()
+    came, _ = await exchange(proxy, WireFault(at="body_middle", pause_s=0.1))
+    assert came == ANSWER
+    assert time.monotonic() - began >= 0.1
+    assert upstream.received == [WHOLE]
+
+
+async def test_a_shape(proxy: FaultProxy, upstream: Upstream) -> None:
+    """So many bytes a second, both ways, in small writes."""
+    began = time.monotonic()
+    shape = Shape(bytes_per_s=2000, slice_bytes=3, latency_s=0.01)
+    proxy.of(POST).faults.append(WireFault(shape=shape))
+    link = await connect(proxy)
+    await link.send(WHOLE, Shape())
+    assert await link.reader.readexactly(len(ANSWER)) == ANSWER
+    link.close()
+    assert time.monotonic() - began >= (len(WHOLE) + len(ANSWER)) / 2000
+    assert upstream.received == [WHOLE]
+
+
+async def test_faults_by_method_post_and_number(proxy: FaultProxy) -> None:
+    """Each befalls as many requests of its method and post as it says."""
+    cut = WireFault(at="nothing", act="reset", times=2)
+    proxy.of("other").faults.append(cut)
+    ends = [await exchange(proxy, WireFault(method="GET", act="reset"), cut)]
+    ends += [await exchange(proxy), await exchange(proxy)]
+    assert [data for data, _ in ends] == [b"", b"", ANSWER]
+    assert proxy.of("other").faults == [cut]
+    assert proxy.of(POST).faults == [WireFault(method="GET", act="reset")]
+
+
+async def test_a_fault_for_ever(proxy: FaultProxy) -> None:
+    """No times at all are all times."""
+    fault = WireFault(at="nothing", act="reset", times=0)
+    assert await exchange(proxy, fault) == await exchange(proxy) == (b"", "RST")
+    assert proxy.of(POST).faults == [fault]
+
+
+async def test_a_hook_holds_the_exchange(proxy: FaultProxy, upstream: Upstream) -> None:
+    """Whoever waits for a point is told, and the exchange goes on when it returns."""
+    seen = []
+
+    async def hook() -> None:
+        await asyncio.sleep(0.05)
+        seen.append(upstream.received[0])
+
+    proxy.of(POST).hook = hook
+    came, _ = await exchange(proxy, WireFault(at="head", strikes=True))
+    assert came == ANSWER
+    assert seen == [REQUEST]
+    assert upstream.received == [WHOLE]
+
+
+async def test_an_early_answer(proxy: FaultProxy, upstream: Upstream) -> None:
+    """An answer on the head, and the end of the connection, come through under the request."""
+    upstream.early = True
+    upstream.answer = b"HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+    link = await connect(proxy)
+    await link.send(REQUEST, Shape())
+    assert await received(link) == (upstream.answer, "FIN")
+    link.close()
+
+
+async def test_graph_breaks_off(proxy: FaultProxy, upstream: Upstream) -> None:
+    """An end of Graph's own is handed on."""
+    upstream.answer = b""
+    assert await exchange(proxy) == (b"", "FIN")
+
+
+@pytest.mark.parametrize(
+    ("mishap", "end"), [("reset", "RST"), ("close", "RST"), ("hang", "open"), ("slow", "open")]
+)
+async def test_mishaps(proxy: FaultProxy, mishap: str, end: str) -> None:
+    """What can happen to a connection before there is a request on it."""
+    proxy.mishap = lambda: mishap
+    try:
+        data, ended = await exchange(proxy)
+    except ConnectionResetError:
+        data, ended = b"", "RST"
+    assert data in ((b"", ANSWER) if mishap == "slow" else (b"",))
+    assert ended in (end, "FIN")
+
+
+async def test_refused(proxy: FaultProxy) -> None:
+    """Nobody listens for a while, and then on the same port again."""
+    port = proxy.port
+    proxy.refuse()
+    with pytest.raises(ConnectionRefusedError):
+        await connect(proxy)
+    await proxy.open()
+    assert proxy.port == port
+    assert (await exchange(proxy))[0] == ANSWER
+
+
+async def test_one_request_a_connection(proxy: FaultProxy) -> None:
+    """The connection ends behind the answer, unannounced."""
+    proxy.one_request_a_connection = True
+    assert await exchange(proxy) == (ANSWER, "FIN")
+
+
+async def test_a_gathered_request(proxy: FaultProxy, upstream: Upstream) -> None:
+    """Nothing of it goes on before all of it has come, and nothing at all of one that is cut."""
+    proxy.of(POST).faults.append(WireFault(gather=True))
+    link = await connect(proxy)
+    await link.send(WHOLE[:-1], Shape())
+    await asyncio.sleep(0.1)
+    assert upstream.received == [b""]
+    await link.send(WHOLE[-1:], Shape())
+    assert await link.reader.readexactly(len(ANSWER)) == ANSWER
+    link.close()
+    cut = WireFault(gather=True, at="body_middle", act="reset")
+    assert await exchange(proxy, cut) == (b"", "RST")
+    assert upstream.received == [WHOLE, b""]

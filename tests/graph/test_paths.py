@@ -1,0 +1,72 @@
+"""routes: PostRef -> REST path."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attachment_gateway.errors import InvalidRequest
+from attachment_gateway.graph.paths import attachments_path
+from graphattachments.v1.attachment_pb2 import PostRef
+
+
+def test_the_short_route() -> None:
+    """Without a conversation the path is the short one."""
+    post = PostRef(group_id="g", thread_id="t", post_id="p")
+    assert attachments_path(post, within="post") == "/groups/g/threads/t/posts/p/attachments"
+
+
+def test_the_long_route() -> None:
+    """With a conversation the path goes through it."""
+    post = PostRef(group_id="g", conversation_id="c", thread_id="t", post_id="p")
+    assert (
+        attachments_path(post, within="post")
+        == "/groups/g/conversations/c/threads/t/posts/p/attachments"
+    )
+
+
+def test_ids_are_encoded_whole() -> None:
+    """No character of an id can leave its place in the path; Graph's own stay readable."""
+    post = PostRef(group_id="a/b?c#d%e f", thread_id="é=", post_id="AAMk-_.~")
+    assert (
+        attachments_path(post, within="post")
+        == "/groups/a%2Fb%3Fc%23d%25e%20f/threads/%C3%A9%3D/posts/AAMk-_.~/attachments"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ids", "field", "words"),
+    [
+        ({}, "post.group_id", "empty"),
+        ({"group_id": "g"}, "post.thread_id", "empty"),
+        ({"group_id": "g", "thread_id": "t"}, "post.post_id", "empty"),
+        ({"group_id": "."}, "post.group_id", "'.' and '..'"),
+        ({"group_id": "g", "thread_id": ".."}, "post.thread_id", "'.' and '..'"),
+        ({"group_id": "g\r\nHost: x"}, "post.group_id", "control character"),
+        ({"group_id": "g\x7f"}, "post.group_id", "control character"),
+        ({"group_id": "g\x85"}, "post.group_id", "control character"),
+        ({"group_id": "g" * 1025}, "post.group_id", "1,025 characters"),
+        (
+            {"group_id": "g", "thread_id": "t", "post_id": "p", "conversation_id": ".."},
+            "post.conversation_id",
+            "'.' and '..'",
+        ),
+    ],
+)
+def test_what_is_no_id(ids: dict[str, str], field: str, words: str) -> None:
+    """An id that could lead elsewhere, or nowhere, is refused by its field."""
+    with pytest.raises(InvalidRequest, match=words) as caught:
+        attachments_path(PostRef(**ids), within="post")
+    assert caught.value.field == field
+
+
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=50))
+def test_any_id_is_one_segment(value: str) -> None:
+    """Whatever an id holds, the path has as many segments as ever, and no dots of its own."""
+    if value in {".", ".."}:
+        return
+    path = attachments_path(PostRef(group_id=value, thread_id=value, post_id=value), within="post")
+    segments = path.split("/")
+    assert segments[1::2] == ["groups", "threads", "posts", "attachments"]
+    assert len({segments[2], segments[4], segments[6]}) == 1
+    assert path.isascii()
+    assert not set(path) & set("?# \\")

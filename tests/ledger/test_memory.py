@@ -1,0 +1,70 @@
+"""ledger.memory: it holds no more than it has to."""
+
+from attachment_gateway.ledger import EndedCreated, EndedUnknown, Acquired, Place
+from attachment_gateway.ledger.expiring import Expiring
+from attachment_gateway.ledger.memory import MemoryLedger
+
+
+def held(ledger: MemoryLedger) -> int:
+    return len(ledger._rules._store)
+
+
+async def test_an_idle_post_takes_no_memory() -> None:
+    """Without a request id, and without an attachment, nothing is left."""
+    ledger = MemoryLedger(settle_s=15, retention_s=1000)
+    for number in range(100):
+        place = Place(holder=f"h{number}", post=f"g/{number}")
+        await ledger.enter(place)
+        await ledger.leave(place, EndedCreated("x"))
+    ids = held(ledger)
+    for number in range(100):
+        place = Place(holder=f"h{number}", post=f"g/{number}")
+        await ledger.enter(place)
+        assert held(ledger) == ids + 2
+        await ledger.leave(place, EndedCreated("x"))
+    assert held(ledger) == ids == 200
+
+
+async def test_what_has_expired_is_forgotten() -> None:
+    """The dead, what was left unknown, request ids and attachments: with the next call."""
+    now = 0.0
+    ledger = MemoryLedger(settle_s=15, retention_s=1000, clock=lambda: now)
+    for number in range(99):
+        place = Place(holder=f"h{number}", post=f"g/{number}", request_id=f"r{number}")
+        await ledger.enter(place)
+        if number % 3:
+            end = EndedCreated("x") if number % 3 == 1 else EndedUnknown(settled_in_s=15)
+            await ledger.leave(place, end)
+    now = 1015.0
+    await ledger.leave(Place(holder="h", post="g"), EndedUnknown(settled_in_s=1))
+    assert held(ledger) == 0
+
+
+async def test_a_holder_that_comes_back_after_all_has_one_place() -> None:
+    """Also when its old one is still there, for something older isn't settled yet."""
+    now = 0.0
+    ledger = MemoryLedger(settle_s=15, retention_s=1000, clock=lambda: now)
+    old, late, last = (Place(holder=holder, post="g/p") for holder in ("old", "late", "last"))
+    await ledger.enter(old)
+    await ledger.leave(old, EndedUnknown(settled_in_s=9000))
+    await ledger.enter(late)
+    now = 2000.0
+    await ledger.enter(last)
+    await ledger.enter(late)
+    now = 2009.0
+    await ledger.enter(late)
+    now = 9000.0
+    assert await ledger.enter(late) == Acquired()
+    assert held(ledger) == 2
+
+
+async def test_what_was_touched_lately_is_not_in_the_way() -> None:
+    """The oldest is looked at first, and a thing that is touched is no longer the oldest."""
+    values = Expiring[str, int]()
+    values.put("a", 1, 10)
+    values.put("b", 2, 20)
+    values.put("a", 3, 30)
+    assert list(values.expired(20)) == [2]
+    assert (values.get("a"), values.get("b")) == (3, None)
+    assert (values.get("a", 29), values.get("a", 30)) == (3, None)
+    assert len(values) == 1

@@ -1,0 +1,97 @@
+"""ledger: processes that share one, on the real clock, and die as processes do."""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import sys
+from contextlib import AbstractContextManager, ExitStack, closing
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from attachment_gateway.ledger import Acquired, InProgress, Place, Standing
+from attachment_gateway.ledger.opening import open_ledger
+from tests.support.tools import WITHIN_S, Program, ended, lines_until, started
+
+CONTENDER = str(Path(__file__).with_name("contender.py"))
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A ledger that processes can share; nothing is in it."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.sqlite3"
+    url: str = request.getfixturevalue("redis_url")
+    with Redis.from_url(url) as client:
+        client.flushall()
+    return url
+
+
+def contender(
+    url: str, directory: Path, *what: str, lease_s: float = 10
+) -> AbstractContextManager[Program]:
+    return started(sys.executable, CONTENDER, url, str(lease_s), str(directory), *what)
+
+
+def test_one_at_a_time(url: str, tmp_path: Path) -> None:
+    """Four processes, each a hundred times first on one post: never two at once, and no error."""
+    with ExitStack() as stack:
+        programs = [
+            stack.enter_context(contender(url, tmp_path, "contend", f"p{n}", "100"))
+            for n in range(4)
+        ]
+        for program in programs:
+            assert ended(program) == (0, "done\n", "")
+
+
+async def test_a_killed_process_is_taken_over(url: str, tmp_path: Path) -> None:
+    """Its lease ends by itself, and what it wrote ahead is there."""
+    place = Place(holder="h", post="g/p", request_id="r1", fingerprint=b"f")
+    with contender(url, tmp_path, "send_and_hang", lease_s=0.5) as program:
+        lines_until("sending", program)
+        os.killpg(program.pid, signal.SIGKILL)
+        ledger = await open_ledger(url, settle_s=15, retention_s=1000)
+        standing: Standing = InProgress(lease_left_s=1)
+        async with asyncio.timeout(WITHIN_S):
+            while isinstance(standing, InProgress):
+                standing = await ledger.enter(place)
+        assert isinstance(standing, Acquired)
+        assert standing.unsettled is not None
+        assert standing.unsettled.began_ago_s >= 0.5
+        assert standing.unsettled.settled_in_s <= 59.5
+        assert await ledger.renew(place)
+        await ledger.close()
+
+
+@pytest.mark.parametrize("time", range(5))
+async def test_a_process_may_be_killed_at_any_moment(tmp_path: Path, time: int) -> None:
+    """Half a transaction is none, and the file is whole."""
+    path = tmp_path / "ledger.sqlite3"
+    url = f"sqlite:///{path}"
+    with contender(url, tmp_path, "write_for_ever", lease_s=0.01) as program:
+        lines_until("writing", program)
+        await asyncio.sleep(0.003 * time)
+        os.killpg(program.pid, signal.SIGKILL)
+        program.wait(WITHIN_S)
+    ledger = await open_ledger(url, settle_s=15, retention_s=1000)
+    for post in range(7):
+        place = Place(holder=f"last-{post}", post=f"g/{post}")
+        async with asyncio.timeout(WITHIN_S):
+            while await ledger.enter(place) != Acquired():
+                pass
+    await ledger.close()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_all_make_the_file_at_once(tmp_path: Path) -> None:
+    """Whoever comes first makes it; nobody finds half a file."""
+    url = f"sqlite:///{tmp_path}/made/at/once.sqlite3"
+    with ExitStack() as stack:
+        programs = [
+            stack.enter_context(contender(url, tmp_path, "contend", f"p{n}", "1")) for n in range(8)
+        ]
+        for program in programs:
+            assert ended(program) == (0, "done\n", "")

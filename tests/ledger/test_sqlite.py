@@ -1,0 +1,478 @@
+"""ledger.sqlite: the file, and what can be wrong with it."""
+
+import asyncio
+import math
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from attachment_gateway.ledger import (
+    EndedCreated,
+    EndedAbsent,
+    EndedUnknown,
+    Created,
+    Acquired,
+    LedgerUnavailable,
+    Place,
+    Unsettled,
+    Queued,
+    sqlite_access,
+    sqlite_file,
+)
+from attachment_gateway.ledger import sqlite as sqlite_ledger
+from attachment_gateway.ledger.sqlite import UPKEEP_EVERY, SqliteLedger
+from attachment_gateway.settings import SettingError
+
+A = Place(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
+B = Place(holder="b", post="g/p")
+C = Place(holder="c", post="g/p")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the file is to be; neither it nor its directory is there."""
+    return tmp_path / "state" / "gateway" / "ledger.sqlite3"
+
+
+async def opened(path: Path, **clock: object) -> SqliteLedger:
+    return await SqliteLedger.open(str(path), settle_s=15, retention_s=1000, **clock)
+
+
+@pytest.fixture
+async def ledger(path: Path) -> AsyncIterator[SqliteLedger]:
+    """A ledger, on the real clock."""
+    ledger = await opened(path)
+    yield ledger
+    await ledger.close()
+
+
+def read(path: Path, query: str) -> object:
+    with closing(sqlite3.connect(path)) as connection:
+        [row] = connection.execute(query).fetchall()
+        return row[0]
+
+
+# The file.
+
+
+async def test_it_is_nobody_elses(ledger: SqliteLedger, path: Path) -> None:
+    """The directory that is made, and all files in it, can't be read by others."""
+    await ledger.enter(A)
+    modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
+    names = {"ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm"}
+    assert modes == dict.fromkeys(names, 0o600)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_a_directory_that_is_there_stays_as_it_is(path: Path) -> None:
+    """It is its owner's business."""
+    path.parent.mkdir(parents=True, mode=0o755)
+    await (await opened(path)).close()
+    assert path.parent.stat().st_mode & 0o777 == 0o755
+
+
+async def test_it_says_what_it_is(ledger: SqliteLedger, path: Path) -> None:
+    """Its program, its schema's version, and its log ahead."""
+    assert read(path, "PRAGMA application_id") == 0x6167776C
+    assert read(path, "PRAGMA user_version") == 2
+    assert read(path, "PRAGMA journal_mode") == "wal"
+
+
+async def test_it_outlives_the_process(path: Path) -> None:
+    """What was written is there for the next one."""
+    ledger = await opened(path)
+    await ledger.enter(A)
+    await ledger.leave(A, EndedCreated("x"))
+    await ledger.close()
+    ledger = await opened(path)
+    assert isinstance(await ledger.enter(A), Created)
+    assert await ledger.claimed("g/p") == {"x"}
+    await ledger.close()
+
+
+async def test_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is relative to where the gateway was started."""
+    monkeypatch.chdir(tmp_path)
+    await (await opened(Path("here.sqlite3"))).close()
+    assert (tmp_path / "here.sqlite3").exists()
+
+
+# What can be wrong with it.
+
+
+async def fault(path: Path) -> str:
+    with pytest.raises(SettingError) as caught:
+        await opened(path)
+    return str(caught.value)
+
+
+async def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    """It is left as it is."""
+    path = tmp_path / "notes.txt"
+    path.write_text("Dear diary, " * 100)
+    assert await fault(path) == (
+        f"ledger is '{path}', which can't be used as an SQLite file (file is not a database); name "
+        f"one that can be written, in a directory that can"
+    )
+    assert path.read_text().startswith("Dear diary")
+
+
+async def test_another_programs_database(tmp_path: Path) -> None:
+    """It is left as it is, too."""
+    path = tmp_path / "accounts.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE accounts (name)")
+    assert await fault(path) == (
+        f"ledger is '{path}', another program's database; name another file"
+    )
+
+
+async def test_a_later_versions_database(path: Path) -> None:
+    """It may mean what this one doesn't know."""
+    await (await opened(path)).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 3")
+    assert await fault(path) == (
+        f"ledger is '{path}', which a later version of this program wrote (its schema is 3, 2 is "
+        f"known here); run that version, or name another file"
+    )
+
+
+VERSION_1 = """
+CREATE TABLE queue (post TEXT NOT NULL, seq INTEGER NOT NULL, holder TEXT NOT NULL UNIQUE,
+  lease_until REAL, sent INTEGER NOT NULL, gone_at REAL NOT NULL, PRIMARY KEY (post, seq))
+  STRICT, WITHOUT ROWID;
+CREATE TABLE entries (n INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE, post TEXT NOT NULL,
+  fingerprint BLOB NOT NULL, holder TEXT NOT NULL, began_at REAL, settled_at REAL NOT NULL,
+  told INTEGER NOT NULL, attachment_id TEXT NOT NULL, created_at REAL NOT NULL,
+  expires_at REAL NOT NULL) STRICT;
+CREATE TABLE claimed (n INTEGER PRIMARY KEY, post TEXT NOT NULL, attachment_id TEXT NOT NULL,
+  expires_at REAL NOT NULL, UNIQUE (post, attachment_id)) STRICT;
+INSERT INTO queue VALUES ('g/p', 7, 'dead', 90.0, 1, 105.0);
+INSERT INTO entries VALUES (1, 'r1', 'g/p', x'66', 'dead', 80.0, 105.0, 0, '', 0.0, 1e9);
+INSERT INTO claimed VALUES (1, 'g/p', 'x', 1e9);
+PRAGMA application_id = 0x6167776C;
+PRAGMA user_version = 1;
+"""
+
+
+async def test_an_earlier_versions_database(tmp_path: Path) -> None:
+    """Everything in it still counts."""
+    path = tmp_path / "ledger.sqlite3"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(VERSION_1)
+    ledger = await opened(path, clock=lambda: 100.0)
+    assert await ledger.enter(A) == Acquired(unsettled=Unsettled(began_ago_s=20.0, settled_in_s=5.0))
+    assert await ledger.enter(B) == Queued()
+    assert await ledger.claimed("g/p") == {"x"}
+    await ledger.close()
+    assert (
+        read(path, "SELECT group_concat(name) FROM (SELECT name FROM sqlite_schema ORDER BY 1)")
+        == "claimed,entries,queue"
+    )
+
+
+async def test_a_directory_in_the_files_place(tmp_path: Path) -> None:
+    """There is no file to open."""
+    assert "(unable to open database file)" in await fault(tmp_path)
+
+
+async def test_a_file_in_the_directorys_place(tmp_path: Path) -> None:
+    """No directory can be made there."""
+    (tmp_path / "state").write_text("")
+    assert "can't be used as an SQLite file ([Errno" in await fault(tmp_path / "state" / "l.db")
+
+
+async def test_a_database_that_cannot_be_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told at once, and not at the first call."""
+    await (await opened(path)).close()
+    connect = sqlite3.connect
+
+    def read_only(path: str, **options: object) -> sqlite3.Connection:
+        return connect(f"file:{path}?mode=ro", uri=True, **options)
+
+    monkeypatch.setattr(sqlite_file.sqlite3, "connect", read_only)
+    assert "(attempt to write a readonly database)" in await fault(path)
+
+
+# At run time.
+
+
+async def test_the_event_loop_goes_on_while_the_file_is_locked(
+    ledger: SqliteLedger, path: Path
+) -> None:
+    """A call waits for its turn, nothing else does."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        entering = asyncio.create_task(ledger.enter(A))
+        for _ in range(10):
+            await asyncio.sleep(0.001)
+        assert not entering.done()
+        connection.execute("COMMIT")
+    assert await entering == Acquired()
+
+
+async def test_a_file_that_stays_locked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is away, and comes back when it isn't locked any more."""
+    monkeypatch.setattr(sqlite_file, "BUSY_S", 0.01)
+    ledger = await opened(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        with pytest.raises(LedgerUnavailable) as caught:
+            await ledger.enter(A)
+        assert caught.value.why == "SQLite: database is locked"
+        assert await ledger.find(B) is None
+        connection.execute("COMMIT")
+    assert await ledger.enter(A) == Acquired()
+    await ledger.close()
+
+
+async def test_a_slow_file(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After one slow transaction they no longer hold up the event loop, for a while."""
+
+    def thread_of_next() -> Awaitable[int]:
+        return ledger._write(lambda *_: threading.get_ident())
+
+    here = threading.get_ident()
+    assert await thread_of_next() == here
+    monkeypatch.setattr(sqlite_ledger, "SLOW_S", 0.0)
+    assert await thread_of_next() == here
+    monkeypatch.setattr(sqlite_ledger, "SLOW_S", 9.0)
+    assert await thread_of_next() != here
+    assert await thread_of_next() != here
+    ledger._slow_until = 0.0
+    assert await thread_of_next() == here
+
+
+async def test_what_is_written_together(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a call ends with waits a moment for what another begins with."""
+    times = []
+
+    def note(_: object, now: float) -> None:
+        times.append(now)
+
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
+    leaving = asyncio.create_task(ledger._write(note, lingers=True))
+    await asyncio.sleep(0)
+    assert not times
+    await ledger._write(note)
+    await leaving
+    assert times[0] == times[1]
+
+
+async def test_who_is_alone_waits_for_nobody(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither to enter nor to leave, also right behind another; those in a crowd do."""
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
+    monkeypatch.setattr(sqlite_ledger, "CROWDED_FOR_S", 60)
+    async with asyncio.timeout(5):
+        for each in (A, B, A):
+            await ledger.enter(each)
+            await ledger.enter(each)
+            await ledger.leave(each, EndedAbsent())
+        await ledger.enter(A)
+    entering = asyncio.create_task(ledger.enter(B))
+    leaving = asyncio.create_task(ledger.leave(A, EndedAbsent()))
+    await asyncio.sleep(0.05)
+    assert (entering.done(), leaving.done()) == (False, False)
+    async with asyncio.timeout(5):
+        await ledger.leave(B, EndedAbsent())
+        await asyncio.gather(entering, leaving)
+    assert not ledger._holders
+
+
+@pytest.mark.parametrize("gone", ["_entered_last", "_together_at"])
+async def test_a_crowd_disperses(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, gone: str
+) -> None:
+    """When nobody else has come for a while, or none have been there together."""
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
+    monkeypatch.setattr(sqlite_ledger, "CROWDED_FOR_S", 60)
+    ledger._entered_last = ("another", asyncio.get_running_loop().time())
+    ledger._together_at = asyncio.get_running_loop().time()
+    assert ledger._steps_out_of_crowd(A)
+    long_ago = asyncio.get_running_loop().time() - 61
+    monkeypatch.setattr(ledger, gone, ("another", long_ago) if "last" in gone else long_ago)
+    async with asyncio.timeout(5):
+        await ledger.enter(A)
+
+
+async def test_who_is_refused_is_nobody_to_wait_for(ledger: SqliteLedger) -> None:
+    """It needn't leave."""
+    await ledger.enter(A)
+    await ledger.leave(A, EndedCreated("x"))
+    assert isinstance(await ledger.enter(A), Created)
+    assert not ledger._holders
+
+
+async def test_an_answer_is_written_before_it_is_given(ledger: SqliteLedger, path: Path) -> None:
+    """With a request id or without: what comes after a kill mustn't take it for its own."""
+    for each in (A, B):
+        await ledger.enter(each)
+        await ledger.leave(each, EndedCreated(each.holder))
+    other = await opened(path)
+    assert await other.claimed("g/p") == {"a", "b"}
+    assert await other.enter(C) == Acquired()
+    await other.close()
+
+
+async def test_a_commit_that_fails(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has written nothing, and says so; the next one is none the worse."""
+    monkeypatch.setattr(sqlite_access, "COMMIT", "COMMIT to nothing")
+    with pytest.raises(LedgerUnavailable, match="ledger is away"):
+        await ledger.enter(A)
+    monkeypatch.undo()
+    assert await ledger.enter(B) == Acquired()
+
+
+async def test_a_transaction_that_was_left_open(ledger: SqliteLedger) -> None:
+    """Fails the next one, and is ended by that."""
+    ledger._on_loop._connection.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerUnavailable):
+        await ledger.enter(A)
+    assert await ledger.enter(A) == Acquired()
+
+
+async def test_an_error_that_sqlite_knows_nothing_of(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is told like any other."""
+
+    def fail(*_: object) -> None:
+        raise sqlite3.OperationalError("Could not decode to UTF-8 column")
+
+    monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.SqliteStore.rows", fail)
+    with pytest.raises(LedgerUnavailable) as caught:
+        await ledger.enter(A)
+    assert caught.value.why == "SQLite: Could not decode to UTF-8 column"
+
+
+async def test_a_transaction_that_fails_changes_nothing(
+    ledger: SqliteLedger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the queue nor the request id, which come one after the other."""
+    monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.PUT_ENTRY", "INSERT INTO nowhere")
+    with pytest.raises(LedgerUnavailable):
+        await ledger.enter(A)
+    monkeypatch.undo()
+    assert await ledger.enter(B) == Acquired()
+    assert not await ledger.renew(A)
+
+
+async def test_what_is_no_error_of_sqlites_stays_what_it_is(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault of ours doesn't pass for a ledger that is away; and changes nothing either."""
+    monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.SqliteStore.put_entry", None)
+    with pytest.raises(TypeError):
+        await ledger.enter(A)
+    monkeypatch.undo()
+    assert await ledger.enter(B) == Acquired()
+
+
+async def test_a_call_that_is_cancelled_leaves_the_file_in_order(
+    ledger: SqliteLedger, path: Path
+) -> None:
+    """Whatever came of it, leaving afterwards puts it right."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        entering = asyncio.create_task(ledger.enter(A))
+        await asyncio.sleep(0)
+        entering.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await entering
+        connection.execute("COMMIT")
+    await ledger.leave(A, EndedUnknown(settled_in_s=0))
+    assert await ledger.enter(B) == Acquired()
+
+
+async def test_closing(path: Path) -> None:
+    """What is under way is finished; nothing is taken any more, and no thread is left."""
+    ledger = await opened(path)
+    entering = asyncio.create_task(ledger.enter(A))
+    await asyncio.sleep(0)
+    leaving = asyncio.create_task(ledger.leave(A, EndedUnknown(settled_in_s=9)))
+    await asyncio.sleep(0)
+    await ledger.close()
+    assert await entering == Acquired()
+    await leaving
+    with pytest.raises(LedgerUnavailable):
+        await ledger.find(A)
+    with pytest.raises(LedgerUnavailable):
+        await ledger.enter(B)
+    await ledger.close()
+    await asyncio.to_thread(*(each.join for each in ledger._thread._threads))
+
+
+async def test_closing_while_the_thread_is_at_work(path: Path) -> None:
+    """What has come meanwhile is written, too."""
+    ledger = await opened(path)
+    ledger._slow_until = math.inf
+    entering = asyncio.create_task(ledger.enter(A))
+    await asyncio.sleep(0)
+    leaving = asyncio.create_task(ledger.leave(A, EndedCreated("x")))
+    await asyncio.sleep(0)
+    await ledger.close()
+    assert await entering == Acquired()
+    await leaving
+    assert read(path, "SELECT attachment_id FROM entries") == "x"
+
+
+async def test_upkeep_that_fails(ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stops nothing."""
+    monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.PURGE_QUEUE", "DELETE FROM nowhere")
+    ledger._writes_to_upkeep = 0
+    with capture_logs() as log:
+        assert await ledger.enter(B) == Acquired()
+        assert await ledger.enter(B) == Acquired()
+    assert [(each["event"], each["why"]) for each in log] == [
+        ("ledger_not_purged", "SQLite: no such table: nowhere")
+    ]
+    monkeypatch.setattr(ledger, "_keep_up", None)  # not even this
+    ledger._writes_to_upkeep = 0
+    assert await ledger.enter(B) == Acquired()
+    assert await ledger.enter(B) == Acquired()
+
+
+async def test_it_does_not_grow_without_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has expired goes, some of it each time, and other processes' too."""
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 0)
+    now = 0.0
+    ledger = await opened(path, clock=lambda: now)
+    for number in range(3 * UPKEEP_EVERY):
+        now += 100
+        place = Place(holder=f"h{number}", post=f"g/{number}", request_id=f"r{number}")
+        await ledger.enter(place)
+        if number % 3:
+            await ledger.leave(place, EndedCreated("x"))
+    for table in ("entries", "claimed", "queue"):
+        # Ten are kept, so many may have come since the last purge; the dead have half a lease more.
+        assert read(path, f"SELECT count(*) FROM {table}") < UPKEEP_EVERY + 20
+    await ledger.close()
+
+
+async def test_purging_goes_round(path: Path) -> None:
+    """Also what stands behind more than one look takes in: those at the front haven't expired."""
+    now = 0.0
+    ledger = await opened(path, clock=lambda: now)
+    kept = 10 * UPKEEP_EVERY
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executemany(
+            "INSERT INTO claimed (post, attachment_id, expires_at) VALUES (x'67', ?, ?)",
+            [(f"{n:04}", 1e9 if n < kept else 1.0) for n in range(kept + 50)],
+        )
+    now = 2.0
+    for _ in range(4 * UPKEEP_EVERY):
+        await ledger.enter(B)
+    await ledger.close()
+    assert read(path, "SELECT count(*) FROM claimed") == kept

@@ -1,0 +1,82 @@
+"""examples/demo.py: what a newcomer runs first."""
+
+import os
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.support.tools import DEMO, PROTOSET, ended, left_behind, lines_until, started
+
+ITEMS = """\
+{route:<6} message  Minutes                    Minutes
+{route:<6} event    Planning                   Planning
+{route:<6} contact  Lovelace                   Lovelace
+"""
+
+
+def report(file: Path) -> str:
+    """What the demo prints of its attachments."""
+    stored = f"{file.stat().st_size:,} bytes, the same as sent"
+    text = "route  what     name                       stored\n"
+    for route in ("short", "long"):
+        text += f"{route:<6} file     {file.name:<26} {stored}\n" + ITEMS.format(route=route)
+    return text
+
+
+def test_each_kind_by_each_route() -> None:
+    """Without options it uploads a file of its own, attaches each kind of item, and ends."""
+    with started(*DEMO) as demo:
+        code, output, errors = ended(demo)
+        assert not left_behind(demo)
+    assert (code, errors) == (0, "")
+    first, rest = output.split("\n\n")
+    where = r"a local Graph at http://127\.0\.0\.1:\d+/v1\.0, a gateway at 127\.0\.0\.1:\d+"
+    assert re.fullmatch(where, first)
+    assert rest == report(PROTOSET)
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1_000_000])
+def test_a_file_of_ones_own(tmp_path: Path, size_bytes: int) -> None:
+    """Whatever its bytes, and however many chunks they come in, Graph has them."""
+    file = tmp_path / "my own file.bin"
+    file.write_bytes(os.urandom(size_bytes))
+    with started(*DEMO, "--file", str(file)) as demo:
+        code, output, errors = ended(demo)
+        assert not left_behind(demo)
+    assert (code, errors) == (0, "")
+    assert output.split("\n\n")[1] == report(file)
+
+
+def test_a_port_in_use() -> None:
+    """A gateway that can't start is a failure with a sentence, and the local Graph goes too."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        with started(*DEMO, "--listen", listen) as demo:
+            code, output, errors = ended(demo)
+            assert not left_behind(demo)
+    assert (code, output) == (1, "")
+    assert errors.splitlines()[-2:] == [
+        f"Error: listen is '{listen}', which can't be bound; is it in use?",
+        "serve did not start",
+    ]
+
+
+def test_it_stays_until_sigterm() -> None:
+    """With --stay it is up until it is told to end, and then all of it ends."""
+    with started(*DEMO, "--stay") as demo:
+        lines_until(r"Ctrl-C ends it\.", demo)
+        demo.terminate()
+        assert ended(demo) == (0, "", "")
+        assert not left_behind(demo)
+
+
+def test_it_stays_until_ctrl_c() -> None:
+    """A terminal sends SIGINT to the whole process group, the gateway and the local Graph too."""
+    with started(*DEMO, "--stay") as demo:
+        lines_until(r"Ctrl-C ends it\.", demo)
+        os.killpg(demo.pid, signal.SIGINT)
+        assert ended(demo) == (0, "", "")
+        assert not left_behind(demo)

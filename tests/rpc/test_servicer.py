@@ -1,0 +1,716 @@
+"""The service over a real grpc.aio server and a real HTTP server: codes, messages, details."""
+
+import asyncio
+import base64
+import json
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import RFC_4122, UUID
+
+import grpc.aio
+import pytest
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
+from grpc_status import rpc_status
+from structlog.testing import capture_logs
+
+from attachment_gateway.rpc import servicer
+from attachment_gateway.translation.create import graph_request_of
+from attachment_gateway.graph.request import GraphRequest
+from tests.support.calls import BEARER, TOKEN, Start
+from graphattachments.v1.attachment_pb2 import (
+    Attachment,
+    FileAttachment,
+    ItemAttachment,
+    PostRef,
+)
+from graphattachments.v1.attachment_service_pb2 import (
+    CreateAttachmentRequest,
+    UploadFileAttachmentRequest,
+    UploadFooter,
+    UploadHeader,
+)
+from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from graphattachments.v1.event_pb2 import Event
+from graphattachments.v1.message_pb2 import Message as OutlookMessage
+from graphattachments.v1.outlook_pb2 import Recipient
+from tests.support.raw_graph import CREATED, Exchange, Handler, RawGraph, answer, error
+
+CAP = 4194304
+MORE_THAN_SOCKETS_HOLD = 40_000_000
+
+
+@dataclass
+class Failure:
+    """How a call failed, its details by their type."""
+
+    code: grpc.StatusCode
+    message: str
+    info: ErrorInfo
+    details: dict[str, Message]
+    trailers: dict[str, str]
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """ErrorInfo's metadata without the ids."""
+        ids = {"graph_request_id", "client_request_id"}
+        return {name: text for name, text in self.info.metadata.items() if name not in ids}
+
+
+async def failure(call: grpc.aio.UnaryUnaryCall | grpc.aio.StreamUnaryCall) -> Failure:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    status = rpc_status.from_call(caught.value)
+    assert status is not None, caught.value
+    details = {}
+    for packed in status.details:
+        for kind in (ErrorInfo, BadRequest, ResourceInfo, RetryInfo):
+            unpacked = kind()
+            if packed.Unpack(unpacked):
+                details[kind.__name__] = unpacked
+    info = details.pop("ErrorInfo")
+    assert info.domain == "attachment-gateway"
+    trailers = {key: text for key, text in caught.value.trailing_metadata() if "bin" not in key}
+    return Failure(caught.value.code(), caught.value.details(), info, details, trailers)
+
+
+def upload(
+    post: PostRef, chunks: Iterable[bytes], footer: UploadFooter | None = None, **header: object
+) -> list[UploadFileAttachmentRequest]:
+    described = {"post": post, "attachment": Attachment(name="report.pdf"), **header}
+    requests = [UploadFileAttachmentRequest(header=UploadHeader(**described))]
+    requests += [UploadFileAttachmentRequest(chunk=chunk) for chunk in chunks]
+    return [*requests, UploadFileAttachmentRequest(footer=footer)] if footer else requests
+
+
+def create(post: PostRef, attachment: Attachment, **fields: object) -> CreateAttachmentRequest:
+    return CreateAttachmentRequest(post=post, attachment=attachment, **fields)
+
+
+@pytest.mark.parametrize("request_id", ["", "5e6d9a2c-4b7f-4c1e-9a53-0c2f6b8d7e10"])
+async def test_an_answer_is_in_the_ledger_before_it_is_given(
+    start: Start, post: PostRef, tmp_path: Path, request_id: str
+) -> None:
+    """What a gateway that is killed behind it has made, no other call can take for its own."""
+    file = tmp_path / "ledger.sqlite3"
+    gateway = await start(ledger=f"sqlite:///{file}")
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        made = await AttachmentServiceStub(channel).UploadFileAttachment(
+            upload(post, [b"x"], request_id=request_id), metadata=BEARER
+        )
+    with closing(sqlite3.connect(file)) as ledger:
+        assert ledger.execute("SELECT attachment_id FROM claimed").fetchall() == [
+            (made.attachment.id,)
+        ]
+        assert ledger.execute("SELECT * FROM queue").fetchall() == []
+
+
+async def test_an_item_of_many_parts_is_made_beside_the_event_loop(
+    stub: AttachmentServiceStub,
+    graph: RawGraph,
+    post: PostRef,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It takes a microsecond for each, of which 4 MB may have a million; others are served."""
+    threads = []
+
+    def noted(*args: object) -> GraphRequest:
+        threads.append(threading.get_ident())
+        return graph_request_of(*args)
+
+    monkeypatch.setattr(servicer, "envelope_of", noted)
+    for count in (100, 100_000):
+        message = OutlookMessage(bcc_recipients=[Recipient()] * count)
+        item = Attachment(name="n", item_attachment=ItemAttachment(message=message))
+        await stub.CreateAttachment(create(post, item), metadata=BEARER)
+        assert len(json.loads(graph.received[-1].body)["item"]["bccRecipients"]) == count
+    few, many = threads
+    assert few == threading.get_ident() != many
+
+
+async def test_an_upload(stub: AttachmentServiceStub, graph: RawGraph, post: PostRef) -> None:
+    """Chunks become one POST with the caller's token and exactly the page's body."""
+    call = stub.UploadFileAttachment(upload(post, [b"hello,", b" world"]), metadata=BEARER)
+    response = await call
+    [received] = graph.received
+    assert received.request_line == (
+        "POST /v1.0/groups/g-1/threads/AAQkAD%3D/posts/AAMkAG_-%3D/attachments HTTP/1.1"
+    )
+    assert received.headers["Authorization"] == f"Bearer {TOKEN}"
+    assert received.body == (
+        b'{"@odata.type":"#microsoft.graph.fileAttachment","name":"report.pdf",'
+        b'"contentBytes":"aGVsbG8sIHdvcmxk"}'
+    )
+    assert response.attachment == Attachment(
+        id="AAMkAD=",
+        name="report.pdf",
+        size=1053,
+        is_inline=False,
+        last_modified_date_time=response.attachment.last_modified_date_time,
+        file_attachment=FileAttachment(),
+    )
+    assert response.attachment.last_modified_date_time.ToJsonString() == "2026-03-01T09:00:00Z"
+
+
+async def test_the_long_route(stub: AttachmentServiceStub, graph: RawGraph, post: PostRef) -> None:
+    """With a conversation the other route is taken, by both RPCs."""
+    post.conversation_id = "c/1"
+    await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+    file = Attachment(name="n", file_attachment=FileAttachment(content_bytes=b"x"))
+    await stub.CreateAttachment(create(post, file), metadata=BEARER)
+    paths = {received.request_line.split()[1] for received in graph.received}
+    assert paths == {
+        "/v1.0/groups/g-1/conversations/c%2F1/threads/AAQkAD%3D/posts/AAMkAG_-%3D/attachments"
+    }
+
+
+async def test_a_file_and_an_item_in_one_message(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """CreateAttachment takes a file with its bytes, and an item."""
+    file = Attachment(name="n", file_attachment=FileAttachment(content_bytes=b"abc"))
+    item = Attachment(name="n", item_attachment=ItemAttachment(event=Event(subject="s")))
+    await stub.CreateAttachment(create(post, file), metadata=BEARER)
+    await stub.CreateAttachment(create(post, item), metadata=BEARER)
+    assert [received.json for received in graph.received] == [
+        {"@odata.type": "#microsoft.graph.fileAttachment", "name": "n", "contentBytes": "YWJj"},
+        {
+            "@odata.type": "#microsoft.graph.itemAttachment",
+            "name": "n",
+            "item": {"@odata.type": "#microsoft.graph.event", "subject": "s"},
+        },
+    ]
+
+
+async def largest(stub: AttachmentServiceStub, post: PostRef) -> int:
+    """The largest file that fits, as the gateway tells it on the header."""
+    failed = await failure(
+        stub.UploadFileAttachment(upload(post, [], size_bytes=CAP), metadata=BEARER)
+    )
+    return int(failed.metadata["max_size_bytes"])
+
+
+@pytest.mark.parametrize("name", ["report.pdf", "r"])
+@pytest.mark.parametrize("declared", [True, False])
+async def test_the_largest_file(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef, name: str, declared: bool
+) -> None:
+    """The largest file goes through, within the cap as counted on the wire; a byte more doesn't."""
+    named = Attachment(name=name)
+    failed = await failure(
+        stub.UploadFileAttachment(
+            upload(post, [], size_bytes=CAP, attachment=named), metadata=BEARER
+        )
+    )
+    most = int(failed.metadata["max_size_bytes"])
+    content = bytes(range(256)) * (most // 256) + b"x" * (most % 256)
+    chunks = [content[at : at + 262144] for at in range(0, most, 262144)]
+    size = {"size_bytes": most} if declared else {}
+    requests = upload(post, chunks, attachment=named, **size)
+    await stub.UploadFileAttachment(requests, metadata=BEARER)
+    [received] = graph.received
+    assert CAP - 4 < len(received.raw) <= CAP
+    assert base64.b64decode(received.json["contentBytes"]) == content
+    size = {"size_bytes": most + 1} if declared else {}
+    requests = upload(post, [*chunks, b"x"], attachment=named, **size)
+    failed = await failure(stub.UploadFileAttachment(requests, metadata=BEARER))
+    assert (failed.code, failed.info.reason) == (
+        grpc.StatusCode.INVALID_ARGUMENT,
+        "ATTACHMENT_TOO_LARGE",
+    )
+    assert failed.metadata == {"size_bytes": str(most + 1), "max_size_bytes": str(most)}
+    assert len(graph.received) == 1
+
+
+async def test_the_largest_file_in_one_message(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """CreateAttachment takes as large a file as an upload; more gets our error and not gRPC's."""
+    most = await largest(stub, post)
+    file = FileAttachment(content_bytes=bytes(most))
+    await stub.CreateAttachment(
+        create(post, Attachment(name="report.pdf", file_attachment=file)), metadata=BEARER
+    )
+    assert CAP - 4 < len(graph.received[0].raw) <= CAP
+    for size in (most + 1, 8_000_000):
+        file = FileAttachment(content_bytes=bytes(size))
+        attachment = Attachment(name="report.pdf", file_attachment=file)
+        failed = await failure(stub.CreateAttachment(create(post, attachment), metadata=BEARER))
+        assert failed.metadata == {"size_bytes": str(size), "max_size_bytes": str(most)}
+
+
+async def test_the_token_counts(stub: AttachmentServiceStub, post: PostRef) -> None:
+    """A longer token leaves less room for the file, to the byte."""
+    longer = (("authorization", f"Bearer {'x' * (len(TOKEN) + 4000)}"),)
+    failed = await failure(
+        stub.UploadFileAttachment(upload(post, [], size_bytes=CAP), metadata=longer)
+    )
+    assert await largest(stub, post) - int(failed.metadata["max_size_bytes"]) == 3000
+
+
+async def test_an_item_too_large(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """An item over the cap gets our error, with the sizes of the request."""
+    item = ItemAttachment(event=Event(subject="s" * CAP))
+    attachment = Attachment(name="n", item_attachment=item)
+    failed = await failure(stub.CreateAttachment(create(post, attachment), metadata=BEARER))
+    assert failed.info.reason == "ATTACHMENT_TOO_LARGE"
+    assert failed.metadata["max_size_bytes"] == str(CAP)
+    assert int(failed.metadata["size_bytes"]) > CAP
+    assert graph.received == []
+
+
+async def test_ids_in_the_trailers(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """Graph's request id and ours, a UUID for each call, are in every answer's trailers."""
+    graph.script = [answer(request_id="g-1"), error(400, "c", request_id="g-2")]
+    call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+    await call
+    trailers = dict(await call.trailing_metadata())
+    assert trailers["graph-request-id"] == "g-1"
+    assert trailers["client-request-id"] == graph.received[0].headers["client-request-id"]
+    failed = await failure(stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER))
+    assert failed.trailers["graph-request-id"] == failed.info.metadata["graph_request_id"] == "g-2"
+    assert failed.info.metadata["client_request_id"] == failed.trailers["client-request-id"]
+    assert failed.trailers["client-request-id"] == graph.received[1].headers["client-request-id"]
+    ids = {UUID(each["client-request-id"]) for each in (trailers, failed.trailers)}
+    assert [(each.version, each.variant) for each in ids] == [(4, RFC_4122)] * 2
+
+
+async def test_a_request_id_that_breaks_a_trailer(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """What stands in Graph's request-id can't break the answer."""
+    graph.script = [answer(request_id="x" * 200)]
+    call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+    assert (await call).attachment.id == "AAMkAD="
+    assert "graph-request-id" not in dict(await call.trailing_metadata())
+
+
+async def test_an_echo_of_the_file(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """An answer that echoes the bytes is read up to the cap and 64 KiB, and they are left out."""
+    frame = len(json.dumps({**CREATED, "contentBytes": ""}))
+    echo = {**CREATED, "contentBytes": "x" * (CAP + 65536 - frame)}
+    graph.script = [answer(201, echo)]
+    response = await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+    assert response.attachment.file_attachment == FileAttachment()
+    graph.script = [answer(201, {**echo, "contentBytes": echo["contentBytes"] + "x"})]
+    failed = await failure(stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER))
+    assert failed.info.reason == "OUTCOME_UNKNOWN"
+
+
+async def test_an_echo_of_an_item(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """An answer stays under a client's default limit: an item that would pass it is left out."""
+    item = {"@odata.type": "#microsoft.graph.event", "subject": "s" * CAP}
+    described = {"@odata.type": "#microsoft.graph.itemAttachment", "id": "A=", "item": item}
+    graph.script = [answer(201, described)]
+    attachment = Attachment(name="n", item_attachment=ItemAttachment(event=Event()))
+    response = await stub.CreateAttachment(create(post, attachment), metadata=BEARER)
+    assert response.attachment == Attachment(id="A=", item_attachment=ItemAttachment())
+
+
+@pytest.mark.parametrize(
+    ("status", "graph_code", "headers", "code", "reason", "extra"),
+    [
+        (400, "RequestBodyRead", {}, "INVALID_ARGUMENT", "GRAPH_REJECTED", {}),
+        (401, "InvalidAuthenticationToken", {}, "UNAUTHENTICATED", "GRAPH_UNAUTHENTICATED", {}),
+        (
+            401,
+            "InvalidAuthenticationToken",
+            {"WWW_Authenticate": 'Bearer claims="eyJ9"'},
+            *("UNAUTHENTICATED", "GRAPH_UNAUTHENTICATED", {"claims": "eyJ9"}),
+        ),
+        (403, "ErrorAccessDenied", {}, "PERMISSION_DENIED", "GRAPH_PERMISSION_DENIED", {}),
+        (404, "ErrorItemNotFound", {}, "NOT_FOUND", "GRAPH_NOT_FOUND", {}),
+        (405, "x", {}, "UNIMPLEMENTED", "GRAPH_UNSUPPORTED", {}),
+        (409, "x", {}, "ABORTED", "GRAPH_CONFLICT", {}),
+        (412, "ErrorIrresolvableConflict", {}, "ABORTED", "GRAPH_CONFLICT", {}),
+        (413, "x", {}, "INVALID_ARGUMENT", "ATTACHMENT_TOO_LARGE", {"size_bytes": "3"}),
+        (423, "x", {}, "FAILED_PRECONDITION", "GRAPH_LOCKED", {}),
+        (429, "x", {"Retry_After": "25"}, "RESOURCE_EXHAUSTED", "GRAPH_THROTTLED", {}),
+        (507, "x", {}, "RESOURCE_EXHAUSTED", "GRAPH_QUOTA_EXCEEDED", {}),
+        (302, "x", {"Location": "http://127.0.0.1:9/"}, "INTERNAL", "GATEWAY_ERROR", {}),
+    ],
+)
+async def test_graphs_errors(  # noqa: PLR0917 a row of the table
+    stub: AttachmentServiceStub,
+    graph: RawGraph,
+    post: PostRef,
+    status: int,
+    graph_code: str,
+    headers: dict[str, str],
+    code: str,
+    reason: str,
+    extra: dict[str, str],
+) -> None:
+    """Graph's errors arrive whole; what may go again, does so as long as there is time."""
+    graph.script = [error(status, graph_code, "words", **headers)] * 9
+    call = stub.UploadFileAttachment(upload(post, [b"abc"]), metadata=BEARER, timeout=1)
+    failed = await failure(call)
+    assert (failed.code.name, failed.info.reason) == (code, reason)
+    assert failed.metadata == {"http_status": str(status), "graph_code": graph_code, **extra}
+    if reason != "GATEWAY_ERROR":
+        assert f"Graph answered {status} {graph_code}: words" in failed.message
+    assert (len(graph.received) > 1) is (status in {409, 412})
+
+
+async def test_the_details_of_errors(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """RetryInfo, its mirror for retry policies, ResourceInfo and BadRequest, where they apply."""
+    graph.script = [
+        error(429, "x", Retry_After="1.5"),
+        error(404, "x"),
+        error(507, "x"),
+    ]
+    throttled = await failure(
+        stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER, timeout=1)
+    )
+    retry = throttled.details["RetryInfo"]
+    assert isinstance(retry, RetryInfo)
+    assert retry.retry_delay.ToMilliseconds() == 1500
+    assert throttled.trailers["grpc-retry-pushback-ms"] == "1500"
+    missing = await failure(stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER))
+    resource = missing.details["ResourceInfo"]
+    assert isinstance(resource, ResourceInfo)
+    assert resource.resource_type == "microsoft.graph.post"
+    assert resource.resource_name == "/groups/g-1/threads/AAQkAD%3D/posts/AAMkAG_-%3D"
+    full = await failure(stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER))
+    assert full.trailers["grpc-retry-pushback-ms"] == "-1"
+    post.post_id = ""
+    invalid = await failure(stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER))
+    bad = invalid.details["BadRequest"]
+    assert isinstance(bad, BadRequest)
+    assert [violation.field for violation in bad.field_violations] == ["header.post.post_id"]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "requests", "reason"),
+    [
+        ((), [UploadHeader(attachment=Attachment(name="n"))], "TOKEN_MISSING"),
+        ((("authorization", "Bearer a b"),), [], "TOKEN_MISSING"),
+        (BEARER, [], "STREAM_PROTOCOL"),
+        (BEARER, [b"x"], "STREAM_PROTOCOL"),
+        (BEARER, [UploadHeader()], "INVALID_REQUEST"),
+    ],
+)
+async def test_bad_streams(
+    stub: AttachmentServiceStub,
+    graph: RawGraph,
+    metadata: tuple[tuple[str, str], ...],
+    requests: list[UploadHeader | bytes],
+    reason: str,
+) -> None:
+    """Bad input gets a clear error, and nothing is sent."""
+    messages = [
+        UploadFileAttachmentRequest(chunk=part)
+        if isinstance(part, bytes)
+        else UploadFileAttachmentRequest(header=part)
+        for part in requests
+    ]
+    failed = await failure(stub.UploadFileAttachment(messages, metadata=metadata))
+    assert failed.info.reason == reason
+    assert graph.connections == 0
+
+
+async def test_an_error_ends_a_stream_at_once(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """A size that can't fit is refused while the caller still has all of the file to send."""
+
+    async def requests() -> AsyncIterator[UploadFileAttachmentRequest]:
+        yield upload(post, [], size_bytes=CAP)[0]
+        await asyncio.sleep(60)
+
+    call = stub.UploadFileAttachment(requests(), metadata=BEARER)
+    async with asyncio.timeout(10):
+        assert (await failure(call)).info.reason == "ATTACHMENT_TOO_LARGE"
+
+
+@pytest.mark.parametrize("method", ["UploadFileAttachment", "CreateAttachment"])
+async def test_bytes_that_are_no_message(start: Start, graph: RawGraph, method: str) -> None:
+    """A request that isn't protobuf, or has a string that isn't UTF-8, is the caller's error."""
+    gateway = await start()
+    path = f"/graphattachments.v1.AttachmentService/{method}"
+    not_utf8 = b"\x1a\x03\xff\xff\xff"
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        for data in (b"\xff\xff", not_utf8):
+            if method == "CreateAttachment":
+                call = channel.unary_unary(path)(data, metadata=BEARER)
+            else:
+                header = b"\x0a" + bytes([len(data)]) + data
+                call = channel.stream_unary(path)(iter([header]), metadata=BEARER)
+            failed = await failure(call)
+            assert (failed.code, failed.info.reason) == (
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "INVALID_REQUEST",
+            )
+    assert graph.connections == 0
+
+
+async def test_a_quiet_stream(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """A stream that goes quiet is ended after the limit, and nothing is sent."""
+    gateway = await start(stream_idle_s=0.3)
+
+    async def requests() -> AsyncIterator[UploadFileAttachmentRequest]:
+        for request in upload(post, [b"x"] * 4):
+            yield request
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(60)
+
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        call = AttachmentServiceStub(channel).UploadFileAttachment(requests(), metadata=BEARER)
+        failed = await failure(call)
+    assert (failed.code, failed.info.reason) == (grpc.StatusCode.ABORTED, "STREAM_IDLE")
+    assert failed.message.startswith("nothing came for 0.3 s")
+    assert graph.connections == 0
+
+
+async def test_something_unforeseen(
+    start: Start, graph: RawGraph, post: PostRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What nobody foresaw is INTERNAL with a constant sentence; its text stays in the log."""
+    gateway = await start()
+    monkeypatch.delattr("attachment_gateway.servicer.envelope_of")
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        call = AttachmentServiceStub(channel).CreateAttachment(
+            create(post, Attachment(name="n")), metadata=BEARER
+        )
+        failed = await failure(call)
+    assert (failed.code, failed.info.reason) == (grpc.StatusCode.INTERNAL, "GATEWAY_ERROR")
+    assert failed.message == "the gateway failed; its operator finds the reason in its log"
+
+
+async def hang(exchange: Exchange) -> None:
+    """Receive the request and never answer."""
+    await exchange.receive()
+    await asyncio.sleep(60)
+
+
+async def cut(exchange: Exchange) -> None:
+    """Receive the request and close."""
+    await exchange.receive()
+    exchange.writer.close()
+
+
+async def cut_unread(exchange: Exchange) -> None:
+    """Reset without reading the body."""
+    exchange.reset()
+
+
+async def test_a_cut_after_the_request(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """What came of it can't be known where Graph shows nothing: UNKNOWN, and no policy retries."""
+    graph.script = [cut]
+    graph.read_script = [error(500, "x")] * 99
+    call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER, timeout=1)
+    failed = await failure(call)
+    assert (failed.code, failed.info.reason) == (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN")
+    assert failed.trailers["grpc-retry-pushback-ms"] == "-1"
+    assert "http_status" not in failed.metadata
+
+
+async def test_a_reset_before_the_request_left(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """A connection that is lost with most of the body still here created nothing: UNAVAILABLE."""
+    graph.script = [cut_unread] * 9
+    gateway = await start(max_request_bytes=MORE_THAN_SOCKETS_HOLD)
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        requests = upload(post, [bytes(262144)] * 90)
+        stub = AttachmentServiceStub(channel)
+        failed = await failure(stub.UploadFileAttachment(requests, metadata=BEARER, timeout=2))
+    assert (failed.code, failed.info.reason) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "GRAPH_UNAVAILABLE",
+    )
+    assert failed.trailers["grpc-retry-pushback-ms"] == "3000"
+    assert "RetryInfo" in failed.details
+    assert graph.reads == []
+
+
+async def test_no_graph(start: Start, post: PostRef) -> None:
+    """No connection, nothing created: UNAVAILABLE."""
+    gateway = await start(graph_url="http://127.0.0.1:9/v1.0")
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER, timeout=1)
+        failed = await failure(call)
+    assert (failed.code, failed.info.reason) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "GRAPH_UNAVAILABLE",
+    )
+
+
+async def test_graphs_timeout(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """Graph takes the request and no answer comes in its time: settled, and sent again."""
+    graph.script = [hang]
+    gateway = await start(graph_timeout_s=0.2)
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+    assert len(graph.received) == 2
+
+
+async def test_a_deadline_while_graph_works(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """The answer comes before the caller's deadline, and tells what is known: UNKNOWN."""
+    graph.script = [hang]
+    call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER, timeout=1)
+    failed = await failure(call)
+    assert (failed.code, failed.info.reason) == (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN")
+
+
+async def test_a_deadline_while_chunks_come(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """The deadline is near and nothing was sent: DEADLINE_EXCEEDED, in the gateway's words."""
+
+    async def requests() -> AsyncIterator[UploadFileAttachmentRequest]:
+        yield upload(post, [])[0]
+        await asyncio.sleep(60)
+
+    call = stub.UploadFileAttachment(requests(), metadata=BEARER, timeout=1)
+    failed = await failure(call)
+    assert (failed.code, failed.info.reason) == (
+        grpc.StatusCode.DEADLINE_EXCEEDED,
+        "NOT_SENT",
+    )
+    assert graph.connections == 0
+
+
+def slow_reader() -> tuple[list[Handler], asyncio.Future[bytes]]:
+    """A Graph that reads the body only after a while, and what it got of it."""
+    ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def slow(exchange: Exchange) -> None:
+        await asyncio.sleep(1.5)
+        try:
+            ended.set_result(await exchange.reader.read())
+        except ConnectionResetError:  # what was in the sender's buffers went with the connection
+            ended.set_result(b"")
+
+    return [slow], ended
+
+
+async def test_a_deadline_while_the_body_is_sent(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """A body that is still on its way is stopped: Graph never gets its end, so NOT_SENT is true."""
+    graph.script, ended = slow_reader()
+    gateway = await start(max_request_bytes=MORE_THAN_SOCKETS_HOLD)
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        requests = upload(post, [bytes(262144)] * 90)
+        stub = AttachmentServiceStub(channel)
+        call = stub.UploadFileAttachment(requests, metadata=BEARER, timeout=1.2)
+        failed = await failure(call)
+        assert failed.info.reason == "NOT_SENT"
+        assert not (await ended).endswith(b'"}')
+
+
+async def test_no_deadline(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """A call without a deadline has the default one."""
+    graph.script = [hang]
+    gateway = await start(default_deadline_s=0.3)
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        failed = await failure(stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER))
+    assert failed.info.reason == "OUTCOME_UNKNOWN"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (201, b'{"id": "A="}', "CREATED"),
+        (201, b"{}", "OUTCOME_UNKNOWN"),
+        (504, b"{}", "GRAPH_UNAVAILABLE"),
+    ],
+)
+async def test_a_cancel_while_graph_works(
+    stub: AttachmentServiceStub,
+    graph: RawGraph,
+    post: PostRef,
+    status: int,
+    body: bytes,
+    reason: str,
+) -> None:
+    """A POST that Graph has is not cut off by its caller's cancel: it is settled, and logged."""
+    graph.script = [answer(status, body, delay_s=0.3, request_id="g-1")]
+    with capture_logs() as log:
+        call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+        await asyncio.sleep(0.15)
+        call.cancel()
+        await asyncio.sleep(1)
+    assert len(graph.received) == 1
+    assert [entry["event"] for entry in log] == ["call", "orphan"]
+    assert log[0]["code"] == "CANCELLED"
+    assert (log[1]["reason"], log[1]["graph_request_id"]) == (reason, "g-1")
+    assert (await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)).attachment.id
+
+
+async def test_a_cancel_while_the_body_is_sent(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """A POST whose end is still here is stopped with its caller: Graph never gets the end."""
+    graph.script, ended = slow_reader()
+    gateway = await start(max_request_bytes=MORE_THAN_SOCKETS_HOLD)
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        requests = upload(post, [bytes(262144)] * 90)
+        call = AttachmentServiceStub(channel).UploadFileAttachment(requests, metadata=BEARER)
+        await asyncio.sleep(0.8)
+        call.cancel()
+        async with asyncio.timeout(10):
+            assert not (await ended).endswith(b'"}')
+
+
+@pytest.mark.parametrize("sized", [False, True])
+async def test_callers_that_vanish_half_way(
+    start: Start, graph: RawGraph, post: PostRef, *, sized: bool
+) -> None:
+    """A caller that cancels or disconnects in mid-stream never leaves a file behind.
+
+    gRPC ends the messages of such a stream as it does those of a whole one, with the cancellation
+    coming a moment later, or sooner. All bytes being there is no half-close, either.
+    """
+    gateway = await start(listen="127.0.0.1:0")
+    alone = [("grpc.use_local_subchannel_pool", 1)]
+    for at in range(450):
+        size = {"size_bytes": at * 7 % 3000} if sized else {}
+        async with grpc.aio.insecure_channel(gateway.address, options=alone) as channel:
+            call = AttachmentServiceStub(channel).UploadFileAttachment(metadata=BEARER)
+            for request in upload(post, [bytes(at * 7 % 3000)], **size):
+                await call.write(request)
+            if at % 3 == 0:
+                await asyncio.sleep(0.001 * (at % 5))
+            if at % 2:
+                call.cancel()
+            else:
+                await channel.close(0)
+    await asyncio.sleep(0.3)
+    assert graph.received == []
+
+
+async def test_an_overlong_message_is_grpcs(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """Beyond twice the cap it is gRPC that refuses, before the gateway sees it."""
+    file = FileAttachment(content_bytes=bytes(8 * 1024 * 1024))
+    call = stub.CreateAttachment(
+        create(post, Attachment(name="n", file_attachment=file)), metadata=BEARER
+    )
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert graph.connections == 0

@@ -1,0 +1,317 @@
+"""server and __main__: the life of the process."""
+
+import asyncio
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc.aio
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from tests.support.calls import BEARER, Start
+from graphattachments.v1.attachment_pb2 import PostRef
+from graphattachments.v1.attachment_service_pb2 import UploadFileAttachmentRequest
+from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.support.processes import run, started
+from tests.support.raw_graph import RawGraph, answer
+from test_servicer import failure, hang, upload
+
+SERVICE = "graphattachments.v1.AttachmentService"
+SERVING = health_pb2.HealthCheckResponse.SERVING
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+async def ended(process: subprocess.Popen[str]) -> tuple[int, str, list[dict[str, object]]]:
+    """The exit code, what was left on standard output, and the log."""
+    out, err = await asyncio.to_thread(process.communicate, timeout=30)
+    return process.returncode, out, [json.loads(line) for line in err.splitlines()]
+
+
+async def test_serve_and_stop() -> None:
+    """Standard output carries one line, with the port; SIGTERM ends it with 0."""
+    with started("serve", "--listen", "127.0.0.1:0") as (process, line):
+        assert re.fullmatch(r"listening on 127\.0\.0\.1:[1-9]\d*", line)
+        process.send_signal(signal.SIGTERM)
+        code, out, log = await ended(process)
+    assert (code, out) == (0, "")
+    assert [entry["event"] for entry in log] == ["draining", "stopped"]
+
+
+async def test_a_unix_socket(tmp_path: Path, graph: RawGraph, post: PostRef) -> None:
+    """It serves on a unix socket, by environment as by flag."""
+    address = f"unix:{tmp_path}/gw.sock"
+    settings = {
+        "ATTACHMENT_GATEWAY_LISTEN": address,
+        "ATTACHMENT_GATEWAY_GRAPH_URL": graph.url,
+        "ATTACHMENT_GATEWAY_TYPO": "x",
+    }
+    with started("serve", **settings) as (process, line):
+        assert line == f"listening on {address}"
+        async with grpc.aio.insecure_channel(address) as channel:
+            stub = AttachmentServiceStub(channel)
+            response = await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+        assert response.attachment.id == "AAMkAD="
+        process.send_signal(signal.SIGINT)
+        code, _, log = await ended(process)
+    assert code == 0
+    assert {"event": "unknown_setting", "name": "ATTACHMENT_GATEWAY_TYPO"}.items() <= log[0].items()
+    assert {"event": "call", "code": "OK", "method": "UploadFileAttachment"}.items() <= log[
+        1
+    ].items()
+
+
+async def test_the_log_tells_no_secrets(graph: RawGraph, post: PostRef) -> None:
+    """A failing call is one event, with neither token nor name nor content."""
+    with started("serve", "--listen=127.0.0.1:0", f"--graph-url={graph.url}") as (process, line):
+        async with grpc.aio.insecure_channel(line.split()[-1]) as channel:
+            stub = AttachmentServiceStub(channel)
+            secret = (("authorization", "Bearer secret-token"),)
+            requests = upload(post, [b"secret-content"], size_bytes=1)
+            await failure(stub.UploadFileAttachment(requests, metadata=secret))
+        process.send_signal(signal.SIGTERM)
+        _, _, log = await ended(process)
+    assert [entry["event"] for entry in log] == ["call", "draining", "stopped"]
+    assert log[0]["reason"] == "SIZE_MISMATCH"
+    assert "secret" not in json.dumps(log)
+    assert "report.pdf" not in json.dumps(log)
+
+
+UNFORESEEN = """
+import structlog
+from attachment_gateway.__main__ import _log_to_stderr
+
+def fail(token):
+    raise RuntimeError("what happened")
+
+_log_to_stderr("info")
+try:
+    fail("secret")
+except RuntimeError:
+    structlog.get_logger().exception("unforeseen")
+"""
+
+
+def test_a_traceback_tells_no_secrets() -> None:
+    """The log has where something unforeseen happened, without what was in hand there."""
+    finished = subprocess.run(
+        [sys.executable, "-c", UNFORESEEN], capture_output=True, text=True, check=True, timeout=30
+    )
+    [entry] = [json.loads(line) for line in finished.stderr.splitlines()]
+    assert entry["exception"][0]["exc_value"] == "what happened"
+    assert entry["exception"][0]["frames"][-1]["name"] == "fail"
+    assert "secret" not in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["--listen", "nowhere"], "listen is 'nowhere'"),
+        (["--graph-url", "http://example.com"], "plain http to loopback only"),
+        (["--max-request-bytes", "many"], "'many' is not a valid integer"),
+        (["--drain-s", "-1"], "drain_s is -1.0"),
+    ],
+)
+def test_settings_that_cannot_be(command: list[str], words: str) -> None:
+    """A wrong setting ends it with a usage error that names it."""
+    finished = run("serve", *command)
+    assert finished.returncode == 2
+    assert words in finished.stderr
+    assert finished.stdout == ""
+
+
+def test_a_port_in_use() -> None:
+    """A port in use is a clear error, and not shared, also if it is a gateway that uses it."""
+    with started("serve", "--listen=127.0.0.1:0") as (_, line):
+        finished = run("serve", "--listen", line.split()[-1])
+    assert finished.returncode == 2
+    assert "can't be bound" in finished.stderr
+
+
+async def test_health(start: Start) -> None:
+    """Health tells of the whole and of the service, and of the drain while calls finish."""
+    gateway = await start()
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        for name in ("", SERVICE):
+            request = health_pb2.HealthCheckRequest(service=name)
+            assert (await stub.Check(request)).status == SERVING
+        await gateway.health.enter_graceful_shutdown()
+        assert (await stub.Check(request)).status == NOT_SERVING
+
+
+async def test_reflection(start: Start) -> None:
+    """Reflection lists the services and knows the error details."""
+    gateway = await start()
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        asked = [
+            reflection_pb2.ServerReflectionRequest(list_services=""),
+            reflection_pb2.ServerReflectionRequest(file_containing_symbol="google.rpc.ErrorInfo"),
+        ]
+        listed, details = [got async for got in stub.ServerReflectionInfo(iter(asked))]
+    names = {service.name for service in listed.list_services_response.service}
+    assert names == {SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+    assert details.file_descriptor_response.file_descriptor_proto
+
+
+async def test_a_drain_lets_calls_finish(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """A call in flight finishes during the grace; a new one on the same connection is refused."""
+    graph.script = [answer(delay_s=0.5)]
+    gateway = await start()
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+        await asyncio.sleep(0.2)
+        draining = asyncio.create_task(gateway.drain(10))
+        assert (await call).attachment.id == "AAMkAD="
+        assert gateway.calls._draining
+        async with asyncio.timeout(5):
+            await draining
+
+
+async def test_a_drain_answers_what_does_not_finish(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """Before the grace ends, a POST under way is UNKNOWN, and an unfinished upload UNAVAILABLE."""
+    graph.script = [hang]
+    gateway = await start()
+
+    async def endless() -> AsyncIterator[UploadFileAttachmentRequest]:
+        yield upload(post, [])[0]
+        await asyncio.sleep(60)
+
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        sending = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+        reading = stub.UploadFileAttachment(endless(), metadata=BEARER)
+        await asyncio.sleep(0.3)
+        draining = asyncio.create_task(gateway.drain(0.6))
+        unknown, refused = await asyncio.gather(failure(sending), failure(reading))
+        async with asyncio.timeout(5):
+            await draining
+    assert (unknown.code, unknown.info.reason) == (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN")
+    assert (refused.code, refused.info.reason) == (
+        grpc.StatusCode.UNAVAILABLE,
+        "GATEWAY_DRAINING",
+    )
+    assert refused.trailers["grpc-retry-pushback-ms"] == "1000"
+    assert len(graph.received) == 1
+
+
+async def test_a_call_that_meets_the_drain(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """A call that arrives when the gateway takes no more is UNAVAILABLE, and nothing is sent."""
+    gateway = await start()
+    gateway.calls.drain()
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        refused = await failure(stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER))
+    assert refused.info.reason == "GATEWAY_DRAINING"
+    assert graph.connections == 0
+
+
+async def test_a_connection_that_is_too_old(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """Is replaced, and what is under way on it goes on to its end."""
+    gateway = await start(connection_age_s=0.3)
+
+    async def slow() -> AsyncIterator[UploadFileAttachmentRequest]:
+        for request in upload(post, [b"x"] * 4):
+            yield request
+            await asyncio.sleep(0.3)
+
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        under_way = stub.UploadFileAttachment(slow(), metadata=BEARER)
+        for _ in range(4):
+            await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+            await asyncio.sleep(0.3)
+        await under_way
+    assert len(graph.received) == 5
+
+
+async def test_a_drain_waits_for_orphans(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """A POST whose caller has gone is let finish within the grace."""
+    graph.script = [answer(delay_s=0.6)]
+    gateway = await start()
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        call = AttachmentServiceStub(channel).UploadFileAttachment(
+            upload(post, [b"x"]), metadata=BEARER
+        )
+        await asyncio.sleep(0.3)
+        call.cancel()
+    await gateway.drain(10)
+    assert not gateway.runner._running
+    assert len(graph.received) == 1
+
+
+async def test_sigterm_under_load(graph: RawGraph, post: PostRef) -> None:
+    """SIGTERM with calls in flight: each is answered, and the process exits with 0."""
+    graph.script = [answer(delay_s=0.5), answer(delay_s=0.5)]
+    command = ("serve", "--listen=127.0.0.1:0", f"--graph-url={graph.url}", "--drain-s=10")
+    with started(*command) as (process, line):
+        async with grpc.aio.insecure_channel(line.split()[-1]) as channel:
+            stub = AttachmentServiceStub(channel)
+            calls = [
+                stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER) for _ in range(2)
+            ]
+            await asyncio.sleep(0.3)
+            process.send_signal(signal.SIGTERM)
+            answers = await asyncio.gather(*calls)
+        code, _, _ = await ended(process)
+    assert [got.attachment.id for got in answers] == ["AAMkAD=", "AAMkAD="]
+    assert code == 0
+
+
+def test_the_emulator_is_an_extra() -> None:
+    """Without the extra the subcommand says what to install."""
+    blocked = (
+        "import sys; sys.modules['uvicorn'] = None\n"
+        "from attachment_gateway.__main__ import main; main()"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", blocked, "emulator"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert finished.returncode == 1
+    assert "pip install 'attachment-gateway[emulator]'" in finished.stderr
+
+
+async def test_a_mailbox_that_takes_no_more(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """What Graph would refuse isn't sent, and it is told when it may be."""
+    gateway = await start(mailbox_upload_bytes=1500)
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        await stub.UploadFileAttachment(upload(post, [bytes(600)]), metadata=BEARER)
+        call = stub.UploadFileAttachment(upload(post, [bytes(600)]), metadata=BEARER, timeout=5)
+        failed = await failure(call)
+        assert (failed.code.name, failed.info.reason) == ("RESOURCE_EXHAUSTED", "MAILBOX_LIMIT")
+        assert 200_000 < int(failed.trailers["grpc-retry-pushback-ms"]) <= 305_000
+        post.group_id = "another"
+        await stub.UploadFileAttachment(upload(post, [bytes(600)]), metadata=BEARER)
+    assert len(graph.received) == 2
+
+
+async def test_a_ledger_that_is_away(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """Nothing is sent that couldn't be written down, and that is said."""
+    gateway = await start(ledger="redis://127.0.0.1:9/0")
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub = AttachmentServiceStub(channel)
+        failed = await failure(stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER))
+    assert (failed.code.name, failed.info.reason) == ("UNAVAILABLE", "LEDGER_UNAVAILABLE")
+    assert "RetryInfo" in failed.details
+    assert graph.connections == 0
+
+
+def test_a_ledger_that_cannot_be_written() -> None:
+    """Is told at once, by the setting's name."""
+    finished = run("serve", "--listen=127.0.0.1:0", "--ledger=sqlite:////proc/x/ledger")
+    assert (finished.returncode, finished.stdout) == (2, "")
+    assert "ledger" in finished.stderr

@@ -1,0 +1,68 @@
+"""exposition: where monitoring reads the counters; metrics: what they count."""
+
+import socket
+import urllib.error
+import urllib.request
+
+import pytest
+from prometheus_client import REGISTRY
+
+from attachment_gateway.server.operator_http import exposed
+from attachment_gateway.settings import SettingError
+from tests.support.calls import BEARER
+from graphattachments.v1.attachment_pb2 import PostRef
+from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.support.raw_graph import RawGraph, error
+from test_servicer import failure, upload
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(f"attachment_gateway_{name}_total", labels) or 0.0
+
+
+async def test_calls_are_counted(
+    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+) -> None:
+    """By method, code and reason; attempts by what was next, and looks by what they saw."""
+    refused = {"code": "NOT_FOUND", "reason": "GRAPH_NOT_FOUND", "method": "UploadFileAttachment"}
+    made = {"code": "OK", "reason": "", "method": "UploadFileAttachment"}
+    before = [counted("calls", **refused), counted("calls", **made)]
+    unclear, saw = counted("attempts", step="LookUp"), counted("looks", saw="Nothing")
+    graph.script = [error(404, "x"), error(504, "x")]
+    await failure(stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER))
+    await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
+    after = [counted("calls", **refused), counted("calls", **made)]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1]
+    assert counted("attempts", step="LookUp") == unclear + 1
+    assert counted("looks", saw="Nothing") >= saw + 2
+
+
+def test_they_are_shown() -> None:
+    """As Prometheus reads them, as long as it runs."""
+    url = f"127.0.0.1:{free_port()}"
+    with exposed(url):
+        shown = urllib.request.urlopen(f"http://{url}/metrics").read().decode()
+    assert "attachment_gateway_surplus_total 0.0" in shown
+    with pytest.raises(urllib.error.URLError):
+        urllib.request.urlopen(f"http://{url}/metrics")
+
+
+def test_nowhere() -> None:
+    """They needn't be shown."""
+    with exposed(""):
+        pass
+
+
+def test_a_port_in_use() -> None:
+    """Is told by the setting's name."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(SettingError, match="which can't be bound; is it in use"),
+        exposed(f"127.0.0.1:{taken.getsockname()[1]}"),
+    ):
+        pass

@@ -1,0 +1,104 @@
+"""creation: CreateAttachmentRequest -> REST request."""
+
+import json
+
+import pytest
+
+from attachment_gateway.translation.create import graph_request_of
+from attachment_gateway.graph.request import Sender
+from attachment_gateway.errors import AttachmentTooLarge, InvalidRequest
+from attachment_gateway.http1.origin import GraphRoot
+from graphattachments.v1.attachment_pb2 import (
+    Attachment,
+    FileAttachment,
+    ItemAttachment,
+    PostRef,
+    ReferenceAttachment,
+)
+from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
+from graphattachments.v1.event_pb2 import Event
+
+POST = PostRef(group_id="g", thread_id="t", post_id="p")
+SENDER = Sender(
+    root=GraphRoot.parse("https://graph.example/v1.0"),
+    token="tok",
+    client_request_id="id",
+    max_request_bytes=2000,
+)
+
+
+def body(attachment: Attachment) -> object:
+    request = CreateAttachmentRequest(post=POST, attachment=attachment)
+    return json.loads(b"".join(graph_request_of(request, SENDER).body))
+
+
+@pytest.mark.parametrize(
+    ("file", "content"), [(FileAttachment(content_bytes=b"abc"), "YWJj"), (FileAttachment(), "")]
+)
+def test_a_file(file: FileAttachment, content: str) -> None:
+    """A file comes with its bytes; without any it is an empty one."""
+    assert body(Attachment(name="n", file_attachment=file)) == {
+        "@odata.type": "#microsoft.graph.fileAttachment",
+        "name": "n",
+        "contentBytes": content,
+    }
+
+
+def test_an_item() -> None:
+    """An item names its type, also when it has no property."""
+    item = ItemAttachment(event=Event())
+    assert body(Attachment(name="n", is_inline=False, item_attachment=item)) == {
+        "@odata.type": "#microsoft.graph.itemAttachment",
+        "name": "n",
+        "isInline": False,
+        "item": {"@odata.type": "#microsoft.graph.event"},
+    }
+
+
+def test_a_file_too_large() -> None:
+    """A file over the cap is refused with the largest that would fit."""
+    request = CreateAttachmentRequest(
+        post=POST,
+        attachment=Attachment(name="n", file_attachment=FileAttachment(content_bytes=bytes(2000))),
+    )
+    with pytest.raises(AttachmentTooLarge) as caught:
+        graph_request_of(request, SENDER)
+    assert caught.value.size_bytes == 2000
+    most = caught.value.max_size_bytes
+    assert most is not None
+    request.attachment.file_attachment.content_bytes = bytes(most)
+    assert 2000 - 4 < graph_request_of(request, SENDER).size_bytes <= 2000
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (CreateAttachmentRequest(), "post"),
+        (CreateAttachmentRequest(post=POST), "attachment.name"),
+        (CreateAttachmentRequest(post=PostRef(), attachment=Attachment(name="n")), "post.group_id"),
+        (CreateAttachmentRequest(post=POST, attachment=Attachment(name="n")), "attachment.kind"),
+        (
+            CreateAttachmentRequest(
+                post=POST,
+                attachment=Attachment(name="n", item_attachment=ItemAttachment()),
+            ),
+            "attachment.item_attachment.item",
+        ),
+        (
+            CreateAttachmentRequest(
+                post=POST,
+                attachment=Attachment(name="n", reference_attachment=ReferenceAttachment()),
+            ),
+            "attachment.reference_attachment",
+        ),
+        (
+            CreateAttachmentRequest(post=POST, attachment=Attachment(name="n"), request_id="x"),
+            "request_id",
+        ),
+    ],
+)
+def test_what_is_no_field(request_: CreateAttachmentRequest, field: str) -> None:
+    """A missing or malformed field, and a kind that can't be created, are named."""
+    with pytest.raises(InvalidRequest) as caught:
+        graph_request_of(request_, SENDER)
+    assert caught.value.field == field
