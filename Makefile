@@ -36,15 +36,16 @@ test: $(DEV)  ## the tests
 	$(PYTEST)
 
 faults: $(DEV)  ## a campaign of faults between gateway and Graph, at least 2,000 cases; ARGS="--help"
-	PYTHONPATH=tests $(BIN)/python -m faults $(ARGS)
+	$(BIN)/python -m tests.faults $(ARGS)
 
 bench: $(BENCH)  ## what it costs, side by side with what could stand in its place; ARGS="--help"
-	$(BIN)/python benchmarks $(ARGS)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 check: $(DEV)  ## everything that CI does
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
 	$(MAKE) --no-print-directory check-generated
@@ -73,8 +74,8 @@ check-generated: $(DEV)
 	  { echo 'generated/ is stale: run `make generate`'; exit 1; }
 
 lock: $(DEV)  ## resolve the dependencies anew, within pyproject.toml's bounds
-	$(UV_COMPILE) --extra emulator --group dev --output-file requirements/dev.txt
-	$(UV_COMPILE) --extra emulator --group build --constraint requirements/dev.txt --output-file requirements/run.txt
+	$(UV_COMPILE) --extra server --extra emulator --group dev --output-file requirements/dev.txt
+	$(UV_COMPILE) --extra server --extra emulator --group build --constraint requirements/dev.txt --output-file requirements/run.txt
 	$(UV_COMPILE) --group bench --constraint requirements/dev.txt --output-file requirements/bench.txt
 
 $(VENV)/bin/python:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import grpc.aio
 import uvloop
+from benchmarks.traffic import CONTENT_TYPE, NAME, ROOT, TOKEN, posts
 
 from attachment_gateway.server.gateway import _options
 from attachment_gateway.settings import Settings
@@ -26,7 +27,6 @@ from graphattachments.v1.attachment_service_pb2_grpc import (
     AttachmentServiceServicer,
     add_AttachmentServiceServicer_to_server,
 )
-from benchmarks.traffic import CONTENT_TYPE, NAME, ROOT, TOKEN, posts
 
 _CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _ANSWER = UploadFileAttachmentResponse(attachment=Attachment(id="AAMkAG=", name=NAME, size=1053))

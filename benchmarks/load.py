@@ -5,12 +5,12 @@ from functools import cache, partial
 from uuid import uuid4
 
 import grpc.aio
+from benchmarks.jobs import Job, Upload, work
+from benchmarks.traffic import CONTENT_TYPE, NAME, TOKEN, Post, content, posts
 
 from graphattachments.v1.attachment_pb2 import Attachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import UploadFileAttachmentRequest, UploadHeader
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from benchmarks.jobs import Job, Upload, work
-from benchmarks.traffic import CONTENT_TYPE, NAME, TOKEN, Post, content, posts
 
 _METADATA = (("authorization", f"Bearer {TOKEN}"),)
 _POSTS = posts()

@@ -5,14 +5,13 @@ from pathlib import Path
 from statistics import median
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
-
 from benchmarks.contestants import FLOOR, GATEWAY, PLAIN, SDK
 from benchmarks.findings import Cost, busy, caller_cpu_s, server_cpu_s, total_cpu_s
 from benchmarks.plan import size_name
 from benchmarks.run import Run
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 # Of Okabe and Ito's palette, which everybody can tell apart.
 _COLOURS = {GATEWAY: "#0072B2", FLOOR: "#999999", PLAIN: "#E69F00", SDK: "#D55E00"}

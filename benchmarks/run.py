@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import memory
-from benchmarks import rounds
-from benchmarks import starts
+from benchmarks import memory, rounds, starts
 from benchmarks.contestants import GATEWAY
 from benchmarks.memory import Endurance, Memory
 from benchmarks.plan import BURST, ENDURANCE, MEMORY, ROUNDS, STARTS, Plan

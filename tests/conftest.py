@@ -1,6 +1,6 @@
 """What the tests share: a Graph made of bytes, and a gateway in front of it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,14 @@ from typing import Any
 import grpc.aio
 import pytest
 from hypothesis import HealthCheck, settings
+from tests.support.calls import QUICK, Start
+from tests.support.raw_graph import RawGraph, raw_graph
+from tests.support.tools import path_with_grpcurl
 
 from attachment_gateway.server.gateway import Gateway, running
 from attachment_gateway.settings import Settings
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from tests.support.raw_graph import RawGraph, raw_graph
-from tests.support.tools import path_with_grpcurl
 
 # No test asserts a time, so none fails for want of it on a busy machine.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,15 +28,6 @@ def _state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
-
-
-TOKEN = "eyJ0eXAi.eyJhcHBpZCI6.c2lnbg"
-
-# A Graph that settles in no time, and a ledger that leaves nothing behind.
-QUICK = {"ledger": "memory:", "settle_s": 0.2}
-
-Start = Callable[..., Awaitable[Gateway]]
-BEARER = (("authorization", f"Bearer {TOKEN}"),)
 
 
 @pytest.fixture

@@ -4,18 +4,19 @@ import asyncio
 
 import grpc.aio
 import pytest
+from tests.support.calls import BEARER, Start, failure, upload
+from tests.support.raw_graph import RawGraph, answer
 
 from attachment_gateway.admission import Admission, Reservation
 from attachment_gateway.errors import GatewayOverloaded
-from tests.support.calls import BEARER, Start
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from tests.support.raw_graph import RawGraph, answer
-from test_servicer import failure, upload
 
 
-async def waiting(admission: Admission, size_bytes: int, kept: int = 0) -> asyncio.Task[Reservation]:
+async def waiting(
+    admission: Admission, size_bytes: int, kept: int = 0
+) -> asyncio.Task[Reservation]:
     task = asyncio.create_task(admission.wait(size_bytes, kept_bytes=kept))
     await asyncio.sleep(0)
     return task
@@ -24,23 +25,23 @@ async def waiting(admission: Admission, size_bytes: int, kept: int = 0) -> async
 async def test_as_much_as_there_is() -> None:
     """And no more at once."""
     admission = Admission(100)
-    first, second = admission.reservation(60), admission.reservation(40)
+    first, second = admission.reserve(60), admission.reserve(40)
     assert first is not None
     assert second is not None
-    assert admission.reservation(1) is None
-    first.let_go()
-    assert admission.reservation(60) is not None
+    assert admission.reserve(1) is None
+    first.release()
+    assert admission.reserve(60) is not None
 
 
 async def test_first_come_first_served() -> None:
     """A small one that would fit waits behind a large one, which is not starved."""
     admission = Admission(100)
-    first = admission.reservation(60)
+    first = admission.reserve(60)
     assert first is not None
     large, small = await waiting(admission, 50), await waiting(admission, 10)
     await asyncio.sleep(0)
-    assert (large.done(), small.done(), admission.reservation(1)) == (False, False, None)
-    first.let_go()
+    assert (large.done(), small.done(), admission.reserve(1)) == (False, False, None)
+    first.release()
     await asyncio.sleep(0)
     assert (large.done(), small.done()) == (True, True)
 
@@ -48,52 +49,52 @@ async def test_first_come_first_served() -> None:
 async def test_more_than_all() -> None:
     """Is alone."""
     admission = Admission(100)
-    reservation = admission.reservation(500)
+    reservation = admission.reserve(500)
     assert reservation is not None
     other = await waiting(admission, 1)
     assert not other.done()
-    reservation.let_go()
+    reservation.release()
     await other
 
 
 async def test_room_is_held_by_all_who_hold_it() -> None:
     """Until the last of them has let go."""
     admission = Admission(100)
-    reservation = admission.reservation(100)
+    reservation = admission.reserve(100)
     assert reservation is not None
-    reservation.hold()
-    reservation.let_go()
-    assert admission.reservation(1) is None
-    reservation.let_go()
-    assert admission.reservation(100) is not None
+    reservation.share()
+    reservation.release()
+    assert admission.reserve(1) is None
+    reservation.release()
+    assert admission.reserve(100) is not None
 
 
 @pytest.mark.parametrize("admitted", [True, False])
 async def test_who_gives_up_keeps_nothing(admitted: bool) -> None:
     """Whether it was let in at that very moment or not."""
     admission = Admission(100)
-    reservation = admission.reservation(100)
+    reservation = admission.reserve(100)
     assert reservation is not None
     gone, next_one = await waiting(admission, 80), await waiting(admission, 100)
     if admitted:
-        reservation.let_go()
+        reservation.release()
     gone.cancel()
     await asyncio.wait({gone})
     if not admitted:
-        reservation.let_go()
-    (await next_one).let_go()
-    assert admission.reservation(100) is not None
+        reservation.release()
+    (await next_one).release()
+    assert admission.reserve(100) is not None
 
 
 async def test_waiting_takes_memory_too() -> None:
     """And no more than uploads may."""
     admission = Admission(100)
-    reservation = admission.reservation(100)
+    reservation = admission.reserve(100)
     assert reservation is not None
     first = await waiting(admission, 1, kept=60)
     with pytest.raises(GatewayOverloaded, match="the 100 bytes for uploads are taken, and 1 calls"):
         await admission.wait(1, kept_bytes=41)
-    reservation.let_go()
+    reservation.release()
     await first
 
 

@@ -11,30 +11,30 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from attachment_gateway.rpc.call import Call
+from attachment_gateway.deadline import Deadline
 from attachment_gateway.errors import GatewayOverloaded
 
-# When to come again to a gateway that is full: an upload to Graph takes about so long.
+# When to come again to a gateway that is full: about the time that an upload to Graph takes.
 OVERLOADED_RETRY_DELAY_S = 2.0
 
 
 class Reservation:
-    """So many bytes, reserved until everybody who holds them has let go."""
+    """Bytes that are reserved until every holder has released them."""
 
     def __init__(self, admission: "Admission", size_bytes: int) -> None:
         self._admission = admission
         self._size_bytes = size_bytes
         self._holders = 1
 
-    def hold(self) -> None:
-        """Hold it, too."""
+    def share(self) -> None:
+        """Add a holder."""
         self._holders += 1
 
-    def let_go(self) -> None:
-        """Let go of it, once for each hold."""
+    def release(self) -> None:
+        """Release it, once for each holder."""
         self._holders -= 1
         if self._holders == 0:
-            self._admission.give_back(self._size_bytes)
+            self._admission.release(self._size_bytes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Admission:
         self._kept_bytes = 0
         self._queue: deque[_Waiting] = deque()
 
-    def reservation(self, size_bytes: int) -> Reservation | None:
-        """Reserve so many bytes, at once or not at all; more than the whole memory is all of it."""
+    def reserve(self, size_bytes: int) -> Reservation | None:
+        """Reserve bytes, at once or not at all; more than the whole memory is all of it."""
         size_bytes = min(size_bytes, self._memory_bytes)
         if self._queue or size_bytes > self._free_bytes:
             return None
@@ -62,7 +62,7 @@ class Admission:
         return Reservation(self, size_bytes)
 
     async def wait(self, size_bytes: int, *, kept_bytes: int) -> Reservation:
-        """Wait for room; `kept_bytes` is what waiting takes. Raises GatewayOverloaded."""
+        """Wait for bytes; `kept_bytes` is what waiting takes. Raises GatewayOverloaded."""
         if self._kept_bytes + kept_bytes > self._memory_bytes:
             raise self.overloaded()
         admitted: asyncio.Future[Reservation] = asyncio.get_running_loop().create_future()
@@ -75,8 +75,8 @@ class Admission:
             if admitted.cancelled():
                 self._queue.remove(waiting)
                 self._admit()
-            else:  # it was admitted in that very moment
-                admitted.result().let_go()
+            else:  # it was admitted at that very moment
+                admitted.result().release()
             raise
         finally:
             self._kept_bytes -= kept_bytes
@@ -89,8 +89,8 @@ class Admission:
             retry_delay_s=OVERLOADED_RETRY_DELAY_S,
         )
 
-    def give_back(self, size_bytes: int) -> None:
-        """Let others have so many bytes."""
+    def release(self, size_bytes: int) -> None:
+        """Release bytes for others."""
         self._free_bytes += size_bytes
         self._admit()
 
@@ -101,22 +101,22 @@ class Admission:
             first.admitted.set_result(Reservation(self, first.size_bytes))
 
 
-class Entrance:
-    """One call's way to its room, which it lets go of at its end."""
+class CallAdmission:
+    """One call's reservation, a context that releases it at its end."""
 
-    def __init__(self, admission: Admission, call: Call) -> None:
+    def __init__(self, admission: Admission, deadline: Deadline) -> None:
         self._admission = admission
-        self._call = call
+        self._deadline = deadline
         self.reservation: Reservation | None = None
 
     def admit(self, size_bytes: int, *, kept_bytes: int) -> Awaitable[None] | None:
-        """Get room, unless there is some already; what is returned has to be waited for."""
+        """Reserve bytes, unless there are some already; what is returned has to be awaited."""
         if self.reservation is None:
-            self.reservation = self._admission.reservation(size_bytes)
+            self.reservation = self._admission.reserve(size_bytes)
         return None if self.reservation is not None else self._wait(size_bytes, kept_bytes)
 
     async def _wait(self, size_bytes: int, kept_bytes: int) -> None:
-        self.reservation = await self._call.in_time(
+        self.reservation = await self._deadline.in_time(
             self._admission.wait(size_bytes, kept_bytes=kept_bytes),
             late=self._admission.overloaded,
         )
@@ -131,4 +131,4 @@ class Entrance:
         traceback: TracebackType | None,
     ) -> None:
         if self.reservation is not None:
-            self.reservation.let_go()
+            self.reservation.release()

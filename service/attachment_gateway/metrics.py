@@ -14,21 +14,27 @@ _CALLS = Counter("calls", "Calls that ended.", ["method", "code", "reason"], nam
 
 _ATTEMPTS = Counter(
     "attempts",
-    "POSTs that ended, by what was next: Done, GiveUp, SendAgain, LookUp.",
-    ["step"],
+    "POSTs that ended, by what was next: created, give_up, send_again, look_up.",
+    ["next"],
     namespace=_NAMESPACE,
 )
 
-_LOOKS = Counter(
-    "looks",
-    "Looks for what became of an unclear attempt, by what each saw.",
-    ["saw"],
+_LOOK_UPS = Counter(
+    "look_ups",
+    "Look-ups of an unclear attempt, by result: found, absent, cannot_tell, failed.",
+    ["result"],
     namespace=_NAMESPACE,
 )
 
 SURPLUS = Counter(
     "surplus",
     "Attachments too many, because Graph took longer over one than it may.",
+    namespace=_NAMESPACE,
+)
+
+LOG_EVENTS_DROPPED = Counter(
+    "log_events_dropped",
+    "Log events that could not be written.",
     namespace=_NAMESPACE,
 )
 
@@ -40,12 +46,12 @@ def calls(method: str, code: str, reason: str) -> Counter:
 
 
 @cache
-def attempts(step: str) -> Counter:
+def attempts(next_: str) -> Counter:
     """Return the counter of POSTs after which that was next."""
-    return _ATTEMPTS.labels(step)
+    return _ATTEMPTS.labels(next_)
 
 
 @cache
-def looks(saw: str) -> Counter:
-    """Return the counter of looks that saw that."""
-    return _LOOKS.labels(saw)
+def look_ups(result: str) -> Counter:
+    """Return the counter of look-ups with that result."""
+    return _LOOK_UPS.labels(result)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from urllib.parse import urlsplit
 
+from attachment_gateway.errors import SettingError
 from attachment_gateway.ledger.urls import MEMORY, ledger_fault
 
 ENVIRONMENT_PREFIX = "ATTACHMENT_GATEWAY_"
@@ -21,10 +22,6 @@ MAX_PORT = 65535
 MIB = 1024 * 1024
 
 _OFF_AT_0 = {"connection_age_s", "mailbox_concurrent", "mailbox_upload_bytes"}
-
-
-class SettingError(ValueError):
-    """A setting that can't be; the sentence names it."""
 
 
 def _setting(default: object, about: str) -> Any:  # what dataclasses.field() is

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from tests.support.calls import Start
 from tests.support.processes import run
 from tests.support.raw_graph import RawGraph, answer, error
@@ -57,7 +56,7 @@ async def test_upload_inline(gateway: tuple[str, ...], graph: RawGraph, tmp_path
 async def test_create(gateway: tuple[str, ...], graph: RawGraph) -> None:
     """An item is attached from its JSON, here from standard input."""
     item = '{"name": "Planning", "itemAttachment": {"event": {"subject": "Planning"}}}'
-    finished = await asyncio.to_thread(run, "create", "-", *gateway, stdin=item, GRAPH_TOKEN="tok")
+    finished = await asyncio.to_thread(run, "attach", "-", *gateway, stdin=item, GRAPH_TOKEN="tok")
     assert finished.returncode == 0, finished.stderr
     assert graph.received[0].json["item"] == {
         "@odata.type": "#microsoft.graph.event",
@@ -97,7 +96,7 @@ async def test_a_repeat(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Pat
     [
         (("upload", "/missing", "--token=t", *TO), "does not exist"),
         (("upload", __file__, *TO), "Missing option '--token'"),
-        (("create", "-", "--token=t", *TO), "FILE is no Attachment"),
+        (("attach", "-", "--token=t", *TO), "FILE is no Attachment"),
     ],
 )
 def test_what_is_no_command(command: tuple[str, ...], words: str) -> None:

@@ -12,8 +12,9 @@ import pytest
 from grpc_status import rpc_status
 
 from attachment_gateway import errors
+from attachment_gateway.client import AttachmentClient, AttachmentError, SystemClock
+from attachment_gateway.client.file_source import FileSource
 from attachment_gateway.rpc import status
-from attachment_gateway.client.sync import AttachmentClient, AttachmentError, SystemClock, _File
 from graphattachments.v1 import attachment_service_pb2
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import (
@@ -168,10 +169,10 @@ def test_it_never_comes_again_by_itself(talk: Talk, file: Path, error: errors.Ga
     fail(rpc, error)
     with pytest.raises(AttachmentError) as caught:
         made.result(5)
-    assert caught.value.code == status.code_of(error)
-    assert caught.value.reason == status.reason_of(error)
+    assert caught.value.code == status.CODES[error.reason]
+    assert caught.value.reason == error.reason
     assert caught.value.metadata["client_request_id"] == "c-1"
-    assert str(caught.value) == f"{status.reason_of(error)}: {error}"
+    assert str(caught.value) == f"{error.reason}: {error}"
 
 
 def test_a_gateway_that_is_gone(talk: Talk, file: Path) -> None:
@@ -216,7 +217,7 @@ def test_a_file_that_is_not_there(talk: Talk, tmp_path: Path) -> None:
 
 def test_a_file_that_goes_away(talk: Talk, file: Path) -> None:
     """A file that fails once it is called for is an OSError, whatever gRPC makes of its stream."""
-    messages = _File(file, 4)
+    messages = FileSource(file, 4)
     file.unlink()
     with pytest.raises(FileNotFoundError):
         next(messages.requests(UploadHeader()))

@@ -17,13 +17,6 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
-
-from graph_emulator.world import GROUP_ID, POST_ID, THREAD_ID, Post
-from graphattachments.v1.attachment_pb2 import Attachment
-from graphattachments.v1.attachment_service_pb2 import (
-    CreateAttachmentResponse,
-    UploadFileAttachmentResponse,
-)
 from tests.support.tools import (
     DEMO,
     GRPCURL_BUILT_WITHIN_S,
@@ -32,6 +25,13 @@ from tests.support.tools import (
     left_behind,
     lines_until,
     started,
+)
+
+from graph_emulator.world import GROUP_ID, POST_ID, THREAD_ID, Post
+from graphattachments.v1.attachment_pb2 import Attachment
+from graphattachments.v1.attachment_service_pb2 import (
+    CreateAttachmentResponse,
+    UploadFileAttachmentResponse,
 )
 
 CALLED_WITHIN_S = 30

@@ -9,10 +9,10 @@ from uuid import uuid4
 import grpc.aio
 import pytest
 from structlog.testing import capture_logs
+from tests.support.calls import BEARER, QUICK, failure
 
 from attachment_gateway.server.gateway import running
 from attachment_gateway.settings import Settings
-from tests.support.calls import BEARER, QUICK
 from graph_emulator.control import EmulatorClient
 from graph_emulator.faults import Fault, FaultAnswer
 from graph_emulator.server import RunningEmulator
@@ -27,7 +27,6 @@ from graphattachments.v1.attachment_service_pb2 import (
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
 from graphattachments.v1.event_pb2 import Event
 from graphattachments.v1.outlook_pb2 import DateTimeTimeZone, ItemBody
-from test_servicer import failure
 
 SETTLE_S = 0.5
 CONTENT = b"hello, world"
@@ -526,7 +525,7 @@ async def test_a_storm_of_cancels_leaves_nothing(
             call = upload(stub, posts[number % len(posts)], request_id=str(uuid4()))
             asyncio.get_running_loop().call_later(number % 17 / 100, call.cancel)
         async with asyncio.timeout(60):
-            while gateway.delivery._running or len(asyncio.all_tasks()) > before:  # noqa: ASYNC110 there is no event for it
+            while gateway.runner._running or len(asyncio.all_tasks()) > before:  # noqa: ASYNC110 there is no event for it
                 await asyncio.sleep(0.1)
     control.configure(latency_s=0)
 

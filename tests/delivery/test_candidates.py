@@ -5,22 +5,29 @@ import json
 import pytest
 
 from attachment_gateway.delivery import candidates
-from attachment_gateway.graph.base64_encoder import Base64Stream
-from attachment_gateway.graph.request import GraphRequest, FileRequest, Head, Sender
-from attachment_gateway.graph.request import item_request as enclosed
-from attachment_gateway.http1.origin import GraphRoot
+from attachment_gateway.delivery.candidates import Age, Candidate, Recognizer, Sent
 from attachment_gateway.delivery.item_comparison import Comparison
-from attachment_gateway.delivery.candidates import Age, Recognizer, Sent, Candidate
+from attachment_gateway.errors import Violations
+from attachment_gateway.graph.base64_encoder import Base64Stream
+from attachment_gateway.graph.paths import GraphRoot
+from attachment_gateway.graph.request import (
+    FileRequest,
+    GraphRequest,
+    RequestHead,
+    Sender,
+    SupportIds,
+)
+from attachment_gateway.graph.request import item_request as enclosed
 from attachment_gateway.graph.response import Response
 from graphattachments.v1.attachment_pb2 import Attachment, ItemAttachment
 from graphattachments.v1.event_pb2 import Event
 
 NOON = 1_773_144_000.0  # 2026-03-10T12:00:00Z
-HEAD = Head(
+HEAD = RequestHead(
     Sender(
         root=GraphRoot.parse("https://graph.example/v1.0"),
         token="tok",
-        client_request_id="id",
+        ids=SupportIds("id"),
         max_request_bytes=4194304,
     ),
     "/groups/g/threads/t/posts/p/attachments",
@@ -31,12 +38,14 @@ FILE_TYPE = "#microsoft.graph.fileAttachment"
 def file(content: bytes, name: str = "a.txt") -> GraphRequest:
     encoded = Base64Stream()
     encoded.feed(content)
-    return FileRequest(HEAD, Attachment(name=name)).seal(encoded.finish(), file_bytes=len(content))
+    return FileRequest(HEAD, Attachment(name=name), Violations()).seal(
+        encoded.finish(), file_bytes=len(content)
+    )
 
 
 def item(subject: str) -> GraphRequest:
     holder = ItemAttachment(event=Event(subject=subject))
-    return enclosed(HEAD, Attachment(name="a.txt", item_attachment=holder))
+    return enclosed(HEAD, Attachment(name="a.txt", item_attachment=holder), Violations())
 
 
 def listed(**properties: object) -> dict:
@@ -125,25 +134,27 @@ def test_graphs_date() -> None:
 )
 def test_who_is_suspected(properties: dict, suspected: bool) -> None:
     """All that is new, of the kind, and not known to be another's; by no means by its name."""
-    found = candidates.candidates_among([listed(**properties)], SENT, file(b"x"), frozenset({"claimed"}))
+    found = candidates.candidates_among(
+        [listed(**properties)], SENT, file(b"x"), frozenset({"claimed"})
+    )
     assert bool(found) is suspected
 
 
 def test_the_likeliest_first() -> None:
     """Surely new before perhaps new, the name before other names."""
     doubtful = "2026-03-10T11:59:51Z"
-    candidates = [
+    listed_ones = [
         listed(id="1", name="x", lastModifiedDateTime=doubtful),
         listed(id="2", lastModifiedDateTime=doubtful),
         listed(id="3", name="x"),
         listed(id="4"),
     ]
-    found = candidates.candidates_among(candidates, SENT, file(b"x"), frozenset())
+    found = candidates.candidates_among(listed_ones, SENT, file(b"x"), frozenset())
     assert [one.id for one in found] == ["4", "3", "2", "1"]
 
 
 @pytest.mark.parametrize(
-    ("evidence", "age", "name", "likeness"),
+    ("evidence", "age", "name", "comparison"),
     [
         (b"x", Age.AFTER, "a.txt", Comparison.ALIKE),
         (b"x", Age.AFTER, "other", Comparison.ALIKE),

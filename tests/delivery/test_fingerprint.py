@@ -2,11 +2,11 @@
 
 import pytest
 
-from attachment_gateway.translation.upload import Assembly
-from attachment_gateway.translation.create import graph_request_of
-from attachment_gateway.graph.request import GraphRequest, Sender
 from attachment_gateway.delivery.fingerprint import fingerprint, post_key
-from attachment_gateway.http1.origin import GraphRoot
+from attachment_gateway.graph.paths import GraphRoot
+from attachment_gateway.graph.request import GraphRequest, Sender, SupportIds
+from attachment_gateway.translation.create import graph_request_of
+from attachment_gateway.translation.upload import UploadAssembly
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,
@@ -20,11 +20,11 @@ POST = PostRef(group_id="G-1", thread_id="t", post_id="Pq=")
 
 def sender(token: str = "t") -> Sender:
     root = GraphRoot.parse("https://graph.example/v1.0")
-    return Sender(root=root, token=token, client_request_id=token, max_request_bytes=4194304)
+    return Sender(root=root, token=token, ids=SupportIds(token), max_request_bytes=4194304)
 
 
 def uploaded(*chunks: bytes, post: PostRef = POST, name: str = "n") -> GraphRequest:
-    assembly = Assembly(sender())
+    assembly = UploadAssembly(sender())
     header = UploadHeader(post=post, attachment=Attachment(name=name))
     assembly.feed(UploadFileAttachmentRequest(header=header))
     for chunk in chunks:
@@ -33,7 +33,9 @@ def uploaded(*chunks: bytes, post: PostRef = POST, name: str = "n") -> GraphRequ
 
 
 def created(attachment: Attachment, post: PostRef = POST, token: str = "t") -> GraphRequest:
-    return graph_request_of(CreateAttachmentRequest(post=post, attachment=attachment), sender(token))
+    return graph_request_of(
+        CreateAttachmentRequest(post=post, attachment=attachment), sender(token)
+    )
 
 
 def file(content: bytes) -> Attachment:

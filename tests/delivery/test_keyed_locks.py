@@ -4,15 +4,15 @@ import asyncio
 
 import pytest
 
-from attachment_gateway.delivery.keyed_locks import Turns
+from attachment_gateway.delivery.keyed_locks import KeyedLocks
 
 
 async def test_order_of_arrival() -> None:
     """Who came first goes first, one at a time."""
-    turns, seen = Turns(), []
+    turns, seen = KeyedLocks(), []
 
     async def go(number: int) -> None:
-        async with turns.of("k"):
+        async with turns.lock("k"):
             seen.append(number)
             await asyncio.sleep(0)
             seen.append(number)
@@ -23,31 +23,35 @@ async def test_order_of_arrival() -> None:
 
 async def test_keys_do_not_wait_for_each_other() -> None:
     """Another key's turn is free."""
-    turns = Turns()
-    async with turns.of("a"), turns.of("b"):
-        assert (turns.taken("a"), turns.taken("b"), turns.taken("c")) == (True, True, False)
+    turns = KeyedLocks()
+    async with turns.lock("a"), turns.lock("b"):
+        assert (turns.is_wanted("a"), turns.is_wanted("b"), turns.is_wanted("c")) == (
+            True,
+            True,
+            False,
+        )
 
 
 async def test_nothing_is_kept() -> None:
     """Not of those who had a turn, failed in it, or gave up waiting."""
-    turns = Turns()
-    async with turns.of("k"):
-        waiting = asyncio.create_task(turns.of("k").__aenter__())
+    turns = KeyedLocks()
+    async with turns.lock("k"):
+        waiting = asyncio.create_task(turns.lock("k").__aenter__())
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait({waiting})
-        assert turns.taken("k")
-    assert not turns.taken("k")
+        assert turns.is_wanted("k")
+    assert not turns.is_wanted("k")
 
 
 async def test_nothing_is_kept_of_one_that_fails() -> None:
     """The next has its turn."""
-    turns = Turns()
+    turns = KeyedLocks()
 
     async def fail() -> None:
-        async with turns.of("k"):
+        async with turns.lock("k"):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await fail()
-    assert not turns.taken("k")
+    assert not turns.is_wanted("k")

@@ -5,9 +5,6 @@ import json
 import pytest
 
 from attachment_gateway import errors
-from attachment_gateway.graph.request import GraphRequest, Head, Sender
-from attachment_gateway.errors import GatewayError
-from attachment_gateway.http1.origin import GraphRoot
 from attachment_gateway.delivery.outcome import (
     Done,
     GiveUp,
@@ -18,14 +15,18 @@ from attachment_gateway.delivery.outcome import (
     decide_absent,
     judge,
 )
-from attachment_gateway.graph.response import NoResponse, Response, error_response, retry_after_s
+from attachment_gateway.errors import GatewayError
+from attachment_gateway.graph.paths import GraphRoot
+from attachment_gateway.graph.request import GraphRequest, RequestHead, Sender, SupportIds
+from attachment_gateway.graph.response import NoResponse, Response, read_error, retry_after_s
+from attachment_gateway.http1.failure import Failure
 
 NOW = 1_770_000_000.0  # 2026-02-02T02:40:00Z
-HEAD = Head(
+HEAD = RequestHead(
     Sender(
         root=GraphRoot.parse("https://graph.example/v1.0"),
         token="tok",
-        client_request_id="id",
+        ids=SupportIds("id"),
         max_request_bytes=4194304,
     ),
     "/groups/g/threads/t/posts/p/attachments",
@@ -59,7 +60,7 @@ def test_any_2xx_with_an_attachment_is_success(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("envelope", "kind"), [(FILE, "file_attachment"), (ITEM, "item_attachment")]
+    ("graph_request", "kind"), [(FILE, "file_attachment"), (ITEM, "item_attachment")]
 )
 def test_an_answer_without_a_type_is_what_was_sent(graph_request: GraphRequest, kind: str) -> None:
     """The page's own example of an answer names no type."""
@@ -76,8 +77,8 @@ def test_a_success_that_describes_nothing(body: object) -> None:
     """A 2XX without an attachment: it may exist, and can't be named."""
     fate = fault(response(201, body))
     assert type(fate) is errors.OutcomeUnknown
-    assert fate.answer is not None
-    assert fate.answer.http_status == 201
+    assert fate.response is not None
+    assert fate.response.http_status == 201
 
 
 @pytest.mark.parametrize(
@@ -119,9 +120,9 @@ def test_every_status(status: int, expected: type[GatewayError], body: object) -
     """Each status means the same whatever its body is, as long as its code says no more."""
     fate = fault(response(status, body))
     assert type(fate) is expected
-    assert fate.answer is not None
-    assert fate.answer.http_status == status
-    assert fate.answer.code == ("SomeCode" if isinstance(body, dict) else "")
+    assert fate.response is not None
+    assert fate.response.http_status == status
+    assert fate.response.code == ("SomeCode" if isinstance(body, dict) else "")
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 509])
@@ -161,7 +162,7 @@ def test_a_code_tells_more(status: int, body: object, expected: type[GatewayErro
     assert type(fault(response(status, body))) is expected
 
 
-@pytest.mark.parametrize(("envelope", "size"), [(FILE, 3), (ITEM, ITEM.size_bytes)])
+@pytest.mark.parametrize(("graph_request", "size"), [(FILE, 3), (ITEM, ITEM.size_bytes)])
 def test_too_large_for_graph(graph_request: GraphRequest, size: int) -> None:
     """The size is that of the file or the request; the largest that fits isn't known."""
     fate = fault(response(413, error("x", "Request entity too large")), graph_request)
@@ -174,7 +175,7 @@ def test_too_large_for_graph(graph_request: GraphRequest, size: int) -> None:
 )
 def test_a_broken_connection(left: bool, expected: type[GatewayError]) -> None:
     """What was offered of the request decides what a failure means."""
-    assert type(fault(NoResponse(what="ReadError", offered=left))) is expected
+    assert type(fault(NoResponse(failure=Failure.CONNECTION_LOST, offered=left))) is expected
 
 
 def test_the_post_that_was_not_found() -> None:
@@ -256,10 +257,10 @@ def test_a_date_is_on_the_clock_of_the_answer() -> None:
 def test_claims() -> None:
     """A claims challenge comes through as it is, an overlong one not at all."""
     challenge = 'Bearer realm="", error="insufficient_claims", claims="eyJhIjoxfQ=="'
-    assert error_response(response(401, www_authenticate=challenge), now=NOW).claims == "eyJhIjoxfQ=="
+    assert read_error(response(401, www_authenticate=challenge), now=NOW).claims == "eyJhIjoxfQ=="
     overlong = f'Bearer claims="{"x" * 2049}"'
-    assert error_response(response(401, www_authenticate=overlong), now=NOW).claims == ""
-    assert error_response(response(401), now=NOW).claims == ""
+    assert read_error(response(401, www_authenticate=overlong), now=NOW).claims == ""
+    assert read_error(response(401), now=NOW).claims == ""
 
 
 @pytest.mark.parametrize(
@@ -267,15 +268,15 @@ def test_claims() -> None:
 )
 def test_an_error_of_no_shape(body: bytes) -> None:
     """Whatever the body of an error is, the answer can be told."""
-    assert str(error_response(response(500, body), now=NOW)) == "Graph answered 500"
+    assert str(read_error(response(500, body), now=NOW)) == "Graph answered 500"
 
 
 def test_a_long_message_is_cut() -> None:
     """Graph's message is quoted in one line of a sane length."""
-    answer = error_response(response(400, error("c", "é\n" * 5000)), now=NOW)
-    assert len(answer.message.encode()) <= 384
-    assert answer.message.startswith("é é é")
-    assert answer.message.endswith("…")
+    error_response = read_error(response(400, error("c", "é\n" * 5000)), now=NOW)
+    assert len(error_response.message.encode()) <= 384
+    assert error_response.message.startswith("é é é")
+    assert error_response.message.endswith("…")
 
 
 def test_an_attachment_of_another_kind() -> None:
@@ -309,10 +310,12 @@ def test_done() -> None:
 def test_unclear_is_looked_up(status: int) -> None:
     """Whatever the time left, once the request has left; before, it may simply go again."""
     assert isinstance(decide(response(status), FILE, at(left_s=0)), LookUp)
-    assert isinstance(decide(NoResponse(what="ReadError", offered=True), FILE, at()), LookUp)
+    assert isinstance(
+        decide(NoResponse(failure=Failure.CONNECTION_LOST, offered=True), FILE, at()), LookUp
+    )
     assert isinstance(decide(response(status, left=False), FILE, at()), SendAgain)
     assert isinstance(
-        decide(NoResponse(what="ConnectError", offered=False), FILE, at()), SendAgain
+        decide(NoResponse(failure=Failure.CONNECT_FAILED, offered=False), FILE, at()), SendAgain
     )
 
 
@@ -335,7 +338,7 @@ def test_refused_is_the_end(status: int) -> None:
 )
 def test_backing_off(attempt: int, chance: float, wait_s: float) -> None:
     """Twice as long each time, with a jitter of a half, up to half a minute."""
-    broken = NoResponse(what="ConnectError", offered=False)
+    broken = NoResponse(failure=Failure.CONNECT_FAILED, offered=False)
     assert again(broken, attempt=attempt, chance=chance).wait_s == wait_s
 
 
@@ -382,7 +385,7 @@ def test_after_a_settled_absence(retry_after: str, since_s: float, wait_s: float
     step = decide_absent(looked_up.error, at(), since_s=since_s)
     assert isinstance(step, SendAgain)
     assert step.wait_s == pytest.approx(wait_s)
-    assert step.anew  # as Microsoft asks for after a 503
+    assert step.on_new_connection  # as Microsoft asks for after a 503
     assert not step.asked
 
 
@@ -393,5 +396,5 @@ def test_after_a_settled_absence_without_time() -> None:
     step = decide_absent(looked_up.error, at(left_s=0.1), since_s=0)
     assert isinstance(step, GiveUp)
     assert type(step.error) is errors.GraphUnavailable
-    assert step.error.answer is not None
-    assert step.error.answer.http_status == 504
+    assert step.error.response is not None
+    assert step.error.response.http_status == 504

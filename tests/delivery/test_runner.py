@@ -37,4 +37,4 @@ async def test_what_cant_be_written_in_time_is_written_later() -> None:
         assert not running.done()
         await running
         await asyncio.sleep(0)
-    assert [event["event"] for event in events] == ["orphan"]
+    assert [event["event"] for event in events] == ["detached"]

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import grpc.aio
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
-
 from tests.faults.contents import Content
+
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,

@@ -8,6 +8,7 @@ from tests.faults import contents
 from tests.faults.contents import Content, Kind
 from tests.faults.timing import DEADLINE_S
 from tests.faults.wire_faults import WireFault
+
 from graph_emulator.faults import Fault
 
 Rpc = Literal["upload", "create"]

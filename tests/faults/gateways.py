@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 
 import grpc.aio
-
 from tests.faults.children import Child, child, environment
 from tests.faults.timing import DRAIN_S, GRAPH_TIMEOUT_S, SETTLE_S
+
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
 
 _FLAGS: Mapping[str, object] = {

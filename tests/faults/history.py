@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 from tests.faults.traffic import Passage
 from tests.faults.verdict import Intent
+
 from graph_emulator.world import StoredAttachment
 
 

@@ -26,6 +26,7 @@ from tests.faults.timing import (
 from tests.faults.traffic import Hook, Traffic
 from tests.faults.verdict import Intent
 from tests.faults.wire_faults import WireFault
+
 from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, new_id
 from graphattachments.v1.attachment_pb2 import PostRef
 

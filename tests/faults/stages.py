@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from tests.faults.children import START_S, child, started
 from tests.faults.gateways import Gateway, gateway
 from tests.faults.proxy import FaultProxy, Mishap
+
 from graph_emulator.control import ConfigChanges, EmulatorClient
 
 LedgerKind = Literal["memory", "sqlite", "redis"]

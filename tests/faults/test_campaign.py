@@ -4,8 +4,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-
-from attachment_gateway.settings import Settings
 from tests.faults import report
 from tests.faults.__main__ import SHORT
 from tests.faults.caller import Ended
@@ -15,6 +13,8 @@ from tests.faults.families import FAMILIES, case, cases
 from tests.faults.mutants import MUTATIONS, Mutation, mutant
 from tests.faults.storms import Usage, grown
 from tests.faults.verdict import Intent, in_time, violations
+
+from attachment_gateway.settings import Settings
 from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, stored
 
 

@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-
 from tests.faults.proxy import FaultProxy
 from tests.faults.streams import Link
 from tests.faults.wire_faults import POINTS, Head, Shape, WireFault

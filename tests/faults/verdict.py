@@ -6,6 +6,7 @@ from typing import Literal
 
 from tests.faults.caller import Ended
 from tests.faults.contents import Content
+
 from graph_emulator.world import StoredAttachment
 
 Known = Literal["created", "nothing", "unclear"]

@@ -8,39 +8,46 @@ from pathlib import Path
 
 import pytest
 import trustme
-
-from attachment_gateway.graph.request import FILE, ITEM, GraphRequest, Head, Sender
-from attachment_gateway.graph.client import Graph, GraphClientLimits
-from attachment_gateway.http1.origin import GraphRoot
-from attachment_gateway.graph.response import NoResponse, Response
 from tests.support.raw_graph import Exchange, RawGraph, answer, raw_graph
-from test_envelope import wire
+
+from attachment_gateway.graph.client import GraphClient, GraphClientLimits
+from attachment_gateway.graph.paths import GraphRoot
+from attachment_gateway.graph.request import (
+    FILE,
+    ITEM,
+    GraphRequest,
+    RequestHead,
+    Sender,
+    SupportIds,
+)
+from attachment_gateway.graph.response import NoResponse, Response
+from attachment_gateway.http1.failure import Failure
 
 
 @pytest.fixture
-async def client(graph: RawGraph) -> AsyncIterator[Graph]:
+async def client(graph: RawGraph) -> AsyncIterator[GraphClient]:
     """A client of the Graph made of bytes."""
-    limits = GraphClientLimits(timeout_s=0.5, max_connections=1, max_answer_bytes=100_000)
-    running = Graph(GraphRoot.parse(graph.url), limits)
+    limits = GraphClientLimits(timeout_s=0.5, max_connections=1, max_response_bytes=100_000)
+    running = GraphClient(GraphRoot.parse(graph.url), limits)
     yield running
     await running.close()
 
 
-def graph_request(graph: Graph, *pieces: bytes, kind: str = FILE) -> GraphRequest:
-    sender = Sender(root=graph.root, token="tok", client_request_id="id", max_request_bytes=4194304)
-    head = Head(sender, "/groups/g%2F%3F%25/threads/%2e%2e/posts/%C3%A9/attachments")
+def graph_request(graph: GraphClient, *pieces: bytes, kind: str = FILE) -> GraphRequest:
+    sender = Sender(root=graph.root, token="tok", ids=SupportIds("id"), max_request_bytes=4194304)
+    head = RequestHead(sender, "/groups/g%2F%3F%25/threads/%2e%2e/posts/%C3%A9/attachments")
     return GraphRequest(head=head, body=pieces or (b"{", b"}"), kind=kind)
 
 
-async def test_the_request_is_the_envelope(client: Graph, graph: RawGraph) -> None:
+async def test_the_request_is_the_envelope(client: GraphClient, graph: RawGraph) -> None:
     """What comes out of the wire is the request to the byte, and as long as it said."""
     sent = graph_request(client, b'{"a":', b"1" * 100_000, b"}")
     await client.create_attachment(sent).send()
-    assert graph.received[0].raw == wire(sent)
+    assert graph.received[0].raw == b"".join(sent.pieces())
     assert len(graph.received[0].raw) == sent.size_bytes
 
 
-async def test_the_head_of_a_post(client: Graph, graph: RawGraph) -> None:
+async def test_the_head_of_a_post(client: GraphClient, graph: RawGraph) -> None:
     """It is this, to the byte, its path as it is."""
     await client.create_attachment(graph_request(client)).send()
     assert graph.received[0].head == (
@@ -56,7 +63,7 @@ async def test_the_head_of_a_post(client: Graph, graph: RawGraph) -> None:
     )
 
 
-async def test_when_a_request_has_left(client: Graph, graph: RawGraph) -> None:
+async def test_when_a_request_has_left(client: GraphClient, graph: RawGraph) -> None:
     """From the moment that it may: not while its first pieces go, nor if it may not."""
     posts = []
 
@@ -72,7 +79,7 @@ async def test_when_a_request_has_left(client: Graph, graph: RawGraph) -> None:
     assert before <= post.offered_at <= asyncio.get_running_loop().time()
 
 
-async def test_a_reply(client: Graph, graph: RawGraph) -> None:
+async def test_a_reply(client: GraphClient, graph: RawGraph) -> None:
     """A response comes with its status, its headers in lower case and its body."""
     graph.script = [answer(418, b"body", Retry_After="7")]
     response = await client.create_attachment(graph_request(client)).send()
@@ -81,7 +88,7 @@ async def test_a_reply(client: Graph, graph: RawGraph) -> None:
     assert response.headers["retry-after"] == "7"
 
 
-async def test_connections_are_kept(client: Graph, graph: RawGraph) -> None:
+async def test_connections_are_kept(client: GraphClient, graph: RawGraph) -> None:
     """One after the other, requests go over one connection."""
     for _ in range(3):
         await client.create_attachment(graph_request(client)).send()
@@ -108,19 +115,21 @@ async def cut_head(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize(
-    ("handler", "what"),
+    ("handler", "failure"),
     [
-        (cut, "RemoteProtocolError"),
-        (garbage, "RemoteProtocolError"),
-        (cut_head, "RemoteProtocolError"),
-        (nothing, "ReadTimeout"),
+        (cut, Failure.CONNECTION_LOST),
+        (garbage, Failure.CONNECTION_LOST),
+        (cut_head, Failure.CONNECTION_LOST),
+        (nothing, Failure.RESPONSE_TIMEOUT),
     ],
 )
-async def test_no_reply(client: Graph, graph: RawGraph, handler: object, what: str) -> None:
+async def test_no_reply(
+    client: GraphClient, graph: RawGraph, handler: object, failure: Failure
+) -> None:
     """No answer after the whole request left."""
     graph.script = [handler]
     result = await client.create_attachment(graph_request(client)).send()
-    assert result == NoResponse(what=what, offered=True)
+    assert result == NoResponse(failure=failure, offered=True)
 
 
 async def cut_body(exchange: Exchange) -> None:
@@ -132,7 +141,9 @@ async def no_gzip(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("handler", [cut_body, no_gzip, answer(201, b"x" * 100_001)])
-async def test_a_body_that_cannot_be_had(client: Graph, graph: RawGraph, handler: object) -> None:
+async def test_a_body_that_cannot_be_had(
+    client: GraphClient, graph: RawGraph, handler: object
+) -> None:
     """A body that is cut, can't be decoded or is beyond the limit leaves the status."""
     graph.script = [handler]
     response = await client.create_attachment(graph_request(client)).send()
@@ -156,20 +167,20 @@ async def trickling_body(exchange: Exchange) -> None:
     await trickle(exchange, b"HTTP/1.1 403 X\r\nContent-Length: 9999\r\n\r\n", b" ")
 
 
-async def test_an_answer_that_trickles(client: Graph, graph: RawGraph) -> None:
+async def test_an_answer_that_trickles(client: GraphClient, graph: RawGraph) -> None:
     """The time for an answer isn't put off by what comes of it, and its status is kept."""
     graph.script = [trickling_head, trickling_body]
     async with asyncio.timeout(3):
         no_head = await client.create_attachment(graph_request(client)).send()
         no_body = await client.create_attachment(graph_request(client)).send()
-    assert no_head == NoResponse(what="ReadTimeout", offered=True)
+    assert no_head == NoResponse(failure=Failure.RESPONSE_TIMEOUT, offered=True)
     assert isinstance(no_body, Response)
     assert (no_body.http_status, no_body.body) == (403, None)
 
 
 @pytest.mark.parametrize(("encoding", "body"), [("gzip", b"{}"), ("gzip, gzip", None)])
 async def test_an_encoded_answer(
-    client: Graph, graph: RawGraph, encoding: str, body: bytes | None
+    client: GraphClient, graph: RawGraph, encoding: str, body: bytes | None
 ) -> None:
     """One encoding is undone, although none was asked for; two are not: they hide too much."""
     data = b"{}"
@@ -181,7 +192,7 @@ async def test_an_encoded_answer(
     assert response.body == body
 
 
-async def test_the_longest_body(client: Graph, graph: RawGraph) -> None:
+async def test_the_longest_body(client: GraphClient, graph: RawGraph) -> None:
     """A body at the limit is read."""
     graph.script = [answer(201, b"x" * 100_000)]
     response = await client.create_attachment(graph_request(client)).send()
@@ -190,7 +201,7 @@ async def test_the_longest_body(client: Graph, graph: RawGraph) -> None:
     assert len(response.body) == 100_000
 
 
-async def test_an_early_answer(client: Graph, graph: RawGraph) -> None:
+async def test_an_early_answer(client: GraphClient, graph: RawGraph) -> None:
     """An answer to a part of the request is read, and known to be one."""
 
     async def early(exchange: Exchange) -> None:
@@ -205,7 +216,7 @@ async def test_an_early_answer(client: Graph, graph: RawGraph) -> None:
     assert result.offered is post.offered is False
 
 
-async def test_an_early_success(client: Graph, graph: RawGraph) -> None:
+async def test_an_early_success(client: GraphClient, graph: RawGraph) -> None:
     """Before the request has left it can't be this request's: there is no answer."""
 
     async def early(exchange: Exchange) -> None:
@@ -214,7 +225,7 @@ async def test_an_early_success(client: Graph, graph: RawGraph) -> None:
 
     graph.script = [early]
     post = client.create_attachment(graph_request(client, *[b"x" * 1_000_000] * 12, b"}"))
-    assert await post.send() == NoResponse(what="a success before its request", offered=False)
+    assert await post.send() == NoResponse(failure=Failure.EARLY_SUCCESS, offered=False)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +235,7 @@ async def test_an_early_success(client: Graph, graph: RawGraph) -> None:
         (ITEM, b'{"id":"x","contentBytes":"QUJD","size":3}'),
     ],
 )
-async def test_an_echo(client: Graph, graph: RawGraph, kind: str, body: bytes) -> None:
+async def test_an_echo(client: GraphClient, graph: RawGraph, kind: str, body: bytes) -> None:
     """Of a file's content isn't kept; an item's properties are its answer."""
     graph.script = [answer(201, b'{"id":"x","contentBytes":"QUJD","size":3}')]
     response = await client.create_attachment(graph_request(client, kind=kind)).send()
@@ -234,10 +245,10 @@ async def test_an_echo(client: Graph, graph: RawGraph, kind: str, body: bytes) -
 
 async def test_no_listener() -> None:
     """A connection that can't be made: it never left."""
-    limits = GraphClientLimits(timeout_s=0.5, max_connections=1, max_answer_bytes=100)
-    nowhere = Graph(GraphRoot.parse("http://127.0.0.1:9/v1.0"), limits)
+    limits = GraphClientLimits(timeout_s=0.5, max_connections=1, max_response_bytes=100)
+    nowhere = GraphClient(GraphRoot.parse("http://127.0.0.1:9/v1.0"), limits)
     result = await nowhere.create_attachment(graph_request(nowhere)).send()
-    assert result == NoResponse(what="ConnectError", offered=False)
+    assert result == NoResponse(failure=Failure.CONNECT_FAILED, offered=False)
     await nowhere.close()
 
 
@@ -246,22 +257,22 @@ async def test_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
-    limits = GraphClientLimits(timeout_s=5, max_connections=1, max_answer_bytes=100_000)
+    limits = GraphClientLimits(timeout_s=5, max_connections=1, max_response_bytes=100_000)
     async with raw_graph(tls) as graph:
-        stranger = Graph(GraphRoot.parse(graph.url), limits)
+        stranger = GraphClient(GraphRoot.parse(graph.url), limits)
         refused = await stranger.create_attachment(graph_request(stranger)).send()
-        assert refused == NoResponse(what="ConnectError", offered=False)
+        assert refused == NoResponse(failure=Failure.CONNECT_FAILED, offered=False)
         await stranger.close()
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        friend = Graph(GraphRoot.parse(graph.url), limits)
+        friend = GraphClient(GraphRoot.parse(graph.url), limits)
         response = await friend.create_attachment(graph_request(friend)).send()
         assert isinstance(response, Response)
         assert response.http_status == 201
         await friend.close()
 
 
-async def test_what_may_not_leave_does_not(client: Graph, graph: RawGraph) -> None:
+async def test_what_may_not_leave_does_not(client: GraphClient, graph: RawGraph) -> None:
     """The last piece is held back, and the connection reset."""
     post = client.create_attachment(graph_request(client), may_offer=lambda: False)
     result = await post.send()
@@ -269,7 +280,7 @@ async def test_what_may_not_leave_does_not(client: Graph, graph: RawGraph) -> No
     assert (result.offered, post.offered, graph.received) == (False, False, [])
 
 
-async def test_what_is_given_up_does_not_arrive_later(client: Graph, graph: RawGraph) -> None:
+async def test_what_is_given_up_does_not_arrive_later(client: GraphClient, graph: RawGraph) -> None:
     """A request that lies in the kernel's buffers goes with its connection."""
     arrived = asyncio.get_running_loop().create_future()
 
@@ -282,19 +293,19 @@ async def test_what_is_given_up_does_not_arrive_later(client: Graph, graph: RawG
 
     graph.script = [slow]
     result = await client.create_attachment(graph_request(client, bytes(1_000_000), b"}")).send()
-    assert result == NoResponse(what="ReadTimeout", offered=True)
+    assert result == NoResponse(failure=Failure.RESPONSE_TIMEOUT, offered=True)
     assert not (await arrived).endswith(b"}")
 
 
-async def test_a_connection_of_its_own(client: Graph, graph: RawGraph) -> None:
+async def test_a_connection_of_its_own(client: GraphClient, graph: RawGraph) -> None:
     """One request may go over a new connection, beside those that are kept."""
     await client.create_attachment(graph_request(client)).send()
-    await client.create_attachment(graph_request(client), anew=True).send()
+    await client.create_attachment(graph_request(client), on_new_connection=True).send()
     await client.create_attachment(graph_request(client)).send()
     assert (len(graph.received), graph.connections) == (3, 2)
 
 
-async def test_reading(client: Graph, graph: RawGraph) -> None:
+async def test_reading(client: GraphClient, graph: RawGraph) -> None:
     """A GET with the caller's token and id, its path as it is."""
     graph.read_script = [answer(200, b"bytes")]
     sender = graph_request(client).head.sender
@@ -312,7 +323,9 @@ async def test_reading(client: Graph, graph: RawGraph) -> None:
     )
 
 
-async def test_reading_goes_over_connections_of_its_own(client: Graph, graph: RawGraph) -> None:
+async def test_reading_goes_over_connections_of_its_own(
+    client: GraphClient, graph: RawGraph
+) -> None:
     """A new one each, so that what one says too much is no answer to the next."""
     for _ in range(2):
         await client.create_attachment(graph_request(client)).send()
@@ -321,20 +334,20 @@ async def test_reading_goes_over_connections_of_its_own(client: Graph, graph: Ra
 
 
 @pytest.mark.parametrize("path", ["/é", "/a\x01b", "/" + "a" * 70_000, "x", "/\udc80"])
-async def test_a_path_that_is_none(client: Graph, graph: RawGraph, path: str) -> None:
-    """Is a GET that fails, as any may: Graph itself gives the path of a list's next page."""
-    client.root = GraphRoot(client.root.scheme, client.root.host, "")
+async def test_a_path_that_is_none(client: GraphClient, graph: RawGraph, path: str) -> None:
+    """Is a GET that fails, as any may: GraphClient itself gives the path of a list's next page."""
+    client.root = GraphRoot(client.root.origin, "")
     assert isinstance(await client.get(path, graph_request(client).head.sender), NoResponse)
     assert graph.reads == []
 
 
-async def test_an_answer_to_a_get_that_does_not_come(client: Graph, graph: RawGraph) -> None:
+async def test_an_answer_to_a_get_that_does_not_come(client: GraphClient, graph: RawGraph) -> None:
     """Is waited for as long as any."""
     graph.read_script = [nothing]
     assert isinstance(await client.get("/x", graph_request(client).head.sender), NoResponse)
 
 
-async def test_an_answer_too_many(client: Graph, graph: RawGraph) -> None:
+async def test_an_answer_too_many(client: GraphClient, graph: RawGraph) -> None:
     """Is no answer to the request after it, which goes over a new connection."""
 
     async def twice(exchange: Exchange) -> None:

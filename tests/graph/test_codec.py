@@ -15,10 +15,11 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.metadata_facts import ENUMS, TYPES, output_only, properties
 
-from attachment_gateway.graph.request import FILE, ITEM
-from attachment_gateway.errors import InvalidRequest
+from attachment_gateway.errors import InvalidRequest, Violations
 from attachment_gateway.graph.codec import attachment_from_json, attachment_to_json, parsed
+from attachment_gateway.graph.request import FILE, ITEM
 from graphattachments.v1.attachment_pb2 import (
     Attachment,
     FileAttachment,
@@ -46,7 +47,15 @@ from graphattachments.v1.outlook_pb2 import (
     Recipient,
     ResponseStatus,
 )
-from tests.support.metadata_facts import ENUMS, TYPES, output_only, properties
+
+
+def written_as(attachment: Attachment, *, kind: str) -> dict[str, Any]:
+    """The JSON of an attachment; raises InvalidRequest."""
+    violations = Violations()
+    described = attachment_to_json(attachment, violations, kind=kind)
+    violations.check()
+    return described
+
 
 Item = Message | Event | Contact
 
@@ -58,7 +67,7 @@ def holding(item: Item) -> Attachment:
 
 def written(item: Item) -> Any:
     """Return an item's JSON without its type."""
-    described: Any = attachment_to_json(holding(item), kind=ITEM)["item"]
+    described: Any = written_as(holding(item), kind=ITEM)["item"]
     assert described.pop("@odata.type") == f"#microsoft.graph.{item.DESCRIPTOR.name.lower()}"
     return described
 
@@ -66,7 +75,7 @@ def written(item: Item) -> Any:
 def refused(item: Item) -> InvalidRequest:
     """Return the error that an item makes."""
     with pytest.raises(InvalidRequest) as raised:
-        attachment_to_json(holding(item), kind=ITEM)
+        written_as(holding(item), kind=ITEM)
     return raised.value
 
 
@@ -100,7 +109,7 @@ def struct(**members: Any) -> Struct:
 def test_a_file_with_only_a_name_is_the_body_of_graph_s_page() -> None:
     """The type and the name, in that order; the request writes the bytes."""
     attachment = Attachment(name="report.pdf", file_attachment={"content_bytes": b"abc"})
-    assert list(attachment_to_json(attachment, kind=FILE).items()) == [
+    assert list(written_as(attachment, kind=FILE).items()) == [
         ("@odata.type", "#microsoft.graph.fileAttachment"),
         ("name", "report.pdf"),
     ]
@@ -108,7 +117,7 @@ def test_a_file_with_only_a_name_is_the_body_of_graph_s_page() -> None:
 
 def test_a_file_s_kind_need_not_be_set() -> None:
     """An upload is a file, whether it says so or not."""
-    assert attachment_to_json(Attachment(name="n"), kind=FILE) == {
+    assert written_as(Attachment(name="n"), kind=FILE) == {
         "@odata.type": "#microsoft.graph.fileAttachment",
         "name": "n",
     }
@@ -119,7 +128,7 @@ def test_all_that_a_caller_sets_of_a_file_is_written() -> None:
     attachment = Attachment(
         name="n", content_type="t", is_inline=True, file_attachment={"content_id": "c"}
     )
-    assert attachment_to_json(attachment, kind=FILE) == {
+    assert written_as(attachment, kind=FILE) == {
         "@odata.type": "#microsoft.graph.fileAttachment",
         "name": "n",
         "contentType": "t",
@@ -133,7 +142,7 @@ def test_all_that_a_caller_sets_of_a_file_is_written() -> None:
 )
 def test_an_item_with_nothing_set_has_its_type(item: Item, of: str) -> None:
     """`item` is of an abstract type, so its JSON has to say which one it is."""
-    assert attachment_to_json(holding(item), kind=ITEM) == {
+    assert written_as(holding(item), kind=ITEM) == {
         "@odata.type": "#microsoft.graph.itemAttachment",
         "item": {"@odata.type": f"#microsoft.graph.{of}"},
     }
@@ -142,8 +151,8 @@ def test_an_item_with_nothing_set_has_its_type(item: Item, of: str) -> None:
 def test_an_item_attachment_without_an_item_is_refused() -> None:
     """There would be nothing to attach."""
     with pytest.raises(InvalidRequest) as raised:
-        attachment_to_json(Attachment(name="n", item_attachment={}), kind=ITEM)
-    assert raised.value.field == "attachment.item_attachment.item"
+        written_as(Attachment(name="n", item_attachment={}), kind=ITEM)
+    assert raised.value.violations[0].field == "attachment.item_attachment.item"
 
 
 def test_false_zero_and_empty_texts_are_sent() -> None:
@@ -233,7 +242,7 @@ def test_what_graph_sets_is_ignored() -> None:
         last_modified_date_time=then,
         file_attachment={"content_location": "l", "content_bytes": b"b"},
     )
-    assert attachment_to_json(attachment, kind=FILE) == {
+    assert written_as(attachment, kind=FILE) == {
         "@odata.type": "#microsoft.graph.fileAttachment",
         "name": "n",
     }
@@ -336,7 +345,7 @@ def test_what_graph_could_not_take_is_refused_by_its_path(
 ) -> None:
     """Out of range, or no value of an enum: the field is named, with its index in a list."""
     error = refused(item)
-    assert (error.field, error.description) == (field, description)
+    assert (error.violations[0].field, error.violations[0].description) == (field, description)
 
 
 # Additional properties.
@@ -367,8 +376,10 @@ def test_additional_properties_are_members_beside_the_others() -> None:
 def test_an_additional_property_may_not_stand_for_a_modelled_one(name: str) -> None:
     """Nor for its annotation, nor the object's: Graph takes names in any case."""
     error = refused(Message(subject="s", additional_properties=struct(**{name: "x"})))
-    assert error.field == (f'attachment.item_attachment.message.additional_properties["{name}"]')
-    assert error.description == (
+    assert error.violations[0].field == (
+        f'attachment.item_attachment.message.additional_properties["{name}"]'
+    )
+    assert error.violations[0].description == (
         "not an additional property: it is a field of Message, or an annotation"
     )
 
@@ -392,8 +403,8 @@ def test_whole_numbers_are_written_as_such() -> None:
 def test_an_additional_number_that_json_has_not_is_refused(number: float) -> None:
     """Whatever the type that it would have."""
     error = refused(Contact(additional_properties=struct(x=[{"y": number}])))
-    assert error.field == "attachment.item_attachment.contact.additional_properties"
-    assert error.description == f"{number} is no number of JSON's; give a finite one"
+    assert error.violations[0].field == "attachment.item_attachment.contact.additional_properties"
+    assert error.violations[0].description == f"{number} is no number of JSON's; give a finite one"
 
 
 # Reading: attachments.
@@ -833,7 +844,7 @@ def test_what_is_written_reads_back(of: str, data: st.DataObject) -> None:
     """Whatever is set, by the JSON that goes over the wire."""
     attachment = data.draw(attachments(of))
     kind = FILE if of == "file" else ITEM
-    body = orjson.dumps(attachment_to_json(attachment, kind=kind))
+    body = orjson.dumps(written_as(attachment, kind=kind))
     back = attachment_from_json(body, kind=kind)
     assert back is not None
     assert to_the_bit(back) == to_the_bit(attachment)
@@ -925,6 +936,6 @@ def test_an_additional_property_may_have_our_fields_name() -> None:
     extra = struct(additionalProperties="x")
     item = Message(additional_properties=extra)
     attachment = Attachment(name="n", item_attachment=ItemAttachment(message=item))
-    written = attachment_to_json(attachment, kind="item_attachment")["item"]
+    written = written_as(attachment, kind="item_attachment")["item"]
     assert written == {"@odata.type": "#microsoft.graph.message", "additionalProperties": "x"}
     assert read_item("message", {"additionalProperties": "x"}) == item

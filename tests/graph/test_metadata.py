@@ -9,17 +9,6 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
-
-from attachment_gateway.graph import codec
-from attachment_gateway.translation.create import graph_request_of
-from attachment_gateway.graph.request import FILE, Sender
-from attachment_gateway.errors import InvalidRequest
-from attachment_gateway.http1.origin import GraphRoot
-from attachment_gateway.graph.values import enum_names
-from graphattachments.v1 import attachment_pb2, contact_pb2, event_pb2, message_pb2, outlook_pb2
-from graphattachments.v1.attachment_pb2 import Attachment, ItemAttachment, PostRef
-from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
-from graphattachments.v1.outlook_pb2 import Date
 from tests.support.metadata_facts import (
     ENUMS,
     TYPES,
@@ -29,6 +18,17 @@ from tests.support.metadata_facts import (
     output_only,
     properties,
 )
+
+from attachment_gateway.errors import InvalidRequest
+from attachment_gateway.graph import codec
+from attachment_gateway.graph.paths import GraphRoot
+from attachment_gateway.graph.request import FILE, Sender, SupportIds
+from attachment_gateway.graph.values import enum_names
+from attachment_gateway.translation.create import graph_request_of
+from graphattachments.v1 import attachment_pb2, contact_pb2, event_pb2, message_pb2, outlook_pb2
+from graphattachments.v1.attachment_pb2 import Attachment, ItemAttachment, PostRef
+from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
+from graphattachments.v1.outlook_pb2 import Date
 
 FILES = (attachment_pb2, contact_pb2, event_pb2, message_pb2, outlook_pb2)
 
@@ -75,7 +75,7 @@ VALUES = {
 SENDER = Sender(
     root=GraphRoot.parse("https://graph.microsoft.com/v1.0"),
     token="tok",
-    client_request_id="id",
+    ids=SupportIds("id"),
     max_request_bytes=4_194_304,
 )
 

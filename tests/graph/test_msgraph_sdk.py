@@ -19,6 +19,9 @@ from kiota_http.kiota_client_factory import KiotaClientFactory
 from msgraph import GraphServiceClient
 from msgraph.graph_request_adapter import GraphRequestAdapter, options
 from msgraph_core import GraphClientFactory
+from tests.support.metadata_facts import ENUMS, attachment_in_json, leaves
+from tests.support.raw_graph import RawGraph, Received, answer
+from tests.support.sdk_samples import SAMPLES, Of, Sample, of_sdk
 
 from graphattachments.v1.attachment_pb2 import Attachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import (
@@ -27,9 +30,6 @@ from graphattachments.v1.attachment_service_pb2 import (
     UploadHeader,
 )
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from tests.support.metadata_facts import ENUMS, attachment_in_json, leaves
-from tests.support.raw_graph import RawGraph, Received, answer
-from tests.support.sdk_samples import SAMPLES, Of, Sample, of_sdk
 
 # Modules of the SDK warn of themselves when they are imported.
 pytestmark = [

@@ -1,34 +1,39 @@
-"""routes: PostRef -> REST path."""
+"""paths: PostRef -> REST path."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attachment_gateway.errors import InvalidRequest
-from attachment_gateway.graph.paths import attachments_path
+from attachment_gateway.errors import InvalidRequest, Violations
+from attachment_gateway.graph.paths import GraphRoot, attachments_path
 from graphattachments.v1.attachment_pb2 import PostRef
+
+
+def path_of(post: PostRef) -> str:
+    """The path of a post; raises InvalidRequest."""
+    violations = Violations()
+    path = attachments_path(post, violations, within="post")
+    violations.check()
+    return path
 
 
 def test_the_short_route() -> None:
     """Without a conversation the path is the short one."""
     post = PostRef(group_id="g", thread_id="t", post_id="p")
-    assert attachments_path(post, within="post") == "/groups/g/threads/t/posts/p/attachments"
+    assert path_of(post) == "/groups/g/threads/t/posts/p/attachments"
 
 
 def test_the_long_route() -> None:
     """With a conversation the path goes through it."""
     post = PostRef(group_id="g", conversation_id="c", thread_id="t", post_id="p")
-    assert (
-        attachments_path(post, within="post")
-        == "/groups/g/conversations/c/threads/t/posts/p/attachments"
-    )
+    assert path_of(post) == "/groups/g/conversations/c/threads/t/posts/p/attachments"
 
 
 def test_ids_are_encoded_whole() -> None:
     """No character of an id can leave its place in the path; Graph's own stay readable."""
     post = PostRef(group_id="a/b?c#d%e f", thread_id="é=", post_id="AAMk-_.~")
     assert (
-        attachments_path(post, within="post")
+        path_of(post)
         == "/groups/a%2Fb%3Fc%23d%25e%20f/threads/%C3%A9%3D/posts/AAMk-_.~/attachments"
     )
 
@@ -54,9 +59,10 @@ def test_ids_are_encoded_whole() -> None:
 )
 def test_what_is_no_id(ids: dict[str, str], field: str, words: str) -> None:
     """An id that could lead elsewhere, or nowhere, is refused by its field."""
-    with pytest.raises(InvalidRequest, match=words) as caught:
-        attachments_path(PostRef(**ids), within="post")
-    assert caught.value.field == field
+    with pytest.raises(InvalidRequest) as caught:
+        path_of(PostRef(**ids))
+    descriptions = {each.field: each.description for each in caught.value.violations}
+    assert words in descriptions[field]
 
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=50))
@@ -64,9 +70,23 @@ def test_any_id_is_one_segment(value: str) -> None:
     """Whatever an id holds, the path has as many segments as ever, and no dots of its own."""
     if value in {".", ".."}:
         return
-    path = attachments_path(PostRef(group_id=value, thread_id=value, post_id=value), within="post")
+    path = path_of(PostRef(group_id=value, thread_id=value, post_id=value))
     segments = path.split("/")
     assert segments[1::2] == ["groups", "threads", "posts", "attachments"]
     assert len({segments[2], segments[4], segments[6]}) == 1
     assert path.isascii()
     assert not set(path) & set("?# \\")
+
+
+@pytest.mark.parametrize(
+    ("url", "root"),
+    [
+        ("https://graph.microsoft.com/v1.0", ("https", "graph.microsoft.com", "/v1.0")),
+        ("https://graph.microsoft.com/v1.0/", ("https", "graph.microsoft.com", "/v1.0")),
+        ("http://127.0.0.1:8080", ("http", "127.0.0.1:8080", "")),
+    ],
+)
+def test_graph_root(url: str, root: tuple[str, str, str]) -> None:
+    """A root is scheme, host with its port, and path."""
+    parsed = GraphRoot.parse(url)
+    assert (parsed.origin.scheme, parsed.origin.authority, parsed.path) == root

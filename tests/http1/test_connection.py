@@ -15,15 +15,24 @@ from typing import Any
 
 import pytest
 import uvloop
+from tests.support.peer import (
+    CREATED,
+    SMALL,
+    connected,
+    contexts,
+    exchange,
+    listening,
+    small_buffer,
+    until,
+)
 
 from attachment_gateway.http1.connection import (
     ONE_WRITE_BYTES,
     TLS_PORTION_BYTES,
-    BrokenError,
     Connection,
 )
-from attachment_gateway.http1.origin import GraphRoot
-from tests.support.peer import CREATED, SMALL, connected, contexts, exchange, listening, small_buffer, until
+from attachment_gateway.http1.failure import Failure, NoResponseError
+from attachment_gateway.http1.origin import Origin
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -61,10 +70,10 @@ def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
 
 async def broken(connection: Connection, request: tuple[bytes, ...], **how: Any) -> str:
     """What broke it."""
-    with pytest.raises(BrokenError) as caught:
+    with pytest.raises(NoResponseError) as caught:
         await exchange(connection, request, **how)
     assert (connection.is_open, connection.is_quiet()) == (False, False)
-    return caught.value.what
+    return caught.value.failure
 
 
 # What is sent.
@@ -76,10 +85,10 @@ async def test_exchanges_in_a_row(scheme: str) -> None:
     """Small and large, each arrives to the byte, over one connection that stays open and quiet."""
     async with connected(scheme) as (connection, peer):
         for request in (SMALL, large(4_000_000), SMALL, large(12_000_000), large(300_000), SMALL):
-            answering = asyncio.create_task(peer.answer(request))
-            answer = await exchange(connection, request)
+            answering = asyncio.create_task(peer.response(request))
+            response = await exchange(connection, request)
             await answering
-            assert (answer.http_status, answer.body) == (201, b"{}")
+            assert (response.http_status, response.body) == (201, b"{}")
             assert (connection.is_open, connection.is_quiet()) == (True, True)
 
 
@@ -90,7 +99,7 @@ async def test_about_the_size_of_one_write(scheme: str, beyond: int) -> None:
     """A request goes to the byte on both sides of the limit, whatever its pieces are."""
     async with connected(scheme) as (connection, peer):
         request = (b"x" * (ONE_WRITE_BYTES - 2), b"", b"y" * (1 + beyond), b"}")
-        answering = asyncio.create_task(peer.answer(request))
+        answering = asyncio.create_task(peer.response(request))
         assert (await exchange(connection, request)).http_status == 201
         await answering
 
@@ -105,7 +114,7 @@ class Sink:
         self._tls = contexts()[0] if scheme == "https" else None
         self._server = socket.create_server(("127.0.0.1", 0))
         self._server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        self.root = GraphRoot(scheme, f"127.0.0.1:{self._server.getsockname()[1]}", "")
+        self.root = Origin(scheme, f"127.0.0.1:{self._server.getsockname()[1]}")
         self.received = bytearray()
         self._more = threading.Condition()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -139,7 +148,7 @@ class Sink:
 
 @BOTH_SCHEMES
 @pytest.mark.parametrize("size", [10, 100_000, 1_000_000, 4_000_000])
-@pytest.mark.parametrize("may_leave", [True, False])
+@pytest.mark.parametrize("may_offer", [True, False])
 @on_both_loops
 async def test_leaving(scheme: str, size: int, may_offer: bool) -> None:
     """Is asked once, when the peer has all but the last piece; if it may not, that never goes.
@@ -153,16 +162,16 @@ async def test_leaving(scheme: str, size: int, may_offer: bool) -> None:
     early = b"".join(request[:-1]) if size > ONE_WRITE_BYTES else b""
     asked: list[bool] = []
 
-    def leave() -> bool:
+    def may_offer() -> bool:
         asked.append(sink.has(len(early)))
         return may_offer
 
     if may_offer:
-        assert (await exchange(connection, request, leave=leave)).http_status == 201
+        assert (await exchange(connection, request, may_offer=may_offer)).http_status == 201
         assert connection.is_open
         connection.reset()
     else:
-        assert await broken(connection, request, leave=leave) == "held back"
+        assert await broken(connection, request, may_offer=may_offer) == Failure.WITHHELD
     assert asked == [True]
     assert await sink.ended() == (b"".join(request) if may_offer else early)
 
@@ -179,11 +188,11 @@ async def test_an_early_answer(scheme: str, caplog: pytest.LogCaptureFixture) ->
             peer.writer.write(TOO_LARGE)
 
         refusing = asyncio.create_task(refuse())
-        answer = await exchange(
-            connection, large(12_000_000), leave=lambda: asked.append(True) or True
+        response = await exchange(
+            connection, large(12_000_000), may_offer=lambda: asked.append(True) or True
         )
         await refusing
-        assert (answer.http_status, answer.body, asked) == (413, b"", [])
+        assert (response.http_status, response.body, asked) == (413, b"", [])
         assert not connection.is_open
         assert await peer.reset()
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
@@ -208,11 +217,11 @@ async def test_a_reset_before_it_has_left(
 
         ending = asyncio.create_task(end())
         request = large(12_000_000)
-        sent = exchange(connection, request, leave=lambda: asked.append(True) or True)
+        sent = exchange(connection, request, may_offer=lambda: asked.append(True) or True)
         if data == TOO_LARGE:
             assert (await sent).http_status == 413
         else:
-            with pytest.raises(BrokenError, match="RemoteProtocolError"):
+            with pytest.raises(NoResponseError, match=Failure.CONNECTION_LOST.value):
                 await sent
         await ending
         assert (connection.is_open, asked) == (False, [])
@@ -227,9 +236,9 @@ async def test_a_peer_that_does_not_read(scheme: str, size: int) -> None:
     async with connected(scheme) as (connection, peer):
         asked: list[bool] = []
         what = await broken(
-            connection, large(size), leave=lambda: asked.append(True) or True, timeout_s=0.2
+            connection, large(size), may_offer=lambda: asked.append(True) or True, timeout_s=0.2
         )
-        assert (what, asked) == ("WriteTimeout", [])
+        assert (what, asked) == (Failure.WRITE_TIMEOUT, [])
         assert await peer.reset()
 
 
@@ -243,12 +252,12 @@ async def test_a_peer_that_stops_reading(scheme: str, left_bytes: int) -> None:
         reading = asyncio.create_task(peer.reader.readexactly(1_000_000 - left_bytes))
         asked: list[bool] = []
         sending = broken(
-            connection, request, leave=lambda: asked.append(True) or True, timeout_s=0.2
+            connection, request, may_offer=lambda: asked.append(True) or True, timeout_s=0.2
         )
         async with asyncio.timeout(5):
             what = await sending
         await reading
-        assert (what, asked) in [("WriteTimeout", []), ("ReadTimeout", [True])]
+        assert (what, asked) in [(Failure.WRITE_TIMEOUT, []), (Failure.RESPONSE_TIMEOUT, [True])]
 
 
 @BOTH_SCHEMES
@@ -299,7 +308,7 @@ async def test_no_answer(scheme: str, request_bytes: int) -> None:
     async with connected(scheme) as (connection, peer):
         request = large(request_bytes)
         reading = asyncio.create_task(peer.reader.readexactly(sum(map(len, request))))
-        assert await broken(connection, request, timeout_s=0.2) == "ReadTimeout"
+        assert await broken(connection, request, timeout_s=0.2) == Failure.RESPONSE_TIMEOUT
         await reading
         assert await peer.reset()
 
@@ -315,7 +324,7 @@ async def test_the_time_for_an_answer() -> None:
             return await broken(connection, SMALL, timeout_s=0.2 + at % 10 * 0.0001)
 
         async with asyncio.timeout(10):
-            assert set(await asyncio.gather(*map(ends, range(60)))) == {"ReadTimeout"}
+            assert set(await asyncio.gather(*map(ends, range(60)))) == {Failure.RESPONSE_TIMEOUT}
 
 
 @pytest.mark.parametrize(
@@ -329,7 +338,7 @@ async def test_an_end_before_the_answer(scheme: str, end: str, data: bytes) -> N
     async with connected(scheme) as (connection, peer):
 
         async def respond() -> None:
-            await peer.answer(SMALL, data)
+            await peer.response(SMALL, data)
             if end == "reset":
                 peer.end_by_reset()
             elif end == "eof" and scheme == "http":
@@ -338,7 +347,7 @@ async def test_an_end_before_the_answer(scheme: str, end: str, data: bytes) -> N
                 peer.writer.close()
 
         responding = asyncio.create_task(respond())
-        assert await broken(connection, SMALL) == "RemoteProtocolError"
+        assert await broken(connection, SMALL) == Failure.CONNECTION_LOST
         await responding
 
 
@@ -348,7 +357,7 @@ async def test_a_peer_that_goes_in_the_middle() -> None:
     left = []
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
-        root = GraphRoot("https", f"127.0.0.1:{server.getsockname()[1]}", "")
+        root = Origin("https", f"127.0.0.1:{server.getsockname()[1]}")
 
         def go() -> None:
             for _ in range(10):
@@ -360,7 +369,7 @@ async def test_a_peer_that_goes_in_the_middle() -> None:
         going = asyncio.create_task(asyncio.to_thread(go))
         for _ in range(10):
             connection = await Connection.connect(root, contexts()[1], timeout_s=10)
-            await broken(connection, large(3_000_000), leave=lambda: left.append(1) or True)
+            await broken(connection, large(3_000_000), may_offer=lambda: left.append(1) or True)
         await going
     assert len(left) < 5
 
@@ -369,11 +378,11 @@ async def test_a_peer_that_goes_in_the_middle() -> None:
 async def test_a_peer_that_goes_before_tls() -> None:
     """Nothing leaves, and nobody waits for an answer."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
-        root = GraphRoot("https", f"127.0.0.1:{server.getsockname()[1]}", "")
+        root = Origin("https", f"127.0.0.1:{server.getsockname()[1]}")
 
         async def attempt() -> None:
             connection = await Connection.connect(root, contexts()[1], timeout_s=10)
-            await exchange(connection, SMALL, leave=lambda: 1 / 0)
+            await exchange(connection, SMALL, may_offer=lambda: 1 / 0)
 
         def go() -> None:
             for _ in range(60):
@@ -381,7 +390,7 @@ async def test_a_peer_that_goes_before_tls() -> None:
 
         going = asyncio.create_task(asyncio.to_thread(go))
         for _ in range(60):
-            with pytest.raises(BrokenError, match="ConnectError"):
+            with pytest.raises(NoResponseError, match=Failure.CONNECT_FAILED.value):
                 await attempt()
         await going
 
@@ -392,14 +401,14 @@ async def test_a_body_that_a_reset_ends() -> None:
     async with connected() as (connection, peer):
 
         async def respond() -> None:
-            await peer.answer(SMALL, b"HTTP/1.1 201 X\r\n\r\n{}")
+            await peer.response(SMALL, b"HTTP/1.1 201 X\r\n\r\n{}")
             await asyncio.sleep(0.1)
             peer.end_by_reset()
 
         responding = asyncio.create_task(respond())
-        answer = await exchange(connection, SMALL)
+        response = await exchange(connection, SMALL)
         await responding
-        assert (answer.http_status, answer.body) == (201, None)
+        assert (response.http_status, response.body) == (201, None)
 
 
 @pytest.mark.parametrize(
@@ -419,14 +428,14 @@ async def test_the_end_of_a_body(scheme: str, data: bytes, ends: bool, body: byt
     async with connected(scheme) as (connection, peer):
 
         async def respond() -> None:
-            await peer.answer(SMALL, data)
+            await peer.response(SMALL, data)
             if ends:
                 peer.writer.close()
 
         responding = asyncio.create_task(respond())
-        answer = await exchange(connection, SMALL, timeout_s=5 if ends else 0.2)
+        response = await exchange(connection, SMALL, timeout_s=5 if ends else 0.2)
         await responding
-        assert (answer.http_status, answer.body, answer.is_over) == (201, body, True)
+        assert (response.http_status, response.body, response.is_over) == (201, body, True)
         assert not connection.is_open
 
 
@@ -437,13 +446,13 @@ async def test_an_answer_that_trickles(scheme: str) -> None:
     async with connected(scheme) as (connection, peer):
 
         async def trickle() -> None:
-            await peer.answer(SMALL, b"")
+            await peer.response(SMALL, b"")
             while not peer.writer.is_closing():
                 peer.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
                 await asyncio.sleep(0.05)
 
         trickling = asyncio.create_task(trickle())
-        assert await broken(connection, SMALL, timeout_s=0.3) == "ReadTimeout"
+        assert await broken(connection, SMALL, timeout_s=0.3) == Failure.RESPONSE_TIMEOUT
         await trickling
 
 
@@ -467,7 +476,7 @@ async def test_an_answer_that_trickles(scheme: str) -> None:
 async def test_after_an_exchange(scheme: str, data: bytes, is_open: bool) -> None:
     """It is open if nothing else has come, and is to come; otherwise it is reset."""
     async with connected(scheme) as (connection, peer):
-        answering = asyncio.create_task(peer.answer(SMALL, data))
+        answering = asyncio.create_task(peer.response(SMALL, data))
         assert (await exchange(connection, SMALL)).is_over
         await answering
         assert (connection.is_open, connection.is_quiet()) == (is_open, is_open)
@@ -482,7 +491,7 @@ async def test_an_answer_and_the_end(scheme: str) -> None:
     async with connected(scheme) as (connection, peer):
 
         async def respond() -> None:
-            await peer.answer(SMALL)
+            await peer.response(SMALL)
             peer.writer.close()
 
         responding = asyncio.create_task(respond())
@@ -497,7 +506,7 @@ async def test_an_answer_and_the_end(scheme: str) -> None:
 async def test_what_comes_while_it_is_idle(scheme: str, what: str) -> None:
     """It isn't quiet from the moment that the kernel knows, and soon it isn't open either."""
     async with connected(scheme) as (connection, peer):
-        answering = asyncio.create_task(peer.answer(SMALL))
+        answering = asyncio.create_task(peer.response(SMALL))
         await exchange(connection, SMALL)
         await answering
         assert connection.is_quiet()
@@ -516,7 +525,7 @@ async def test_what_comes_while_it_is_idle(scheme: str, what: str) -> None:
 async def test_an_answer_while_it_is_idle(scheme: str) -> None:
     """Is nobody's: the connection is reset."""
     async with connected(scheme) as (connection, peer):
-        answering = asyncio.create_task(peer.answer(SMALL))
+        answering = asyncio.create_task(peer.response(SMALL))
         await exchange(connection, SMALL)
         await answering
         peer.writer.write(CREATED)
@@ -535,7 +544,7 @@ async def test_giving_up(scheme: str, how: str) -> None:
         await peer.reader.readexactly(10)
         if how == "reset":
             connection.reset()
-            with pytest.raises(BrokenError):
+            with pytest.raises(NoResponseError):
                 await exchanging
         else:
             exchanging.cancel()
@@ -559,10 +568,10 @@ async def test_a_reset_of_an_idle_one(scheme: str) -> None:
 # How it is made.
 
 
-async def unconnected(root: GraphRoot, tls: ssl.SSLContext | None = None, **how: Any) -> str:
-    with pytest.raises(BrokenError) as caught:
+async def unconnected(root: Origin, tls: ssl.SSLContext | None = None, **how: Any) -> Failure:
+    with pytest.raises(NoResponseError) as caught:
         await Connection.connect(root, tls or contexts()[1], **{"timeout_s": 10, **how})
-    return caught.value.what
+    return caught.value.failure
 
 
 @BOTH_SCHEMES
@@ -571,13 +580,13 @@ async def test_no_listener(scheme: str) -> None:
     """Is a ConnectError."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    assert await unconnected(GraphRoot(scheme, f"127.0.0.1:{port}", "")) == "ConnectError"
+    assert await unconnected(Origin(scheme, f"127.0.0.1:{port}")) == Failure.CONNECT_FAILED
 
 
 @on_both_loops
 async def test_no_such_host() -> None:
     """A host that there isn't is a ConnectError."""
-    assert await unconnected(GraphRoot("http", "nowhere.invalid", "")) == "ConnectError"
+    assert await unconnected(Origin("http", "nowhere.invalid")) == Failure.CONNECT_FAILED
 
 
 @on_both_loops
@@ -588,8 +597,8 @@ async def test_a_listener_that_does_not_accept() -> None:
         for its in waiting:
             its.setblocking(False)
             its.connect_ex(full.getsockname())
-        root = GraphRoot("http", f"127.0.0.1:{full.getsockname()[1]}", "")
-        assert await unconnected(root, timeout_s=0.2) == "ConnectTimeout"
+        root = Origin("http", f"127.0.0.1:{full.getsockname()[1]}")
+        assert await unconnected(root, timeout_s=0.2) == Failure.CONNECT_TIMEOUT
         for its in waiting:
             its.close()
 
@@ -598,8 +607,8 @@ async def test_a_listener_that_does_not_accept() -> None:
 async def test_a_handshake_that_does_not_come() -> None:
     """Is a ConnectTimeout, and the connection is reset."""
     async with listening("http") as listener:
-        root = GraphRoot("https", listener.root.host, "")
-        assert await unconnected(root, timeout_s=0.2) == "ConnectTimeout"
+        root = Origin("https", listener.root.authority)
+        assert await unconnected(root, timeout_s=0.2) == Failure.CONNECT_TIMEOUT
         assert await (await listener.arrived.get()).reset()
 
 
@@ -607,7 +616,7 @@ async def test_a_handshake_that_does_not_come() -> None:
 async def test_a_handshake_that_is_cancelled() -> None:
     """The connection is reset."""
     async with listening("http") as listener:
-        root = GraphRoot("https", listener.root.host, "")
+        root = Origin("https", listener.root.authority)
         connecting = asyncio.create_task(Connection.connect(root, contexts()[1], timeout_s=10))
         peer = await listener.arrived.get()
         await peer.reader.readexactly(10)
@@ -622,13 +631,13 @@ async def test_a_handshake_that_is_cancelled() -> None:
 async def test_no_tls(data: bytes) -> None:
     """A peer that ends, or doesn't speak it, is a ConnectError."""
     async with listening("http") as listener:
-        root = GraphRoot("https", listener.root.host, "")
+        root = Origin("https", listener.root.authority)
         connecting = asyncio.create_task(unconnected(root))
         peer = await listener.arrived.get()
         await peer.reader.readexactly(10)
         peer.writer.write(data)
         peer.writer.close()
-        assert await connecting == "ConnectError"
+        assert await connecting == Failure.CONNECT_FAILED
 
 
 @pytest.mark.parametrize("wrong", ["authority", "name"])
@@ -640,5 +649,5 @@ async def test_a_wrong_certificate(wrong: str) -> None:
         if wrong == "authority":
             root, tls = listener.root, ssl.create_default_context()
         else:
-            root, tls = GraphRoot("https", f"localhost:{port}", ""), contexts()[1]
-        assert await unconnected(root, tls) == "ConnectError"
+            root, tls = Origin("https", f"localhost:{port}"), contexts()[1]
+        assert await unconnected(root, tls) == Failure.CONNECT_FAILED

@@ -5,11 +5,12 @@ import os
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-
-from attachment_gateway.http1.connection import BrokenError, Connection
-from attachment_gateway.http1.origin import GraphRoot
-from attachment_gateway.http1.pool import KEEPALIVE_S, Pool
 from tests.support.peer import SMALL, Listener, contexts, exchange, listening, until
+
+from attachment_gateway.http1.connection import Connection
+from attachment_gateway.http1.failure import Failure, NoResponseError
+from attachment_gateway.http1.origin import Origin
+from attachment_gateway.http1.pool import KEEPALIVE_S, Pool
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ async def listener() -> AsyncIterator[Listener]:
         yield running
 
 
-def pool(root: GraphRoot, *, max_connections: int = 1, timeout_s: float = 10) -> Pool:
+def pool(root: Origin, *, max_connections: int = 1, timeout_s: float = 10) -> Pool:
     return Pool(root, contexts()[1], max_connections=max_connections, timeout_s=timeout_s)
 
 
@@ -35,10 +36,10 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return pass_by
 
 
-async def broken(taking: Pool) -> str:
-    with pytest.raises(BrokenError) as caught:
+async def broken(taking: Pool) -> Failure:
+    with pytest.raises(NoResponseError) as caught:
         await taking.take()
-    return caught.value.what
+    return caught.value.failure
 
 
 async def test_the_last_one_first(listener: Listener) -> None:
@@ -46,7 +47,7 @@ async def test_the_last_one_first(listener: Listener) -> None:
     of = pool(listener.root, max_connections=4)
     a, b, c = [await of.take() for _ in range(3)]
     for one in (b, c, a):
-        of.give_back(one)
+        of.release(one)
     assert [await of.take() for _ in range(3)] == [a, c, b]
     assert await of.take() not in {a, b, c}
 
@@ -55,8 +56,8 @@ async def test_anew(listener: Listener) -> None:
     """A new one by all means, and the idle one stays."""
     of = pool(listener.root, max_connections=2)
     kept = await of.take()
-    of.give_back(kept)
-    new = await of.take(anew=True)
+    of.release(kept)
+    new = await of.take(on_new_connection=True)
     assert new is not kept
     assert await of.take() is kept
 
@@ -68,11 +69,11 @@ async def test_so_many_at_once(listener: Listener) -> None:
     first, second = asyncio.create_task(of.take()), asyncio.create_task(of.take())
     await asyncio.sleep(0.05)
     assert (first.done(), second.done(), listener.arrived.qsize()) == (False, False, 2)
-    of.give_back(two)
+    of.release(two)
     assert await first is two
     assert not second.done()
     one.reset()
-    of.give_back(one)
+    of.release(one)
     assert (await second).is_open
     assert listener.arrived.qsize() == 3
 
@@ -81,21 +82,21 @@ async def test_no_place_in_time(listener: Listener) -> None:
     """Is a PoolTimeout, and takes none."""
     of = pool(listener.root, timeout_s=0.1)
     one = await of.take()
-    assert [await broken(of) for _ in range(3)] == ["PoolTimeout"] * 3
-    of.give_back(one)
+    assert [await broken(of) for _ in range(3)] == [Failure.NO_FREE_CONNECTION] * 3
+    of.release(one)
     assert await of.take() is one
 
 
 async def test_connections_that_fail() -> None:
     """Leave their place."""
-    of = pool(GraphRoot("http", "127.0.0.1:9", ""))
-    assert [await broken(of) for _ in range(3)] == ["ConnectError"] * 3
+    of = pool(Origin("http", "127.0.0.1:9"))
+    assert [await broken(of) for _ in range(3)] == [Failure.CONNECT_FAILED] * 3
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_cancelled_while_connecting(listener: Listener, scheme: str) -> None:
     """The place is left, at whatever moment that is."""
-    of = pool(GraphRoot(scheme, listener.root.host, ""), timeout_s=0.2)
+    of = pool(Origin(scheme, listener.root.authority), timeout_s=0.2)
     for steps in range(8):
         taking = asyncio.create_task(of.take())
         for _ in range(steps):
@@ -104,9 +105,9 @@ async def test_cancelled_while_connecting(listener: Listener, scheme: str) -> No
         (result,) = await asyncio.gather(taking, return_exceptions=True)
         if isinstance(result, Connection):
             result.reset()
-            of.give_back(result)
+            of.release(result)
     if scheme == "https":  # nobody shakes hands
-        assert await broken(of) == "ConnectTimeout"
+        assert await broken(of) == Failure.CONNECT_TIMEOUT
     else:
         assert (await of.take()).is_open
 
@@ -119,15 +120,15 @@ async def test_cancelled_while_waiting(listener: Listener, given_back: str) -> N
     waiting, next_one = asyncio.create_task(of.take()), asyncio.create_task(of.take())
     await asyncio.sleep(0.01)
     if given_back == "before":
-        of.give_back(one)
+        of.release(one)
     waiting.cancel()
     if given_back == "after":
-        of.give_back(one)
+        of.release(one)
     with pytest.raises(asyncio.CancelledError):
         await waiting
     if given_back == "never":
         assert not next_one.done()
-        of.give_back(one)
+        of.release(one)
     assert await next_one is one
 
 
@@ -138,9 +139,9 @@ async def test_a_broken_exchange(listener: Listener) -> None:
         connection = await of.take()
         peer = await listener.arrived.get()
         peer.writer.close()
-        with pytest.raises(BrokenError, match="RemoteProtocolError"):
+        with pytest.raises(NoResponseError, match=Failure.CONNECTION_LOST.value):
             await exchange(connection, SMALL)
-        of.give_back(connection)
+        of.release(connection)
     assert (await of.take()).is_open
 
 
@@ -149,7 +150,7 @@ async def test_what_ended_while_it_was_idle(listener: Listener, seen: bool) -> N
     """Isn't used again, whether the loop has seen its end or only the kernel has."""
     of = pool(listener.root)
     ended = await of.take()
-    of.give_back(ended)
+    of.release(ended)
     peer = await listener.arrived.get()
     if seen:
         peer.writer.close()
@@ -166,9 +167,9 @@ async def test_what_is_too_old(listener: Listener, later: Callable[[float], None
     """Isn't used; what isn't yet, is."""
     of = pool(listener.root, max_connections=2)
     older, old = [await of.take() for _ in range(2)]
-    of.give_back(older)
+    of.release(older)
     later(KEEPALIVE_S / 2)
-    of.give_back(old)
+    of.release(old)
     later(KEEPALIVE_S / 2 + 1)
     assert await of.take() is old
     assert await of.take() not in {older, old}
@@ -182,12 +183,12 @@ async def test_what_nobody_asks_for(listener: Listener, monkeypatch: pytest.Monk
     first, second, ended = [await of.take() for _ in range(3)]
     peers = [await listener.arrived.get() for _ in range(3)]
     for one in (first, ended, second):
-        of.give_back(one)
+        of.release(one)
         await asyncio.sleep(0.06)
     assert (first.is_open, second.is_open) == (False, True)
     assert [await peer.reset() for peer in peers] == [True, True, True]
     assert not of._idle
-    assert of._tidying is None
+    assert of._expiring is None
 
 
 async def test_no_more_than_so_many_are_kept(listener: Listener) -> None:
@@ -195,12 +196,12 @@ async def test_no_more_than_so_many_are_kept(listener: Listener) -> None:
     of = pool(listener.root, max_connections=2)
     made = []
     for _ in range(3):
-        made.append(await of.take(anew=True))
-        of.give_back(made[-1])
+        made.append(await of.take(on_new_connection=True))
+        of.release(made[-1])
     assert [one.is_open for one in made] == [False, True, True]
     last = await of.take()
     of.close()
-    of.give_back(last)
+    of.release(last)
     assert [one.is_open for one in made] == [False, False, False]
 
 
@@ -208,11 +209,11 @@ async def test_closing(listener: Listener) -> None:
     """Ends what is idle, and not what is in use."""
     of = pool(listener.root, max_connections=2)
     used, idle = await of.take(), await of.take()
-    of.give_back(idle)
+    of.release(idle)
     of.close()
     assert (used.is_open, idle.is_open) == (True, False)
     await listener.arrived.get()
     assert await (await listener.arrived.get()).reset()
     used.reset()
-    of.give_back(used)
+    of.release(used)
     of.close()

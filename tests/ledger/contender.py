@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from attachment_gateway.ledger import EndedCreated, EndedAbsent, Acquired, Ledger, Place
+from attachment_gateway.ledger import Acquired, EndedAbsent, EndedCreated, Lease, Ledger
 from attachment_gateway.ledger.redis import RedisLedger
 from attachment_gateway.ledger.sqlite import SqliteLedger
 from attachment_gateway.ledger.urls import SQLITE, sqlite_path
@@ -24,10 +24,10 @@ def say(word: str) -> None:
     print(word, flush=True)  # noqa: T201 - it reads it
 
 
-async def first(ledger: Ledger, place: Place) -> None:
+async def first(ledger: Ledger, lease: Lease) -> None:
     """Wait to be first."""
     while True:
-        if await ledger.enter(place) == Acquired():
+        if await ledger.acquire(lease) == Acquired():
             return
         await asyncio.sleep(0.001)
 
@@ -43,19 +43,21 @@ def alone(held: Path) -> Iterator[None]:
 async def contend(ledger: Ledger, directory: Path, name: str, times: str) -> None:
     """Be first so many times."""
     for number in range(int(times)):
-        place = Place(holder=f"{name}-{number}", post="g/p", request_id=f"r-{name}-{number}")
-        await first(ledger, place)
+        lease = Lease(holder=f"{name}-{number}", post="g/p", request_id=f"r-{name}-{number}")
+        await first(ledger, lease)
         with alone(directory / "held"):
-            assert await ledger.sending(place, settled_in_s=1, anew=True)
-        await ledger.leave(place, EndedCreated(f"{name}-{number}") if number % 2 else EndedAbsent())
+            assert await ledger.record_sending(lease, settles_in_s=1, is_new_attempt=True)
+        await ledger.release(
+            lease, EndedCreated(f"{name}-{number}") if number % 2 else EndedAbsent()
+        )
     say("done")
 
 
 async def send_and_hang(ledger: Ledger, _: Path) -> None:
     """Be killed in the middle."""
-    place = Place(holder="killed", post="g/p", request_id="r1", fingerprint=b"f")
-    assert await ledger.enter(place) == Acquired()
-    assert await ledger.sending(place, settled_in_s=60, anew=True)
+    lease = Lease(holder="killed", post="g/p", request_id="r1", fingerprint=b"f")
+    assert await ledger.acquire(lease) == Acquired()
+    assert await ledger.record_sending(lease, settles_in_s=60, is_new_attempt=True)
     say("sending")
     await asyncio.sleep(600)
 
@@ -65,9 +67,9 @@ async def write_for_ever(ledger: Ledger, _: Path) -> None:
     number = 0
     while True:
         number += 1
-        place = Place(holder=f"h-{number}", post=f"g/{number % 7}", request_id=f"r-{number}")
-        await ledger.enter(place)
-        await ledger.leave(place, EndedCreated(f"x-{number}"))
+        lease = Lease(holder=f"h-{number}", post=f"g/{number % 7}", request_id=f"r-{number}")
+        await ledger.acquire(lease)
+        await ledger.release(lease, EndedCreated(f"x-{number}"))
         if number == 50:
             say("writing")
 

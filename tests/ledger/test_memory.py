@@ -1,6 +1,6 @@
 """ledger.memory: it holds no more than it has to."""
 
-from attachment_gateway.ledger import EndedCreated, EndedUnknown, Acquired, Place
+from attachment_gateway.ledger import Acquired, EndedCreated, EndedUnknown, Lease
 from attachment_gateway.ledger.expiring import Expiring
 from attachment_gateway.ledger.memory import MemoryLedger
 
@@ -13,15 +13,15 @@ async def test_an_idle_post_takes_no_memory() -> None:
     """Without a request id, and without an attachment, nothing is left."""
     ledger = MemoryLedger(settle_s=15, retention_s=1000)
     for number in range(100):
-        place = Place(holder=f"h{number}", post=f"g/{number}")
-        await ledger.enter(place)
-        await ledger.leave(place, EndedCreated("x"))
+        lease = Lease(holder=f"h{number}", post=f"g/{number}")
+        await ledger.acquire(lease)
+        await ledger.release(lease, EndedCreated("x"))
     ids = held(ledger)
     for number in range(100):
-        place = Place(holder=f"h{number}", post=f"g/{number}")
-        await ledger.enter(place)
+        lease = Lease(holder=f"h{number}", post=f"g/{number}")
+        await ledger.acquire(lease)
         assert held(ledger) == ids + 2
-        await ledger.leave(place, EndedCreated("x"))
+        await ledger.release(lease, EndedCreated("x"))
     assert held(ledger) == ids == 200
 
 
@@ -30,13 +30,13 @@ async def test_what_has_expired_is_forgotten() -> None:
     now = 0.0
     ledger = MemoryLedger(settle_s=15, retention_s=1000, clock=lambda: now)
     for number in range(99):
-        place = Place(holder=f"h{number}", post=f"g/{number}", request_id=f"r{number}")
-        await ledger.enter(place)
+        lease = Lease(holder=f"h{number}", post=f"g/{number}", request_id=f"r{number}")
+        await ledger.acquire(lease)
         if number % 3:
-            end = EndedCreated("x") if number % 3 == 1 else EndedUnknown(settled_in_s=15)
-            await ledger.leave(place, end)
+            end = EndedCreated("x") if number % 3 == 1 else EndedUnknown(settles_in_s=15)
+            await ledger.release(lease, end)
     now = 1015.0
-    await ledger.leave(Place(holder="h", post="g"), EndedUnknown(settled_in_s=1))
+    await ledger.release(Lease(holder="h", post="g"), EndedUnknown(settles_in_s=1))
     assert held(ledger) == 0
 
 
@@ -44,17 +44,17 @@ async def test_a_holder_that_comes_back_after_all_has_one_place() -> None:
     """Also when its old one is still there, for something older isn't settled yet."""
     now = 0.0
     ledger = MemoryLedger(settle_s=15, retention_s=1000, clock=lambda: now)
-    old, late, last = (Place(holder=holder, post="g/p") for holder in ("old", "late", "last"))
-    await ledger.enter(old)
-    await ledger.leave(old, EndedUnknown(settled_in_s=9000))
-    await ledger.enter(late)
+    old, late, last = (Lease(holder=holder, post="g/p") for holder in ("old", "late", "last"))
+    await ledger.acquire(old)
+    await ledger.release(old, EndedUnknown(settles_in_s=9000))
+    await ledger.acquire(late)
     now = 2000.0
-    await ledger.enter(last)
-    await ledger.enter(late)
+    await ledger.acquire(last)
+    await ledger.acquire(late)
     now = 2009.0
-    await ledger.enter(late)
+    await ledger.acquire(late)
     now = 9000.0
-    assert await ledger.enter(late) == Acquired()
+    assert await ledger.acquire(late) == Acquired()
     assert held(ledger) == 2
 
 

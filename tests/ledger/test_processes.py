@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-
-from attachment_gateway.ledger import Acquired, InProgress, Place, Standing
-from attachment_gateway.ledger.opening import open_ledger
 from tests.support.tools import WITHIN_S, Program, ended, lines_until, started
+
+from attachment_gateway.ledger import Acquired, InProgress, Lease, Standing
+from attachment_gateway.ledger.opening import open_ledger
 
 CONTENDER = str(Path(__file__).with_name("contender.py"))
 
@@ -48,7 +48,7 @@ def test_one_at_a_time(url: str, tmp_path: Path) -> None:
 
 async def test_a_killed_process_is_taken_over(url: str, tmp_path: Path) -> None:
     """Its lease ends by itself, and what it wrote ahead is there."""
-    place = Place(holder="h", post="g/p", request_id="r1", fingerprint=b"f")
+    lease = Lease(holder="h", post="g/p", request_id="r1", fingerprint=b"f")
     with contender(url, tmp_path, "send_and_hang", lease_s=0.5) as program:
         lines_until("sending", program)
         os.killpg(program.pid, signal.SIGKILL)
@@ -56,12 +56,12 @@ async def test_a_killed_process_is_taken_over(url: str, tmp_path: Path) -> None:
         standing: Standing = InProgress(lease_left_s=1)
         async with asyncio.timeout(WITHIN_S):
             while isinstance(standing, InProgress):
-                standing = await ledger.enter(place)
+                standing = await ledger.acquire(lease)
         assert isinstance(standing, Acquired)
         assert standing.unsettled is not None
         assert standing.unsettled.began_ago_s >= 0.5
-        assert standing.unsettled.settled_in_s <= 59.5
-        assert await ledger.renew(place)
+        assert standing.unsettled.settles_in_s <= 59.5
+        assert await ledger.renew(lease)
         await ledger.close()
 
 
@@ -77,9 +77,9 @@ async def test_a_process_may_be_killed_at_any_moment(tmp_path: Path, time: int) 
         program.wait(WITHIN_S)
     ledger = await open_ledger(url, settle_s=15, retention_s=1000)
     for post in range(7):
-        place = Place(holder=f"last-{post}", post=f"g/{post}")
+        lease = Lease(holder=f"last-{post}", post=f"g/{post}")
         async with asyncio.timeout(WITHIN_S):
-            while await ledger.enter(place) != Acquired():
+            while await ledger.acquire(lease) != Acquired():
                 pass
     await ledger.close()
     with closing(sqlite3.connect(path)) as connection:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
+from tests.support.redis_server import RedisServer, redis_server
+from tests.support.three_ledgers import empty_ledgers
 
 from attachment_gateway.ledger import (
+    Acquired,
+    Created,
     EndedCreated,
     EndedUnknown,
-    Created,
-    Acquired,
+    Lease,
     LedgerUnavailable,
-    Place,
     Queued,
     redis_client,
 )
@@ -22,11 +24,9 @@ from attachment_gateway.ledger import redis as redis_module
 from attachment_gateway.ledger.redis import RedisLedger
 from attachment_gateway.ledger.redis_client import CONNECTIONS
 from attachment_gateway.settings import SettingError
-from tests.support.redis_server import RedisServer, redis_server
-from tests.support.three_ledgers import empty_ledgers
 
-A = Place(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
-B = Place(holder="b", post="g/p")
+A = Lease(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
+B = Lease(holder="b", post="g/p")
 
 
 @asynccontextmanager
@@ -70,7 +70,7 @@ async def fault(url: str) -> str:
 
 async def why_away(ledger: RedisLedger) -> str:
     with pytest.raises(LedgerUnavailable) as caught:
-        await ledger.enter(A)
+        await ledger.acquire(A)
     return caught.value.why
 
 
@@ -79,14 +79,14 @@ async def why_away(ledger: RedisLedger) -> str:
 
 async def test_its_own_clock(ledger: RedisLedger) -> None:
     """Spans are Redis's, to the microsecond."""
-    assert await ledger.enter(A) == Acquired()
-    assert await ledger.sending(A, settled_in_s=60, anew=True)
+    assert await ledger.acquire(A) == Acquired()
+    assert await ledger.record_sending(A, settles_in_s=60, is_new_attempt=True)
     await asyncio.sleep(0.01)
-    first = await ledger.enter(A)
+    first = await ledger.acquire(A)
     assert isinstance(first, Acquired)
     assert first.unsettled is not None
     assert first.unsettled.began_ago_s >= 0.01
-    assert first.unsettled.began_ago_s + first.unsettled.settled_in_s == pytest.approx(60)
+    assert first.unsettled.began_ago_s + first.unsettled.settles_in_s == pytest.approx(60)
 
 
 async def test_keys_have_one_hash_tag_and_end_by_themselves(
@@ -94,13 +94,13 @@ async def test_keys_have_one_hash_tag_and_end_by_themselves(
 ) -> None:
     """So that a cluster takes them, and nothing stays for ever, whatever becomes of the gateway."""
     for number in range(5):
-        place = Place(holder=f"h{number}", post=f"g/{number % 3}", request_id=f"r{number}")
-        await ledger.enter(place)
-        await ledger.sending(place, settled_in_s=60, anew=True)
+        lease = Lease(holder=f"h{number}", post=f"g/{number % 3}", request_id=f"r{number}")
+        await ledger.acquire(lease)
+        await ledger.record_sending(lease, settles_in_s=60, is_new_attempt=True)
         if number == 1:
-            await ledger.leave(place, EndedUnknown(settled_in_s=5000))
+            await ledger.release(lease, EndedUnknown(settles_in_s=5000))
         if number == 2:
-            await ledger.leave(place, EndedCreated("x"))
+            await ledger.release(lease, EndedCreated("x"))
     keys = {key: await redis.ttl(key) async for key in redis.scan_iter()}
     assert len(keys) == 10
     for key, ttl_s in keys.items():
@@ -115,7 +115,7 @@ async def test_attachments_of_a_busy_post_end_too(redis_url: str, tmp_path: Path
     async with empty_ledgers("redis", tmp_path, redis_url) as ledgers:
         ledger = await ledgers.open()
         for attachment_id in ("x", "y", "z"):
-            await ledger.leave(B, EndedCreated(attachment_id))
+            await ledger.release(B, EndedCreated(attachment_id))
             await ledgers.after(600)
         async with Redis.from_url(redis_url) as client:
             key = "{attachment-gateway}:ledger:claimed:g/p"
@@ -124,10 +124,10 @@ async def test_attachments_of_a_busy_post_end_too(redis_url: str, tmp_path: Path
 
 async def test_an_idle_post_has_no_key(ledger: RedisLedger, redis: Redis) -> None:
     """Its queue ends with the last who leaves."""
-    await ledger.enter(B)
-    await ledger.leave(B, EndedUnknown(settled_in_s=0))
-    await ledger.enter(A)
-    await ledger.leave(A, EndedCreated("x"))
+    await ledger.acquire(B)
+    await ledger.release(B, EndedUnknown(settles_in_s=0))
+    await ledger.acquire(A)
+    await ledger.release(A, EndedCreated("x"))
     assert {key async for key in redis.scan_iter()} == {
         b"{attachment-gateway}:ledger:entry:r1",
         b"{attachment-gateway}:ledger:claimed:g/p",
@@ -142,7 +142,7 @@ async def test_a_cluster_takes_the_keys() -> None:
             while (await node.execute_command("CLUSTER INFO"))["cluster_state"] != "ok":
                 pass
         async with opened(server.url) as ledger:
-            assert await ledger.enter(A) == Acquired()
+            assert await ledger.acquire(A) == Acquired()
 
 
 # A Redis that is away.
@@ -151,20 +151,20 @@ async def test_a_cluster_takes_the_keys() -> None:
 async def test_it_is_away_and_comes_back(server: RedisServer) -> None:
     """Each call says so meanwhile, and nothing has to be started again."""
     async with opened(server.url) as ledger:
-        assert await ledger.enter(A) == Acquired()
+        assert await ledger.acquire(A) == Acquired()
         server.stop()
         assert (await why_away(ledger)).startswith("Redis: ConnectionError: ")
         for lost in (
             ledger.find(A),
             ledger.renew(A),
-            ledger.sending(A, settled_in_s=1, anew=True),
-            ledger.leave(A, EndedCreated("x")),
+            ledger.record_sending(A, settles_in_s=1, is_new_attempt=True),
+            ledger.release(A, EndedCreated("x")),
             ledger.claimed("g/p"),
         ):
             with pytest.raises(LedgerUnavailable):
                 await lost
         server.start()
-        assert await ledger.enter(A) == Acquired()
+        assert await ledger.acquire(A) == Acquired()
 
 
 async def test_it_is_away_at_first(server: RedisServer) -> None:
@@ -173,42 +173,42 @@ async def test_it_is_away_at_first(server: RedisServer) -> None:
     async with opened(server.url) as ledger:
         await why_away(ledger)
         server.start()
-        assert await ledger.enter(A) == Acquired()
+        assert await ledger.acquire(A) == Acquired()
 
 
 async def test_it_forgets_the_script(ledger: RedisLedger, redis: Redis) -> None:
     """A failover or a restart does that; it is sent again."""
-    await ledger.enter(A)
+    await ledger.acquire(A)
     await redis.script_flush()
-    assert await ledger.enter(B) == Queued()
+    assert await ledger.acquire(B) == Queued()
 
 
 async def test_it_does_not_answer(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that hangs isn't waited for longer than is named; what it does later harms nobody."""
     monkeypatch.setattr(redis_client, "ANSWER_TIMEOUT_S", 0.2)
     async with opened(server.url) as ledger:
-        assert await ledger.enter(A) == Acquired()
+        assert await ledger.acquire(A) == Acquired()
         with server.hanging():
             assert (await why_away(ledger)).startswith("Redis: TimeoutError: Timeout reading from")
             monkeypatch.setattr(redis_module, "METHOD_TIMEOUT_S", 0.1)
             assert await why_away(ledger) == "Redis: TimeoutError: "
             monkeypatch.undo()
-        assert await ledger.enter(A) == Acquired()
+        assert await ledger.acquire(A) == Acquired()
 
 
 async def test_an_answer_is_lost(redis: Redis, redis_url: str) -> None:
     """The script is run once more, on another connection, and changes nothing then."""
     await redis.script_load(redis_module.SCRIPT)
     async with losing_answers(redis_url) as (url, lose), opened(url) as ledger:
-        assert await ledger.enter(A) == Acquired()
+        assert await ledger.acquire(A) == Acquired()
         lose.set()
-        assert await ledger.sending(A, settled_in_s=60, anew=True)
+        assert await ledger.record_sending(A, settles_in_s=60, is_new_attempt=True)
         lose.set()
-        await ledger.leave(A, EndedCreated("x"))
+        await ledger.release(A, EndedCreated("x"))
         lose.set()
-        assert isinstance(await ledger.enter(A), Created)
+        assert isinstance(await ledger.acquire(A), Created)
         lose.set()
-        assert await ledger.enter(B) == Acquired()
+        assert await ledger.acquire(B) == Acquired()
         assert await ledger.claimed("g/p") == {"x"}
         ran = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
         assert ran == 6 + 4
@@ -256,13 +256,13 @@ async def test_callers_that_are_cancelled_break_nothing(ledger: RedisLedger) -> 
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert all(task.cancelled() for task in tasks)
-    assert await ledger.enter(A) == Acquired()
+    assert await ledger.acquire(A) == Acquired()
 
 
 async def test_closing_finishes_what_is_under_way(redis: Redis, redis_url: str) -> None:
     """A script that was sent is awaited."""
     async with opened(redis_url) as ledger:
-        task = asyncio.create_task(ledger.enter(A))
+        task = asyncio.create_task(ledger.acquire(A))
         await asyncio.sleep(0)
     assert await task == Acquired()
 
@@ -289,18 +289,18 @@ async def test_one_that_turns_out_to_forget_is_not_used(server: RedisServer) -> 
         assert "maxmemory-policy 'volatile-ttl'" in await why_away(ledger)
         async with Redis.from_url(server.url) as client:
             await client.config_set("maxmemory-policy", "noeviction")
-        assert await ledger.enter(A) == Acquired()
+        assert await ledger.acquire(A) == Acquired()
 
 
 async def test_one_that_is_full(server: RedisServer) -> None:
     """It is away, with nothing half done, until there is room; what only gives back goes on."""
     async with opened(server.url) as ledger, Redis.from_url(server.url) as client:
-        await ledger.enter(B)
+        await ledger.acquire(B)
         await client.config_set("maxmemory", 1)
         assert "OutOfMemoryError" in await why_away(ledger)
         await client.config_set("maxmemory", 0)
-        await ledger.leave(B, EndedUnknown(settled_in_s=0))
-        assert await ledger.enter(Place(holder="c", post="g/p")) == Acquired()
+        await ledger.release(B, EndedUnknown(settles_in_s=0))
+        assert await ledger.acquire(Lease(holder="c", post="g/p")) == Acquired()
         assert not await ledger.renew(A)
 
 
@@ -309,7 +309,7 @@ async def test_a_password() -> None:
     with redis_server("--requirepass", "s3cret") as server:
         url = server.url.removeprefix("redis://")
         async with opened(f"redis://:s3cret@{url}") as ledger:
-            assert await ledger.enter(A) == Acquired()
+            assert await ledger.acquire(A) == Acquired()
             server.stop()
             assert "s3cret" not in await why_away(ledger)
             server.start()
@@ -328,14 +328,14 @@ async def test_a_user_with_few_rights() -> None:
         async with Redis.from_url(server.url) as client:
             await client.acl_setuser("gateway", enabled=True, commands=["+info"])
         async with opened(url) as ledger:
-            assert await ledger.enter(A) == Acquired()
+            assert await ledger.acquire(A) == Acquired()
 
 
 async def test_tls() -> None:
     """With an authority that the URL names; one that nobody knows isn't trusted."""
     with redis_server(tls=True) as server:
         async with opened(server.url) as ledger:
-            assert await ledger.enter(A) == Acquired()
+            assert await ledger.acquire(A) == Acquired()
         async with opened(server.url.partition("?")[0]) as ledger:
             assert "CERTIFICATE_VERIFY_FAILED" in await why_away(ledger)
         async with opened(server.url.replace("localhost", "127.0.0.1")) as ledger:

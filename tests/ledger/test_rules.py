@@ -9,17 +9,17 @@ import pytest
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-
-from attachment_gateway.ledger import EndedCreated, EndedUnchanged, EndedAbsent, EndedUnknown, Place
 from tests.support.three_ledgers import empty_ledgers
+
+from attachment_gateway.ledger import EndedAbsent, EndedCreated, EndedUnchanged, EndedUnknown, Lease
 
 # Calls with the same request id, with none, with another content, another post, another id.
 PLACES = [
-    *(Place(holder=f"r1-{n}", post="p", request_id="r1", fingerprint=b"f") for n in range(3)),
-    *(Place(holder=f"none-{n}", post="p") for n in range(2)),
-    Place(holder="reused", post="p", request_id="r1", fingerprint=b"g"),
-    Place(holder="elsewhere", post="q", request_id="r1", fingerprint=b"f"),
-    *(Place(holder=f"r2-{n}", post="p", request_id="r2", fingerprint=b"f") for n in range(2)),
+    *(Lease(holder=f"r1-{n}", post="p", request_id="r1", fingerprint=b"f") for n in range(3)),
+    *(Lease(holder=f"none-{n}", post="p") for n in range(2)),
+    Lease(holder="reused", post="p", request_id="r1", fingerprint=b"g"),
+    Lease(holder="elsewhere", post="q", request_id="r1", fingerprint=b"f"),
+    *(Lease(holder=f"r2-{n}", post="p", request_id="r2", fingerprint=b"f") for n in range(2)),
 ]
 
 # Less than a lease, one, the settling, more than both together, the retention of 1000 s and more.
@@ -33,7 +33,7 @@ ends = st.one_of(
     st.just(EndedAbsent()),
     st.just(EndedUnchanged()),
     st.just(EndedUnchanged()),
-    st.builds(EndedUnknown, settled_in_s=SETTLED_IN_S, created=st.booleans()),
+    st.builds(EndedUnknown, settles_in_s=SETTLED_IN_S, created=st.booleans()),
 )
 places = st.sampled_from(PLACES)
 
@@ -42,14 +42,14 @@ def step(name: str, *args: Any, **kwargs: Any) -> st.SearchStrategy[Step]:
     return st.tuples(st.just(name), st.tuples(*args), st.fixed_dictionaries(kwargs))
 
 
-enter = step("enter", places, settled_in_s=st.one_of(st.none(), SETTLED_IN_S))
+acquire = step("acquire", places, settles_in_s=st.one_of(st.none(), SETTLED_IN_S))
 steps = st.one_of(
-    enter,
-    enter,
+    acquire,
+    acquire,
     step("find", places),
     step("renew", places),
-    step("sending", places, settled_in_s=SETTLED_IN_S, anew=st.booleans()),
-    step("leave", places, ends),
+    step("record_sending", places, settles_in_s=SETTLED_IN_S, is_new_attempt=st.booleans()),
+    step("release", places, ends),
     step("claimed", st.sampled_from(["p", "q"])),
     step("after", st.sampled_from(SPANS_S)),
 )
@@ -68,11 +68,11 @@ async def answers(kind: str, path: Path, url: str, todo: list[Step]) -> list[obj
 
 R1, R1_AGAIN = PLACES[:2]
 TAKEN_OVER: list[Step] = [
-    ("enter", (R1,), {}),
-    ("sending", (R1,), {"settled_in_s": 75.0, "anew": True}),
+    ("acquire", (R1,), {}),
+    ("record_sending", (R1,), {"settles_in_s": 75.0, "is_new_attempt": True}),
     ("after", (10.0,), {}),
-    ("enter", (R1_AGAIN,), {}),
-    ("leave", (R1, EndedCreated("x")), {}),
+    ("acquire", (R1_AGAIN,), {}),
+    ("release", (R1, EndedCreated("x")), {}),
     ("renew", (R1_AGAIN,), {}),
 ]
 
@@ -80,7 +80,7 @@ TAKEN_OVER: list[Step] = [
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kind", ["sqlite", "redis"])
 def test_it_says_what_the_one_in_memory_says(kind: str, request: pytest.FixtureRequest) -> None:
-    """A random life of nine places, on the same clock."""
+    """A random life of nine leases, on the same clock."""
     url = request.getfixturevalue("redis_url") if kind == "redis" else ""
 
     @hypothesis_settings(max_examples=200)

@@ -12,15 +12,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from attachment_gateway.ledger import (
-    EndedCreated,
-    EndedAbsent,
-    EndedUnknown,
-    Created,
     Acquired,
+    Created,
+    EndedAbsent,
+    EndedCreated,
+    EndedUnknown,
+    Lease,
     LedgerUnavailable,
-    Place,
-    Unsettled,
     Queued,
+    Unsettled,
     sqlite_access,
     sqlite_file,
 )
@@ -28,9 +28,9 @@ from attachment_gateway.ledger import sqlite as sqlite_ledger
 from attachment_gateway.ledger.sqlite import UPKEEP_EVERY, SqliteLedger
 from attachment_gateway.settings import SettingError
 
-A = Place(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
-B = Place(holder="b", post="g/p")
-C = Place(holder="c", post="g/p")
+A = Lease(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
+B = Lease(holder="b", post="g/p")
+C = Lease(holder="c", post="g/p")
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def read(path: Path, query: str) -> object:
 
 async def test_it_is_nobody_elses(ledger: SqliteLedger, path: Path) -> None:
     """The directory that is made, and all files in it, can't be read by others."""
-    await ledger.enter(A)
+    await ledger.acquire(A)
     modes = {each.name: each.stat().st_mode & 0o777 for each in path.parent.iterdir()}
     names = {"ledger.sqlite3", "ledger.sqlite3-wal", "ledger.sqlite3-shm"}
     assert modes == dict.fromkeys(names, 0o600)
@@ -86,11 +86,11 @@ async def test_it_says_what_it_is(ledger: SqliteLedger, path: Path) -> None:
 async def test_it_outlives_the_process(path: Path) -> None:
     """What was written is there for the next one."""
     ledger = await opened(path)
-    await ledger.enter(A)
-    await ledger.leave(A, EndedCreated("x"))
+    await ledger.acquire(A)
+    await ledger.release(A, EndedCreated("x"))
     await ledger.close()
     ledger = await opened(path)
-    assert isinstance(await ledger.enter(A), Created)
+    assert isinstance(await ledger.acquire(A), Created)
     assert await ledger.claimed("g/p") == {"x"}
     await ledger.close()
 
@@ -167,8 +167,10 @@ async def test_an_earlier_versions_database(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(VERSION_1)
     ledger = await opened(path, clock=lambda: 100.0)
-    assert await ledger.enter(A) == Acquired(unsettled=Unsettled(began_ago_s=20.0, settled_in_s=5.0))
-    assert await ledger.enter(B) == Queued()
+    assert await ledger.acquire(A) == Acquired(
+        unsettled=Unsettled(began_ago_s=20.0, settles_in_s=5.0)
+    )
+    assert await ledger.acquire(B) == Queued()
     assert await ledger.claimed("g/p") == {"x"}
     await ledger.close()
     assert (
@@ -211,7 +213,7 @@ async def test_the_event_loop_goes_on_while_the_file_is_locked(
     """A call waits for its turn, nothing else does."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        entering = asyncio.create_task(ledger.enter(A))
+        entering = asyncio.create_task(ledger.acquire(A))
         for _ in range(10):
             await asyncio.sleep(0.001)
         assert not entering.done()
@@ -226,11 +228,11 @@ async def test_a_file_that_stays_locked(path: Path, monkeypatch: pytest.MonkeyPa
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         with pytest.raises(LedgerUnavailable) as caught:
-            await ledger.enter(A)
+            await ledger.acquire(A)
         assert caught.value.why == "SQLite: database is locked"
         assert await ledger.find(B) is None
         connection.execute("COMMIT")
-    assert await ledger.enter(A) == Acquired()
+    assert await ledger.acquire(A) == Acquired()
     await ledger.close()
 
 
@@ -277,16 +279,16 @@ async def test_who_is_alone_waits_for_nobody(
     monkeypatch.setattr(sqlite_ledger, "CROWDED_FOR_S", 60)
     async with asyncio.timeout(5):
         for each in (A, B, A):
-            await ledger.enter(each)
-            await ledger.enter(each)
-            await ledger.leave(each, EndedAbsent())
-        await ledger.enter(A)
-    entering = asyncio.create_task(ledger.enter(B))
-    leaving = asyncio.create_task(ledger.leave(A, EndedAbsent()))
+            await ledger.acquire(each)
+            await ledger.acquire(each)
+            await ledger.release(each, EndedAbsent())
+        await ledger.acquire(A)
+    entering = asyncio.create_task(ledger.acquire(B))
+    leaving = asyncio.create_task(ledger.release(A, EndedAbsent()))
     await asyncio.sleep(0.05)
     assert (entering.done(), leaving.done()) == (False, False)
     async with asyncio.timeout(5):
-        await ledger.leave(B, EndedAbsent())
+        await ledger.release(B, EndedAbsent())
         await asyncio.gather(entering, leaving)
     assert not ledger._holders
 
@@ -304,25 +306,25 @@ async def test_a_crowd_disperses(
     long_ago = asyncio.get_running_loop().time() - 61
     monkeypatch.setattr(ledger, gone, ("another", long_ago) if "last" in gone else long_ago)
     async with asyncio.timeout(5):
-        await ledger.enter(A)
+        await ledger.acquire(A)
 
 
 async def test_who_is_refused_is_nobody_to_wait_for(ledger: SqliteLedger) -> None:
     """It needn't leave."""
-    await ledger.enter(A)
-    await ledger.leave(A, EndedCreated("x"))
-    assert isinstance(await ledger.enter(A), Created)
+    await ledger.acquire(A)
+    await ledger.release(A, EndedCreated("x"))
+    assert isinstance(await ledger.acquire(A), Created)
     assert not ledger._holders
 
 
 async def test_an_answer_is_written_before_it_is_given(ledger: SqliteLedger, path: Path) -> None:
     """With a request id or without: what comes after a kill mustn't take it for its own."""
     for each in (A, B):
-        await ledger.enter(each)
-        await ledger.leave(each, EndedCreated(each.holder))
+        await ledger.acquire(each)
+        await ledger.release(each, EndedCreated(each.holder))
     other = await opened(path)
     assert await other.claimed("g/p") == {"a", "b"}
-    assert await other.enter(C) == Acquired()
+    assert await other.acquire(C) == Acquired()
     await other.close()
 
 
@@ -330,17 +332,17 @@ async def test_a_commit_that_fails(ledger: SqliteLedger, monkeypatch: pytest.Mon
     """Has written nothing, and says so; the next one is none the worse."""
     monkeypatch.setattr(sqlite_access, "COMMIT", "COMMIT to nothing")
     with pytest.raises(LedgerUnavailable, match="ledger is away"):
-        await ledger.enter(A)
+        await ledger.acquire(A)
     monkeypatch.undo()
-    assert await ledger.enter(B) == Acquired()
+    assert await ledger.acquire(B) == Acquired()
 
 
 async def test_a_transaction_that_was_left_open(ledger: SqliteLedger) -> None:
     """Fails the next one, and is ended by that."""
     ledger._on_loop._connection.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerUnavailable):
-        await ledger.enter(A)
-    assert await ledger.enter(A) == Acquired()
+        await ledger.acquire(A)
+    assert await ledger.acquire(A) == Acquired()
 
 
 async def test_an_error_that_sqlite_knows_nothing_of(
@@ -353,7 +355,7 @@ async def test_an_error_that_sqlite_knows_nothing_of(
 
     monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.SqliteStore.rows", fail)
     with pytest.raises(LedgerUnavailable) as caught:
-        await ledger.enter(A)
+        await ledger.acquire(A)
     assert caught.value.why == "SQLite: Could not decode to UTF-8 column"
 
 
@@ -363,9 +365,9 @@ async def test_a_transaction_that_fails_changes_nothing(
     """Neither the queue nor the request id, which come one after the other."""
     monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.PUT_ENTRY", "INSERT INTO nowhere")
     with pytest.raises(LedgerUnavailable):
-        await ledger.enter(A)
+        await ledger.acquire(A)
     monkeypatch.undo()
-    assert await ledger.enter(B) == Acquired()
+    assert await ledger.acquire(B) == Acquired()
     assert not await ledger.renew(A)
 
 
@@ -375,9 +377,9 @@ async def test_what_is_no_error_of_sqlites_stays_what_it_is(
     """A fault of ours doesn't pass for a ledger that is away; and changes nothing either."""
     monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.SqliteStore.put_entry", None)
     with pytest.raises(TypeError):
-        await ledger.enter(A)
+        await ledger.acquire(A)
     monkeypatch.undo()
-    assert await ledger.enter(B) == Acquired()
+    assert await ledger.acquire(B) == Acquired()
 
 
 async def test_a_call_that_is_cancelled_leaves_the_file_in_order(
@@ -386,22 +388,22 @@ async def test_a_call_that_is_cancelled_leaves_the_file_in_order(
     """Whatever came of it, leaving afterwards puts it right."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        entering = asyncio.create_task(ledger.enter(A))
+        entering = asyncio.create_task(ledger.acquire(A))
         await asyncio.sleep(0)
         entering.cancel()
         with pytest.raises(asyncio.CancelledError):
             await entering
         connection.execute("COMMIT")
-    await ledger.leave(A, EndedUnknown(settled_in_s=0))
-    assert await ledger.enter(B) == Acquired()
+    await ledger.release(A, EndedUnknown(settles_in_s=0))
+    assert await ledger.acquire(B) == Acquired()
 
 
 async def test_closing(path: Path) -> None:
     """What is under way is finished; nothing is taken any more, and no thread is left."""
     ledger = await opened(path)
-    entering = asyncio.create_task(ledger.enter(A))
+    entering = asyncio.create_task(ledger.acquire(A))
     await asyncio.sleep(0)
-    leaving = asyncio.create_task(ledger.leave(A, EndedUnknown(settled_in_s=9)))
+    leaving = asyncio.create_task(ledger.release(A, EndedUnknown(settles_in_s=9)))
     await asyncio.sleep(0)
     await ledger.close()
     assert await entering == Acquired()
@@ -409,7 +411,7 @@ async def test_closing(path: Path) -> None:
     with pytest.raises(LedgerUnavailable):
         await ledger.find(A)
     with pytest.raises(LedgerUnavailable):
-        await ledger.enter(B)
+        await ledger.acquire(B)
     await ledger.close()
     await asyncio.to_thread(*(each.join for each in ledger._thread._threads))
 
@@ -418,9 +420,9 @@ async def test_closing_while_the_thread_is_at_work(path: Path) -> None:
     """What has come meanwhile is written, too."""
     ledger = await opened(path)
     ledger._slow_until = math.inf
-    entering = asyncio.create_task(ledger.enter(A))
+    entering = asyncio.create_task(ledger.acquire(A))
     await asyncio.sleep(0)
-    leaving = asyncio.create_task(ledger.leave(A, EndedCreated("x")))
+    leaving = asyncio.create_task(ledger.release(A, EndedCreated("x")))
     await asyncio.sleep(0)
     await ledger.close()
     assert await entering == Acquired()
@@ -433,15 +435,15 @@ async def test_upkeep_that_fails(ledger: SqliteLedger, monkeypatch: pytest.Monke
     monkeypatch.setattr("attachment_gateway.ledger.sqlite_store.PURGE_QUEUE", "DELETE FROM nowhere")
     ledger._writes_to_upkeep = 0
     with capture_logs() as log:
-        assert await ledger.enter(B) == Acquired()
-        assert await ledger.enter(B) == Acquired()
+        assert await ledger.acquire(B) == Acquired()
+        assert await ledger.acquire(B) == Acquired()
     assert [(each["event"], each["why"]) for each in log] == [
         ("ledger_not_purged", "SQLite: no such table: nowhere")
     ]
     monkeypatch.setattr(ledger, "_keep_up", None)  # not even this
     ledger._writes_to_upkeep = 0
-    assert await ledger.enter(B) == Acquired()
-    assert await ledger.enter(B) == Acquired()
+    assert await ledger.acquire(B) == Acquired()
+    assert await ledger.acquire(B) == Acquired()
 
 
 async def test_it_does_not_grow_without_bound(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,10 +453,10 @@ async def test_it_does_not_grow_without_bound(path: Path, monkeypatch: pytest.Mo
     ledger = await opened(path, clock=lambda: now)
     for number in range(3 * UPKEEP_EVERY):
         now += 100
-        place = Place(holder=f"h{number}", post=f"g/{number}", request_id=f"r{number}")
-        await ledger.enter(place)
+        lease = Lease(holder=f"h{number}", post=f"g/{number}", request_id=f"r{number}")
+        await ledger.acquire(lease)
         if number % 3:
-            await ledger.leave(place, EndedCreated("x"))
+            await ledger.release(lease, EndedCreated("x"))
     for table in ("entries", "claimed", "queue"):
         # Ten are kept, so many may have come since the last purge; the dead have half a lease more.
         assert read(path, f"SELECT count(*) FROM {table}") < UPKEEP_EVERY + 20
@@ -473,6 +475,6 @@ async def test_purging_goes_round(path: Path) -> None:
         )
     now = 2.0
     for _ in range(4 * UPKEEP_EVERY):
-        await ledger.enter(B)
+        await ledger.acquire(B)
     await ledger.close()
     assert read(path, "SELECT count(*) FROM claimed") == kept

@@ -8,10 +8,10 @@ import pytest
 import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.virtual_time import VirtualLoop, in_virtual_time
 
 from attachment_gateway.mailbox import MailboxBusy, MailboxLimits
 from attachment_gateway.mailbox.local import SWEEP_EVERY_S, LocalMailboxes
-from tests.support.virtual_time import VirtualLoop, in_virtual_time
 
 # A grain of the window is shorter than a second: what begins at whole seconds is told apart.
 WINDOW_S = 10.0
@@ -28,18 +28,18 @@ def now_s() -> float:
     return asyncio.get_running_loop().time()
 
 
-async def turn_at(mailboxes: LocalMailboxes, upload_bytes: int = 0, **turn: float) -> float:
-    """Take a turn; when it began."""
-    within_s = turn.get("within_s", NEVER_S)
-    async with mailboxes.turn("a/g", upload_bytes=upload_bytes, within_s=within_s):
+async def turn_at(mailboxes: LocalMailboxes, upload_bytes: int = 0, **slot: float) -> float:
+    """Take a slot; when it began."""
+    within_s = slot.get("within_s", NEVER_S)
+    async with mailboxes.slot("a/g", upload_bytes=upload_bytes, within_s=within_s):
         began_s = now_s()
-        await asyncio.sleep(turn.get("lasts_s", 0))
+        await asyncio.sleep(slot.get("lasts_s", 0))
     return began_s
 
 
 @in_virtual_time
 async def test_the_window_opens_to_the_moment() -> None:
-    """A turn begins when its bytes fit, and so does the next one if its bytes do."""
+    """A slot begins when its bytes fit, and so does the next one if its bytes do."""
     mailboxes, began_s = mailboxes_of(upload_bytes=10), now_s()
     sizes = (10, 4, 4, 4, 7)
     begun = await asyncio.gather(*(turn_at(mailboxes, size) for size in sizes))
@@ -66,7 +66,7 @@ async def test_a_queue_that_is_too_long_is_told_at_once() -> None:
 
 @in_virtual_time
 async def test_the_next_in_line_is_told_when_its_time_has_become_too_short() -> None:
-    """A turn that began later than it might have leaves the next one too little time."""
+    """A slot that began later than it might have leaves the next one too little time."""
     mailboxes, began_s = mailboxes_of(concurrent=1, upload_bytes=10), now_s()
     first = asyncio.create_task(turn_at(mailboxes, 1, lasts_s=5))
     second = asyncio.create_task(turn_at(mailboxes, 9))
@@ -79,11 +79,11 @@ async def test_the_next_in_line_is_told_when_its_time_has_become_too_short() -> 
 
 @in_virtual_time
 async def test_a_turn_that_comes_at_the_last_moment_is_had() -> None:
-    """The time is over when it is over, and not while the turn may still come with it."""
+    """The time is over when it is over, and not while the slot may still come with it."""
     mailboxes, began_s = mailboxes_of(concurrent=1), now_s()
     first = asyncio.create_task(turn_at(mailboxes, lasts_s=5))
     await asyncio.sleep(0)
-    await mailboxes.hold("a/g", 8)
+    await mailboxes.pause("a/g", 8)
     assert await turn_at(mailboxes, within_s=8) == began_s + 8
     await first
 
@@ -106,27 +106,27 @@ async def test_a_moment_in_which_all_happens() -> None:
 
 @in_virtual_time
 async def test_a_longer_hold_is_waited_for() -> None:
-    """A hold that comes while one is waited for moves the moment, and never forward."""
+    """A pause that comes while one is waited for moves the moment, and never forward."""
     mailboxes, began_s = mailboxes_of(), now_s()
-    await mailboxes.hold("a/g", 5)
+    await mailboxes.pause("a/g", 5)
     waiting = asyncio.create_task(turn_at(mailboxes))
     await asyncio.sleep(3)
-    await mailboxes.hold("a/g", 7)
-    await mailboxes.hold("a/g", 1)
+    await mailboxes.pause("a/g", 7)
+    await mailboxes.pause("a/g", 1)
     assert await waiting == began_s + 10
 
 
 @in_virtual_time
 async def test_what_lasts_longest_is_told() -> None:
-    """Of a hold and the window, and the delay and the reason are of the same."""
+    """Of a pause and the window, and the delay and the reason are of the same."""
     mailboxes = mailboxes_of(upload_bytes=10)
     await turn_at(mailboxes, 10)
-    for hold_s, delay_s, why in (
+    for pause_s, delay_s, why in (
         (5, 10, "our own limit of 10 bytes in 10 s"),
         (10, 10, "Graph asked to wait"),
         (15, 15, "Graph asked to wait"),
     ):
-        await mailboxes.hold("a/g", hold_s)
+        await mailboxes.pause("a/g", pause_s)
         with pytest.raises(MailboxBusy) as caught:
             await turn_at(mailboxes, 1, within_s=9)
         assert (caught.value.retry_delay_s, caught.value.why) == (delay_s, why)
@@ -134,9 +134,9 @@ async def test_what_lasts_longest_is_told() -> None:
 
 @in_virtual_time
 async def test_who_is_cancelled_when_its_turn_comes_gives_it_on() -> None:
-    """In the very moment: the place and the bytes go to the next."""
+    """In the very moment: the slot and the bytes go to the next."""
     mailboxes, began_s = mailboxes_of(concurrent=1, upload_bytes=10), now_s()
-    async with mailboxes.turn("a/g", upload_bytes=1, within_s=0):
+    async with mailboxes.slot("a/g", upload_bytes=1, within_s=0):
         second = asyncio.create_task(turn_at(mailboxes, 9))
         third = asyncio.create_task(turn_at(mailboxes, 9))
         await asyncio.sleep(5)
@@ -149,17 +149,17 @@ async def test_who_is_cancelled_when_its_turn_comes_gives_it_on() -> None:
 async def test_idle_mailboxes_are_forgotten() -> None:
     """At once where nothing is to be remembered, else when others are used after it is over."""
     mailboxes = mailboxes_of(concurrent=4, upload_bytes=10)
-    async with mailboxes.turn("a/none", within_s=0):
-        assert list(mailboxes._lines) == ["a/none"]
-    assert not mailboxes._lines
+    async with mailboxes.slot("a/none", within_s=0):
+        assert list(mailboxes._queues) == ["a/none"]
+    assert not mailboxes._queues
     for number in range(5000):
-        async with mailboxes.turn(f"a/{number}", upload_bytes=10, within_s=0):
+        async with mailboxes.slot(f"a/{number}", upload_bytes=10, within_s=0):
             pass
-        await mailboxes.hold(f"b/{number}", 5)
-    assert len(mailboxes._lines) == 10_000
+        await mailboxes.pause(f"b/{number}", 5)
+    assert len(mailboxes._queues) == 10_000
     await asyncio.sleep(SWEEP_EVERY_S)
-    async with mailboxes.turn("a/none", within_s=0):
-        assert list(mailboxes._lines) == ["a/none"]
+    async with mailboxes.slot("a/none", within_s=0):
+        assert list(mailboxes._queues) == ["a/none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +204,7 @@ class Resources:
             assert task is not None
             asyncio.get_running_loop().call_later(caller.cancelled_after_s, task.cancel)
         try:
-            async with self.mailboxes.turn(
+            async with self.mailboxes.slot(
                 caller.mailbox, upload_bytes=caller.upload_bytes, within_s=caller.within_s
             ):
                 seen.began_s = seen.gone_s = now_s()
@@ -216,10 +216,10 @@ class Resources:
             seen.gone_s = now_s() if seen.began_s is None else seen.began_s
             seen.ended_s = now_s()
 
-    async def hold(self, mailbox: str, at_s: int, for_s: int) -> None:
+    async def pause(self, mailbox: str, at_s: int, for_s: int) -> None:
         await asyncio.sleep(at_s)
         self.holds.append((mailbox, now_s(), now_s() + for_s))
-        await self.mailboxes.hold(mailbox, for_s)
+        await self.mailboxes.pause(mailbox, for_s)
 
     def begun(self, mailbox: str) -> Iterator[Seen]:
         return (
@@ -243,7 +243,7 @@ class Resources:
         )
 
     def check_limits(self, mailbox: str) -> None:
-        """Check what must hold whenever a turn begins."""
+        """Check what must pause whenever a slot begins."""
         if self.limits.concurrent:
             assert self.inside_at(mailbox, now_s()) <= self.limits.concurrent
         if self.limits.upload_bytes:
@@ -305,7 +305,7 @@ HOLDS = st.tuples(st.sampled_from(["a/g", "a/h"]), st.integers(0, 20), st.intege
 def test_whatever_happens(
     concurrent: int, upload_bytes: int, callers: list[Caller], holds: list[tuple[str, int, int]]
 ) -> None:
-    """The limits hold, in order, nobody waits for nothing, and at the end nothing is kept."""
+    """The limits pause, in order, nobody waits for nothing, and at the end nothing is kept."""
 
     async def happen() -> None:
         limits = MailboxLimits(
@@ -313,16 +313,19 @@ def test_whatever_happens(
         )
         mailboxes = LocalMailboxes(limits)
         resources = Resources(mailboxes, limits)
-        work = [*(resources.call(each) for each in callers), *(resources.hold(*each) for each in holds)]
+        work = [
+            *(resources.call(each) for each in callers),
+            *(resources.pause(*each) for each in holds),
+        ]
         results = await asyncio.gather(*work, return_exceptions=True)
         unforeseen = [each for each in results if isinstance(each, Exception)]
         assert unforeseen == []
         resources.check_history()
         await asyncio.sleep(WINDOW_S + SWEEP_EVERY_S)
-        async with mailboxes.turn("another", within_s=0):
-            lines = list(mailboxes._lines)
-            # Where nothing is limited, nothing is counted either, unless a hold is remembered.
-            assert lines == ["another"] or not (lines or concurrent or upload_bytes)
+        async with mailboxes.slot("another", within_s=0):
+            queues = list(mailboxes._queues)
+            # Where nothing is limited, nothing is counted either, unless a pause is remembered.
+            assert queues == ["another"] or not (queues or concurrent or upload_bytes)
         timers = asyncio.get_running_loop()._scheduled
         assert [timer for timer in timers if not timer.cancelled()] == []
 

@@ -1,4 +1,4 @@
-"""mailbox: whose limits, and what holds of them whether they are kept in a process or in Redis."""
+"""mailbox: whose limits, and what pauses of them whether they are kept in a process or in Redis."""
 
 import asyncio
 import json
@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from tests.support.redis_server import redis_server
 
 from attachment_gateway.mailbox import (
     GRAPH_ASKED,
-    PLACE_RETRY_DELAY_S,
+    SLOT_RETRY_DELAY_S,
     MailboxBusy,
     Mailboxes,
     MailboxLimits,
@@ -23,7 +24,6 @@ from attachment_gateway.mailbox import (
 )
 from attachment_gateway.mailbox.local import LocalMailboxes
 from attachment_gateway.mailbox.redis import RedisMailboxes
-from tests.support.redis_server import redis_server
 
 APP = "6731de76-14a6-49ae-97bc-6eba6914391e"
 PATIENCE_S = 60.0
@@ -109,7 +109,7 @@ def redis_url() -> Iterator[str]:
 
 @pytest.fixture(params=["local", "redis"])
 async def open_mailboxes(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
-    """Open mailboxes of their own, with limits by name; places and bytes aren't limited else."""
+    """Open mailboxes of their own, with limits by name; slots and bytes aren't limited else."""
     opened: list[Mailboxes] = []
     redis = request.getfixturevalue("redis_url") if request.param == "redis" else ""
 
@@ -131,46 +131,46 @@ async def open_mailboxes(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
 
 
 class Visit:
-    """One turn, taken by a task of its own."""
+    """One slot, taken by a task of its own."""
 
-    def __init__(self, mailboxes: Mailboxes, mailbox: str = "a/g", **turn: Any) -> None:
-        self.began, self.leave = asyncio.Event(), asyncio.Event()
+    def __init__(self, mailboxes: Mailboxes, mailbox: str = "a/g", **slot: Any) -> None:
+        self.began, self.release = asyncio.Event(), asyncio.Event()
         self.began_s = 0.0
-        self.task = asyncio.create_task(self._visit(mailboxes, mailbox, turn))
+        self.task = asyncio.create_task(self._visit(mailboxes, mailbox, slot))
 
-    async def _visit(self, mailboxes: Mailboxes, mailbox: str, turn: dict[str, Any]) -> None:
-        async with mailboxes.turn(mailbox, **{"within_s": PATIENCE_S, **turn}):
+    async def _visit(self, mailboxes: Mailboxes, mailbox: str, slot: dict[str, Any]) -> None:
+        async with mailboxes.slot(mailbox, **{"within_s": PATIENCE_S, **slot}):
             self.began_s = asyncio.get_running_loop().time()
             self.began.set()
-            await self.leave.wait()
+            await self.release.wait()
 
     async def end(self) -> None:
         """Let it leave as soon as it has begun; raises what it raised."""
         began = asyncio.create_task(self.began.wait())
         await asyncio.wait({began, self.task}, return_when=asyncio.FIRST_COMPLETED)
         began.cancel()
-        self.leave.set()
+        self.release.set()
         await self.task
 
 
 async def queue(mailboxes: Mailboxes, *turns: dict[str, Any]) -> list[Visit]:
     """Have visits arrive one after the other, each when the one before it waits or has begun."""
     visits = []
-    for turn in turns:
-        visits.append(Visit(mailboxes, **turn))
+    for slot in turns:
+        visits.append(Visit(mailboxes, **slot))
         await asyncio.sleep(0.02)
     return visits
 
 
-async def refused(mailboxes: Mailboxes, mailbox: str = "a/g", **turn: Any) -> MailboxBusy:
+async def refused(mailboxes: Mailboxes, mailbox: str = "a/g", **slot: Any) -> MailboxBusy:
     with pytest.raises(MailboxBusy) as caught:
-        async with mailboxes.turn(mailbox, **turn):
+        async with mailboxes.slot(mailbox, **slot):
             pass
     return caught.value
 
 
 async def goes_at_once(mailboxes: Mailboxes, mailbox: str = "a/g", upload_bytes: int = 0) -> None:
-    async with mailboxes.turn(mailbox, upload_bytes=upload_bytes, within_s=0):
+    async with mailboxes.slot(mailbox, upload_bytes=upload_bytes, within_s=0):
         pass
 
 
@@ -181,7 +181,7 @@ async def test_so_many_at_once_in_the_order_of_arrival(open_mailboxes: Open) -> 
 
     async def visit(number: int) -> None:
         nonlocal inside, peak
-        async with mailboxes.turn("a/g", within_s=PATIENCE_S):
+        async with mailboxes.slot("a/g", within_s=PATIENCE_S):
             order.append(number)
             inside += 1
             peak = max(peak, inside)
@@ -194,7 +194,7 @@ async def test_so_many_at_once_in_the_order_of_arrival(open_mailboxes: Open) -> 
 
 
 async def test_mailboxes_dont_wait_for_each_other(open_mailboxes: Open) -> None:
-    """Four turns at each of sixteen mailboxes are all open at the same time."""
+    """Four slots at each of sixteen mailboxes are all open at the same time."""
     mailboxes = open_mailboxes(concurrent=4)
     visits = [Visit(mailboxes, f"a/{number % 16}") for number in range(64)]
     await asyncio.gather(*(visit.began.wait() for visit in visits))
@@ -205,7 +205,7 @@ async def test_a_mailbox_in_need_keeps_nobody_else(open_mailboxes: Open) -> None
     """One that is full, held or spent is none of the others' business."""
     mailboxes = open_mailboxes(concurrent=1, upload_bytes=10)
     full, waiting = await queue(mailboxes, {"upload_bytes": 10}, {})
-    await mailboxes.hold("a/held", 60)
+    await mailboxes.pause("a/held", 60)
     await goes_at_once(mailboxes, "a/other", 10)
     await goes_at_once(mailboxes, "b/g", 10)
     await full.end()
@@ -262,7 +262,7 @@ async def test_no_place_is_told_when_the_time_is_over(open_mailboxes: Open) -> N
     visits = await queue(mailboxes, {}, {})
     began_s = asyncio.get_running_loop().time()
     for busy in await asyncio.gather(*(refused(mailboxes, within_s=0.2) for _ in range(3))):
-        assert busy.retry_delay_s == PLACE_RETRY_DELAY_S
+        assert busy.retry_delay_s == SLOT_RETRY_DELAY_S
         assert busy.why == "our own limit of 2 requests at once"
     assert asyncio.get_running_loop().time() - began_s > 0.19
     await asyncio.gather(*(visit.end() for visit in visits))
@@ -271,9 +271,9 @@ async def test_no_place_is_told_when_the_time_is_over(open_mailboxes: Open) -> N
 
 @pytest.mark.parametrize("within_s", [0, -1])
 async def test_at_once_or_not_at_all(open_mailboxes: Open, within_s: float) -> None:
-    """Without patience, a turn is had if it is free, and not if somebody waits for it."""
+    """Without patience, a slot is had if it is free, and not if somebody waits for it."""
     mailboxes = open_mailboxes(concurrent=1)
-    async with mailboxes.turn("a/g", within_s=within_s):
+    async with mailboxes.slot("a/g", within_s=within_s):
         assert (await refused(mailboxes, within_s=within_s)).why.endswith("1 requests at once")
         waiting = (await queue(mailboxes, {}))[0]
         assert (await refused(mailboxes, within_s=within_s)).why.endswith("1 requests at once")
@@ -282,10 +282,10 @@ async def test_at_once_or_not_at_all(open_mailboxes: Open, within_s: float) -> N
 
 
 async def test_a_hold_stops_those_who_havent_begun(open_mailboxes: Open) -> None:
-    """Those who wait already, and those who come; a turn that has begun goes on."""
+    """Those who wait already, and those who come; a slot that has begun goes on."""
     mailboxes = open_mailboxes(concurrent=1)
     begun, waiting = await queue(mailboxes, {}, {})
-    await mailboxes.hold("a/g", 0.5)
+    await mailboxes.pause("a/g", 0.5)
     held_s = asyncio.get_running_loop().time()
     await begun.end()
     late = Visit(mailboxes)
@@ -300,7 +300,7 @@ async def test_a_hold_is_told_at_once(open_mailboxes: Open) -> None:
     begun, patient, *hurried = await queue(
         mailboxes, {}, {"within_s": 90}, {"within_s": 40}, {"within_s": 30}, {"within_s": 40}
     )
-    await mailboxes.hold("a/g", 60)
+    await mailboxes.pause("a/g", 60)
     for visit in hurried:
         with pytest.raises(MailboxBusy) as caught:
             await visit.task
@@ -316,27 +316,27 @@ async def test_a_hold_is_told_at_once(open_mailboxes: Open) -> None:
 
 
 async def test_a_shorter_hold_shortens_nothing(open_mailboxes: Open) -> None:
-    """The longest counts; a hold of no time, or of none that can be told, is none."""
+    """The longest counts; a pause of no time, or of none that can be told, is none."""
     mailboxes = open_mailboxes()
     for none in (0, -1, float("nan")):
-        await mailboxes.hold("a/g", none)
+        await mailboxes.pause("a/g", none)
     await goes_at_once(mailboxes)
     for for_s in (40, 60, 1, 0):
-        await mailboxes.hold("a/g", for_s)
+        await mailboxes.pause("a/g", for_s)
     assert 50 < (await refused(mailboxes, within_s=1)).retry_delay_s <= 60
-    await mailboxes.hold("a/g", float("inf"))
+    await mailboxes.pause("a/g", float("inf"))
     assert (await refused(mailboxes, within_s=1)).retry_delay_s <= 86_400
 
 
 async def test_no_stampede_after_a_hold(open_mailboxes: Open) -> None:
     """The order goes on where it was, so many at once."""
     mailboxes = open_mailboxes(concurrent=2)
-    await mailboxes.hold("a/g", 0.3)
+    await mailboxes.pause("a/g", 0.3)
     inside, peak, order = 0, 0, []
 
     async def visit(number: int) -> None:
         nonlocal inside, peak
-        async with mailboxes.turn("a/g", within_s=PATIENCE_S):
+        async with mailboxes.slot("a/g", within_s=PATIENCE_S):
             order.append(number)
             inside += 1
             peak = max(peak, inside)
@@ -353,16 +353,16 @@ async def test_a_hold_counts_without_limits(open_mailboxes: Open) -> None:
     mailboxes = open_mailboxes()
     visits = [Visit(mailboxes, upload_bytes=10**9) for _ in range(20)]
     await asyncio.gather(*(visit.began.wait() for visit in visits))
-    await mailboxes.hold("a/g", 60)
+    await mailboxes.pause("a/g", 60)
     assert (await refused(mailboxes, within_s=1)).why == GRAPH_ASKED
     await asyncio.gather(*(visit.end() for visit in visits))
 
 
 async def test_a_place_is_free_after_an_exception(open_mailboxes: Open) -> None:
-    """However the turn ends."""
+    """However the slot ends."""
     mailboxes = open_mailboxes(concurrent=1)
     with pytest.raises(ZeroDivisionError):
-        async with mailboxes.turn("a/g", within_s=0):
+        async with mailboxes.slot("a/g", within_s=0):
             raise ZeroDivisionError
     visit = (await queue(mailboxes, {}))[0]
     visit.task.cancel()
@@ -372,7 +372,7 @@ async def test_a_place_is_free_after_an_exception(open_mailboxes: Open) -> None:
 
 
 async def test_who_gives_up_keeps_nothing(open_mailboxes: Open) -> None:
-    """The next in line goes when the one before it is cancelled, and the bytes are not spent."""
+    """The next in the queue goes when the one before it is cancelled, and the bytes are not spent."""
     mailboxes = open_mailboxes(upload_bytes=100, window_s=30)
     await goes_at_once(mailboxes, upload_bytes=50)
     large, small = await queue(mailboxes, {"upload_bytes": 60}, {"upload_bytes": 50})
@@ -389,7 +389,7 @@ async def test_a_storm_of_cancellations(open_mailboxes: Open) -> None:
 
     async def visit(lasts_s: float) -> None:
         nonlocal inside, begun
-        async with mailboxes.turn("a/g", upload_bytes=1000, within_s=PATIENCE_S):
+        async with mailboxes.slot("a/g", upload_bytes=1000, within_s=PATIENCE_S):
             inside += 1
             begun += 1
             assert inside <= 3
@@ -412,5 +412,5 @@ async def test_a_storm_of_cancellations(open_mailboxes: Open) -> None:
     visits = [Visit(mailboxes) for _ in range(3)]
     for each in visits:
         await each.end()
-    async with mailboxes.turn("a/g", upload_bytes=10**6 - begun * 1000, within_s=1):
+    async with mailboxes.slot("a/g", upload_bytes=10**6 - begun * 1000, within_s=1):
         pass

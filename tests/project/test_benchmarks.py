@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.support.tools import REPOSITORY
 
 # Some seconds, on an idle machine.

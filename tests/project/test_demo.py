@@ -7,7 +7,6 @@ import socket
 from pathlib import Path
 
 import pytest
-
 from tests.support.tools import DEMO, PROTOSET, ended, left_behind, lines_until, started
 
 ITEMS = """\

@@ -14,7 +14,6 @@ from zipfile import ZipFile
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
-
 from tests.support.tools import REPOSITORY, ended, left_behind, lines_until, started
 
 PYPROJECT = (REPOSITORY / "pyproject.toml").read_text()

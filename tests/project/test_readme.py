@@ -9,13 +9,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-
-from attachment_gateway.rpc import status
-from attachment_gateway.settings import ENVIRONMENT_PREFIX, Settings
 from tests.support.processes import started
 from tests.support.tools import GRPCURL_BUILT_WITHIN_S
 
-ROOT = Path(__file__).parent.parent
+from attachment_gateway.rpc import status
+from attachment_gateway.settings import ENVIRONMENT_PREFIX, Settings
+
+ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
 
 

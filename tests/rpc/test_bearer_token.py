@@ -2,8 +2,8 @@
 
 import pytest
 
-from attachment_gateway.rpc.bearer_token import bearer_token
 from attachment_gateway.errors import TokenMissing
+from attachment_gateway.rpc.bearer_token import bearer_token
 
 
 @pytest.mark.parametrize(

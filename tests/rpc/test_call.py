@@ -7,8 +7,8 @@ from typing import Any, cast
 import grpc.aio
 import pytest
 
-from attachment_gateway.rpc.call import Call, Context
 from attachment_gateway.errors import GatewayDraining, NotSent, StreamIdle
+from attachment_gateway.rpc.call import Call, Context
 
 
 class Peer:
@@ -42,7 +42,7 @@ async def begin() -> AsyncIterator[Callable[..., Call]]:
 
     yield begun
     for call in calls:
-        call.close()
+        call.deadline.close()
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ async def test_it_answers_early(
     """A twentieth of the time left, half a second at most, is kept for the answer."""
     now = asyncio.get_running_loop().time()
     call = begin(left_s, default_s=default_s)
-    assert call._ends_at - now == pytest.approx(answers_after_s, abs=0.05)
-    assert call.left_s() == pytest.approx(answers_after_s, abs=0.05)
+    assert call.deadline._ends_at - now == pytest.approx(answers_after_s, abs=0.05)
+    assert call.deadline.left_s() == pytest.approx(answers_after_s, abs=0.05)
     if answers_after_s:
-        assert call._timer.when() == call._ends_at
+        assert call.deadline._timer.when() == call.deadline._ends_at
 
 
 async def test_it_reads_to_the_end(begin: Callable[..., Call]) -> None:
@@ -95,7 +95,7 @@ async def test_time_that_runs_out_under_a_steady_stream(begin: Callable[..., Cal
     call = begin(10, 0, 0, 5)
 
     def take(_: float) -> None:
-        call.expire(GatewayDraining(retry_delay_s=1))
+        call.deadline.expire(GatewayDraining(retry_delay_s=1))
 
     with pytest.raises(GatewayDraining):
         await call.read(take, idle_s=60)
@@ -104,7 +104,7 @@ async def test_time_that_runs_out_under_a_steady_stream(begin: Callable[..., Cal
 async def test_time_that_runs_out_while_it_gives_up(begin: Callable[..., Call]) -> None:
     """Patience and time may end in the same moment; one of the two is told."""
     call = begin(10, 5)
-    asyncio.get_running_loop().call_later(0.1, call.expire, NotSent())
+    asyncio.get_running_loop().call_later(0.1, call.deadline.expire, NotSent())
     with pytest.raises((NotSent, StreamIdle)):
         await call.read(lambda _: None, idle_s=0.1)
 
@@ -116,7 +116,7 @@ async def test_time_that_runs_out_just_after_reading(begin: Callable[..., Call])
     asyncio.get_running_loop().set_exception_handler(lambda _, what: failures.append(what))
 
     def expire_and_fail(_: float) -> None:
-        call.expire(NotSent())  # what waits for it is due only after this
+        call.deadline.expire(NotSent())  # what waits for it is due only after this
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -128,6 +128,6 @@ async def test_time_that_runs_out_just_after_reading(begin: Callable[..., Call])
 async def test_only_the_first_end_counts(begin: Callable[..., Call]) -> None:
     """The time ends once, for one reason."""
     call = begin(10)
-    call.expire(NotSent())
-    call.expire(GatewayDraining(retry_delay_s=1))
-    assert isinstance(call.expired.result(), NotSent)
+    call.deadline.expire(NotSent())
+    call.deadline.expire(GatewayDraining(retry_delay_s=1))
+    assert isinstance(call.deadline.expired.result(), NotSent)

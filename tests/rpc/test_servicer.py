@@ -5,23 +5,21 @@ import base64
 import json
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import RFC_4122, UUID
 
 import grpc.aio
 import pytest
-from google.protobuf.message import Message
-from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
-from grpc_status import rpc_status
+from google.rpc.error_details_pb2 import BadRequest, ResourceInfo, RetryInfo
 from structlog.testing import capture_logs
+from tests.support.calls import BEARER, TOKEN, Start, create, failure, upload
+from tests.support.raw_graph import CREATED, Exchange, Handler, RawGraph, answer, error, hang
 
+from attachment_gateway.graph.request import GraphRequest
 from attachment_gateway.rpc import servicer
 from attachment_gateway.translation.create import graph_request_of
-from attachment_gateway.graph.request import GraphRequest
-from tests.support.calls import BEARER, TOKEN, Start
 from graphattachments.v1.attachment_pb2 import (
     Attachment,
     FileAttachment,
@@ -29,66 +27,16 @@ from graphattachments.v1.attachment_pb2 import (
     PostRef,
 )
 from graphattachments.v1.attachment_service_pb2 import (
-    CreateAttachmentRequest,
     UploadFileAttachmentRequest,
-    UploadFooter,
     UploadHeader,
 )
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
 from graphattachments.v1.event_pb2 import Event
 from graphattachments.v1.message_pb2 import Message as OutlookMessage
 from graphattachments.v1.outlook_pb2 import Recipient
-from tests.support.raw_graph import CREATED, Exchange, Handler, RawGraph, answer, error
 
 CAP = 4194304
 MORE_THAN_SOCKETS_HOLD = 40_000_000
-
-
-@dataclass
-class Failure:
-    """How a call failed, its details by their type."""
-
-    code: grpc.StatusCode
-    message: str
-    info: ErrorInfo
-    details: dict[str, Message]
-    trailers: dict[str, str]
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """ErrorInfo's metadata without the ids."""
-        ids = {"graph_request_id", "client_request_id"}
-        return {name: text for name, text in self.info.metadata.items() if name not in ids}
-
-
-async def failure(call: grpc.aio.UnaryUnaryCall | grpc.aio.StreamUnaryCall) -> Failure:
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await call
-    status = rpc_status.from_call(caught.value)
-    assert status is not None, caught.value
-    details = {}
-    for packed in status.details:
-        for kind in (ErrorInfo, BadRequest, ResourceInfo, RetryInfo):
-            unpacked = kind()
-            if packed.Unpack(unpacked):
-                details[kind.__name__] = unpacked
-    info = details.pop("ErrorInfo")
-    assert info.domain == "attachment-gateway"
-    trailers = {key: text for key, text in caught.value.trailing_metadata() if "bin" not in key}
-    return Failure(caught.value.code(), caught.value.details(), info, details, trailers)
-
-
-def upload(
-    post: PostRef, chunks: Iterable[bytes], footer: UploadFooter | None = None, **header: object
-) -> list[UploadFileAttachmentRequest]:
-    described = {"post": post, "attachment": Attachment(name="report.pdf"), **header}
-    requests = [UploadFileAttachmentRequest(header=UploadHeader(**described))]
-    requests += [UploadFileAttachmentRequest(chunk=chunk) for chunk in chunks]
-    return [*requests, UploadFileAttachmentRequest(footer=footer)] if footer else requests
-
-
-def create(post: PostRef, attachment: Attachment, **fields: object) -> CreateAttachmentRequest:
-    return CreateAttachmentRequest(post=post, attachment=attachment, **fields)
 
 
 @pytest.mark.parametrize("request_id", ["", "5e6d9a2c-4b7f-4c1e-9a53-0c2f6b8d7e10"])
@@ -122,7 +70,7 @@ async def test_an_item_of_many_parts_is_made_beside_the_event_loop(
         threads.append(threading.get_ident())
         return graph_request_of(*args)
 
-    monkeypatch.setattr(servicer, "envelope_of", noted)
+    monkeypatch.setattr(servicer, "graph_request_of", noted)
     for count in (100, 100_000):
         message = OutlookMessage(bcc_recipients=[Recipient()] * count)
         item = Attachment(name="n", item_attachment=ItemAttachment(message=message))
@@ -481,7 +429,7 @@ async def test_something_unforeseen(
 ) -> None:
     """What nobody foresaw is INTERNAL with a constant sentence; its text stays in the log."""
     gateway = await start()
-    monkeypatch.delattr("attachment_gateway.servicer.envelope_of")
+    monkeypatch.delattr("attachment_gateway.rpc.servicer.graph_request_of")
     async with grpc.aio.insecure_channel(gateway.address) as channel:
         call = AttachmentServiceStub(channel).CreateAttachment(
             create(post, Attachment(name="n")), metadata=BEARER
@@ -489,12 +437,6 @@ async def test_something_unforeseen(
         failed = await failure(call)
     assert (failed.code, failed.info.reason) == (grpc.StatusCode.INTERNAL, "GATEWAY_ERROR")
     assert failed.message == "the gateway failed; its operator finds the reason in its log"
-
-
-async def hang(exchange: Exchange) -> None:
-    """Receive the request and never answer."""
-    await exchange.receive()
-    await asyncio.sleep(60)
 
 
 async def cut(exchange: Exchange) -> None:
@@ -654,7 +596,7 @@ async def test_a_cancel_while_graph_works(
         call.cancel()
         await asyncio.sleep(1)
     assert len(graph.received) == 1
-    assert [entry["event"] for entry in log] == ["call", "orphan"]
+    assert [entry["event"] for entry in log] == ["call", "detached"]
     assert log[0]["code"] == "CANCELLED"
     assert (log[1]["reason"], log[1]["graph_request_id"]) == (reason, "g-1")
     assert (await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)).attachment.id

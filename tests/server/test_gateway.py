@@ -13,14 +13,13 @@ import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from tests.support.calls import BEARER, Start, failure, upload
+from tests.support.processes import run, started
+from tests.support.raw_graph import RawGraph, answer, hang
 
-from tests.support.calls import BEARER, Start
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2 import UploadFileAttachmentRequest
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from tests.support.processes import run, started
-from tests.support.raw_graph import RawGraph, answer
-from test_servicer import failure, hang, upload
 
 SERVICE = "graphattachments.v1.AttachmentService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -84,12 +83,12 @@ async def test_the_log_tells_no_secrets(graph: RawGraph, post: PostRef) -> None:
 
 UNFORESEEN = """
 import structlog
-from attachment_gateway.__main__ import _log_to_stderr
+from attachment_gateway.server import logs
 
 def fail(token):
     raise RuntimeError("what happened")
 
-_log_to_stderr("info")
+logs.to_standard_error("info")
 try:
     fail("secret")
 except RuntimeError:
@@ -170,7 +169,7 @@ async def test_a_drain_lets_calls_finish(start: Start, graph: RawGraph, post: Po
         await asyncio.sleep(0.2)
         draining = asyncio.create_task(gateway.drain(10))
         assert (await call).attachment.id == "AAMkAD="
-        assert gateway.calls._draining
+        assert gateway.calls._is_draining
         async with asyncio.timeout(5):
             await draining
 

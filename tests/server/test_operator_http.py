@@ -6,14 +6,13 @@ import urllib.request
 
 import pytest
 from prometheus_client import REGISTRY
+from tests.support.calls import BEARER, failure, upload
+from tests.support.raw_graph import RawGraph, error
 
 from attachment_gateway.server.operator_http import exposed
 from attachment_gateway.settings import SettingError
-from tests.support.calls import BEARER
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from tests.support.raw_graph import RawGraph, error
-from test_servicer import failure, upload
 
 
 def free_port() -> int:
@@ -32,14 +31,14 @@ async def test_calls_are_counted(
     refused = {"code": "NOT_FOUND", "reason": "GRAPH_NOT_FOUND", "method": "UploadFileAttachment"}
     made = {"code": "OK", "reason": "", "method": "UploadFileAttachment"}
     before = [counted("calls", **refused), counted("calls", **made)]
-    unclear, saw = counted("attempts", step="LookUp"), counted("looks", saw="Nothing")
+    unclear, saw = counted("attempts", next="look_up"), counted("look_ups", result="absent")
     graph.script = [error(404, "x"), error(504, "x")]
     await failure(stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER))
     await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
     after = [counted("calls", **refused), counted("calls", **made)]
     assert [now - then for now, then in zip(after, before, strict=True)] == [1, 1]
-    assert counted("attempts", step="LookUp") == unclear + 1
-    assert counted("looks", saw="Nothing") >= saw + 2
+    assert counted("attempts", next="look_up") == unclear + 1
+    assert counted("look_ups", result="absent") >= saw + 2
 
 
 def test_they_are_shown() -> None:

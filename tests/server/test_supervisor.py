@@ -11,15 +11,14 @@ from pathlib import Path
 
 import grpc.aio
 import pytest
-
-from attachment_gateway.settings import Settings
-from attachment_gateway.server.supervisor import _share
-from tests.support.calls import BEARER
-from graphattachments.v1.attachment_pb2 import PostRef
-from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.support.calls import BEARER, upload
 from tests.support.processes import Process, run, started
 from tests.support.raw_graph import RawGraph, answer
-from test_servicer import upload
+
+from attachment_gateway.server.supervisor import _share
+from attachment_gateway.settings import Settings
+from graphattachments.v1.attachment_pb2 import PostRef
+from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
 
 WORKERS = 2
 
@@ -86,7 +85,7 @@ async def test_calls_are_spread(graph: RawGraph, post: PostRef, tmp_path: Path) 
         url = f"http://127.0.0.1:{port}/metrics"
         shown = (await asyncio.to_thread(urllib.request.urlopen, url)).read().decode()
         assert all(written(pid) > before[pid] for pid in children(process.pid))
-        assert 'attachment_gateway_attempts_total{step="Done"} 24.0' in shown
+        assert 'attachment_gateway_attempts_total{next="created"} 24.0' in shown
         process.send_signal(signal.SIGTERM)
         assert await ended(process) == 0
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import trustme
 
 from attachment_gateway.http1.connection import Connection
-from attachment_gateway.http1.origin import GraphRoot
+from attachment_gateway.http1.origin import Origin
 from attachment_gateway.http1.response_parser import ResponseParser
 
 CREATED = b"HTTP/1.1 201 Created\r\nContent-Length: 2\r\n\r\n{}"
@@ -42,7 +42,7 @@ class Peer:
     def descriptor(self) -> int:
         return self.writer.get_extra_info("socket").fileno()
 
-    async def answer(self, request: tuple[bytes, ...], data: bytes = CREATED) -> None:
+    async def response(self, request: tuple[bytes, ...], data: bytes = CREATED) -> None:
         """Read the whole request, which must be this, and answer."""
         wire = b"".join(request)
         assert await self.reader.readexactly(len(wire)) == wire
@@ -74,8 +74,8 @@ class Listener:
     arrived: asyncio.Queue[Peer] = field(default_factory=asyncio.Queue)
 
     @property
-    def root(self) -> GraphRoot:
-        return GraphRoot(self.scheme, f"127.0.0.1:{self.port}", "/v1.0")
+    def root(self) -> Origin:
+        return Origin(self.scheme, f"127.0.0.1:{self.port}")
 
     async def connect(self, *, timeout_s: float = 10) -> tuple[Connection, Peer]:
         connection = await Connection.connect(self.root, contexts()[1], timeout_s=timeout_s)
@@ -130,14 +130,14 @@ async def exchange(
     connection: Connection,
     request: tuple[bytes, ...],
     *,
-    leave: Callable[[], bool] = lambda: True,
+    may_offer: Callable[[], bool] = lambda: True,
     timeout_s: float = 10,
 ) -> ResponseParser:
     """Send it, and return the answer; it must end in time, and in some way."""
-    answer = ResponseParser(max_body_bytes=1000)
+    response = ResponseParser(max_body_bytes=1000)
     async with asyncio.timeout(30):
-        await connection.exchange(request, answer, leave=leave, timeout_s=timeout_s)
-    return answer
+        await connection.exchange(request, response, may_offer=may_offer, timeout_s=timeout_s)
+    return response
 
 
 async def until(condition: Callable[[], object]) -> None:

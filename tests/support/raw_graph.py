@@ -172,3 +172,9 @@ async def raw_graph(tls: ssl.SSLContext | None = None) -> AsyncIterator[RawGraph
             task.cancel()
         if graph.tasks:
             await asyncio.wait(graph.tasks)
+
+
+async def hang(exchange: Exchange) -> None:
+    """Receive the request and never answer."""
+    await exchange.receive()
+    await asyncio.sleep(60)

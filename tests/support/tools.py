@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parent.parent.parent
 PROTOSET = REPOSITORY / "generated/graphattachments/v1/graphattachments.protoset"
 DEMO = (sys.executable, str(REPOSITORY / "examples/demo.py"))
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from attachment_gateway.translation.create import graph_request_of
-from attachment_gateway.graph.request import Sender
 from attachment_gateway.errors import AttachmentTooLarge, InvalidRequest
-from attachment_gateway.http1.origin import GraphRoot
+from attachment_gateway.graph.paths import GraphRoot
+from attachment_gateway.graph.request import Sender, SupportIds
+from attachment_gateway.translation.create import graph_request_of
 from graphattachments.v1.attachment_pb2 import (
     Attachment,
     FileAttachment,
@@ -22,7 +22,7 @@ POST = PostRef(group_id="g", thread_id="t", post_id="p")
 SENDER = Sender(
     root=GraphRoot.parse("https://graph.example/v1.0"),
     token="tok",
-    client_request_id="id",
+    ids=SupportIds("id"),
     max_request_bytes=2000,
 )
 
@@ -101,4 +101,4 @@ def test_what_is_no_field(request_: CreateAttachmentRequest, field: str) -> None
     """A missing or malformed field, and a kind that can't be created, are named."""
     with pytest.raises(InvalidRequest) as caught:
         graph_request_of(request_, SENDER)
-    assert caught.value.field == field
+    assert caught.value.violations[0].field == field

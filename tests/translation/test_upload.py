@@ -9,8 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attachment_gateway.translation.upload import Assembly
-from attachment_gateway.graph.request import GraphRequest, Sender
 from attachment_gateway.errors import (
     AttachmentTooLarge,
     CallerError,
@@ -19,7 +17,9 @@ from attachment_gateway.errors import (
     SizeMismatch,
     StreamProtocol,
 )
-from attachment_gateway.http1.origin import GraphRoot
+from attachment_gateway.graph.paths import GraphRoot
+from attachment_gateway.graph.request import GraphRequest, Sender, SupportIds
+from attachment_gateway.translation.upload import UploadAssembly
 from graphattachments.v1.attachment_pb2 import (
     Attachment,
     FileAttachment,
@@ -39,8 +39,8 @@ NAMED = Attachment(name="n")
 
 def assemble(requests: Iterable[UploadFileAttachmentRequest], cap: int = 4194304) -> GraphRequest:
     root = GraphRoot.parse("https://graph.example/v1.0")
-    assembly = Assembly(
-        Sender(root=root, token="tok", client_request_id="id", max_request_bytes=cap)
+    assembly = UploadAssembly(
+        Sender(root=root, token="tok", ids=SupportIds("id"), max_request_bytes=cap)
     )
     for request in requests:
         assembly.feed(request)
@@ -169,7 +169,7 @@ def test_what_is_no_field(requests: list[UploadFileAttachmentRequest], field: st
     """A missing or malformed field is named."""
     with pytest.raises(InvalidRequest) as caught:
         assemble(requests)
-    assert caught.value.field == field
+    assert caught.value.violations[0].field == field
 
 
 @pytest.mark.parametrize(
@@ -193,8 +193,8 @@ def test_another_size(
 def test_too_much_is_noticed_at_once() -> None:
     """A chunk beyond the declared size is refused when it comes, not at the end."""
     root = GraphRoot.parse("https://graph.example/v1.0")
-    assembly = Assembly(
-        Sender(root=root, token="tok", client_request_id="id", max_request_bytes=4194304)
+    assembly = UploadAssembly(
+        Sender(root=root, token="tok", ids=SupportIds("id"), max_request_bytes=4194304)
     )
     assembly.feed(header(size_bytes=3))
     assembly.feed(chunk(b"abc"))

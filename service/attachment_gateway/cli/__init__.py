@@ -1,0 +1,67 @@
+"""The command line, for people: one module for each command.
+
+A command's module is imported when the command is run, so that callers need nothing of what serving
+needs.
+"""
+
+from importlib import import_module
+from typing import ClassVar
+
+import click
+
+# What brings the modules that a command needs beyond the base install.
+_EXTRAS = {"serve": "server", "worker": "server", "emulator": "emulator"}
+
+
+class _Commands(click.Group):
+    """The commands by their modules."""
+
+    modules: ClassVar = {
+        "attach": "attach",
+        "emulator": "emulator",
+        "serve": "serve",
+        "upload": "upload",
+        "worker": "worker",
+    }
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
+        """Return the names."""
+        return sorted(self.modules)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 click's signature
+        """Import a command; raises ClickException if its extra isn't installed."""
+        if cmd_name not in self.modules:
+            return None
+        try:
+            module = import_module(f"attachment_gateway.cli.{self.modules[cmd_name]}")
+        except ModuleNotFoundError as error:
+            extra = _EXTRAS.get(cmd_name)
+            if extra is None or (error.name or "").startswith("attachment_gateway"):
+                raise
+            return _unavailable(cmd_name, f"{error.name} is missing", extra)
+        command: click.Command = module.command
+        return command
+
+
+def _unavailable(name: str, why: str, extra: str) -> click.Command:
+    """Return a command that says what to install."""
+
+    @click.command(
+        name,
+        short_help=f"Needs the extra `{extra}`.",
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+        add_help_option=False,
+    )
+    def command() -> None:
+        raise click.ClickException(f"{why}: pip install 'attachment-gateway[{extra}]'")
+
+    return command
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
+@click.version_option(package_name="attachment-gateway")
+def main() -> None:
+    """Turn files and Outlook items into attachments of group posts, through Microsoft Graph."""

@@ -13,12 +13,12 @@ from urllib.parse import quote, urlsplit
 
 import orjson
 
+from attachment_gateway.delivery.fingerprint import file_sha256
+from attachment_gateway.delivery.item_comparison import Comparison, compare_items
 from attachment_gateway.graph import codec
 from attachment_gateway.graph.request import FILE, GraphRequest
-from attachment_gateway.delivery.fingerprint import file_sha256
-from attachment_gateway.graph.values import JsonObject
-from attachment_gateway.delivery.item_comparison import Comparison, compare_items
 from attachment_gateway.graph.response import Response, http_date
+from attachment_gateway.graph.values import JsonObject
 
 # Without `contentId`, which Graph refuses here, and without `contentBytes`: every file's bytes.
 SELECT = "?$select=id,name,contentType,size,isInline,lastModifiedDateTime"

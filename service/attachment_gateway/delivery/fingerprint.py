@@ -5,8 +5,8 @@ import hashlib
 import orjson
 
 from attachment_gateway.graph.base64_encoder import decoded
-from attachment_gateway.graph.request import FILE, GraphRequest
 from attachment_gateway.graph.paths import percent_encoded
+from attachment_gateway.graph.request import FILE, GraphRequest
 from graphattachments.v1.attachment_pb2 import PostRef
 
 # Goes into every fingerprint; another one whenever what stands below changes.

@@ -1,4 +1,4 @@
-"""A place in the ledger, held: its lease is renewed, and its holder knows until when it holds."""
+"""A lease while it is held: it is renewed, and its holder knows until when it surely holds."""
 
 import asyncio
 
@@ -8,95 +8,97 @@ from attachment_gateway.errors import LedgerUnavailable
 from attachment_gateway.ledger import (
     LEASE_S,
     RENEW_EVERY_S,
-    EndedUnchanged,
+    Acquired,
     Created,
     End,
-    Acquired,
+    EndedUnchanged,
     InProgress,
+    Lease,
     Ledger,
-    Place,
-    Reused,
     Queued,
+    Reused,
 )
 
-# How often a place behind another process's is looked at.
+# How often the ledger is asked again while another process is first in the queue.
 POLL_FIRST_S = 0.01
 POLL_MAX_S = 0.25
 
-# What is about to be sent has to leave so long before the lease ends.
+# The last piece of a request is offered at least this long before the lease ends.
 FENCE_S = 1.0
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
 
 class HeldLease:
-    """One call's place, from entering to leaving. Raises LedgerUnavailable."""
+    """One delivery's lease, from `acquire` to `release`. Raises LedgerUnavailable."""
 
-    def __init__(self, ledger: Ledger, place: Place) -> None:
+    def __init__(self, ledger: Ledger, lease: Lease) -> None:
         self._loop = asyncio.get_running_loop()
         self._ledger = ledger
-        self._place = place
+        self._lease = lease
         self._until = 0.0
-        self._settled_in_s: float | None = None
+        self._settles_in_s: float | None = None
         self._renewing: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
     def holds(self) -> bool:
         """Tell whether the lease is sure not to have ended: a paused process may have lost it."""
         return self._loop.time() < self._until - FENCE_S
 
-    async def enter(self, settled_in_s: float) -> Acquired | Created | Reused | InProgress:
-        """Wait until the place is the first in its queue, or something else is known of it.
+    async def acquire(self, settles_in_s: float) -> Acquired | Created | Reused | InProgress:
+        """Wait until the lease is the first in its queue, or something else is known of it.
 
-        The first, with nothing to settle, has announced what it sends, as by `sending`. Who gives
-        up waiting leaves.
+        The first, with nothing to settle, has been written ahead, as by `record_sending`. A caller
+        that is cancelled while it waits releases the lease.
         """
         try:
-            return await self._entered(settled_in_s)
+            return await self._acquired(settles_in_s)
         except BaseException:
-            await self.leave(EndedUnchanged())
+            await self.release(EndedUnchanged())
             raise
 
-    async def _entered(self, settled_in_s: float) -> Acquired | Created | Reused | InProgress:
+    async def _acquired(self, settles_in_s: float) -> Acquired | Created | Reused | InProgress:
         poll_s = POLL_FIRST_S
         while True:
             asked_at = self._loop.time()
-            standing = await self._ledger.enter(self._place, settled_in_s=settled_in_s)
+            standing = await self._ledger.acquire(self._lease, settles_in_s=settles_in_s)
             if isinstance(standing, Acquired):
-                self._settled_in_s = settled_in_s if standing.unsettled is None else None
+                self._settles_in_s = settles_in_s if standing.unsettled is None else None
                 self._extend(asked_at)
             if not isinstance(standing, Queued):
                 return standing
             await asyncio.sleep(poll_s)
             poll_s = min(poll_s * 2, POLL_MAX_S)
 
-    async def sending(self, settled_in_s: float) -> bool:
-        """Write ahead that a request is about to leave, and at each renewal that it still may.
+    async def record_sending(self, settles_in_s: float) -> bool:
+        """Write ahead that a request is about to be sent, and at each renewal that it still may be.
 
-        Graph may act on it for so long after the last of these. Whether the place is still held.
-        What was announced on entering needs nothing more.
+        Graph may act on it for `settles_in_s` after the last of these. Returns whether the lease
+        is still held. What `acquire` has written ahead isn't written again.
         """
-        if self._settled_in_s is not None and self.holds():
+        if self._settles_in_s is not None and self.holds():
             return True
         asked_at = self._loop.time()
-        self._settled_in_s = settled_in_s
-        held = await self._ledger.sending(self._place, settled_in_s=settled_in_s, anew=True)
+        self._settles_in_s = settles_in_s
+        held = await self._ledger.record_sending(
+            self._lease, settles_in_s=settles_in_s, is_new_attempt=True
+        )
         if held:
             self._extend(asked_at)
         return held
 
     def sent(self) -> None:
         """Tell that the attempt has ended; the lease goes on."""
-        self._settled_in_s = None
+        self._settles_in_s = None
 
-    async def leave(self, end: End) -> None:
-        """Leave, with what became of it. What can't be written is left to the lease's end."""
+    async def release(self, end: End) -> None:
+        """Release the lease, with what became of it; if that can't be written, it runs out."""
         if self._renewing is not None:
             self._renewing.cancel()
         self._until = 0.0
         try:
-            await self._ledger.leave(self._place, end)
+            await self._ledger.release(self._lease, end)
         except LedgerUnavailable as error:
-            log.warning("ledger_not_written", why=error.why, end=type(end).__name__)
+            log.warning("ledger_not_written", why=error.why, end=end.word)
 
     def _extend(self, asked_at: float) -> None:
         self._until = asked_at + LEASE_S
@@ -121,6 +123,8 @@ class HeldLease:
         self._renew_later()
 
     async def _renewed(self) -> bool:
-        if self._settled_in_s is None:
-            return await self._ledger.renew(self._place)
-        return await self._ledger.sending(self._place, settled_in_s=self._settled_in_s, anew=False)
+        if self._settles_in_s is None:
+            return await self._ledger.renew(self._lease)
+        return await self._ledger.record_sending(
+            self._lease, settles_in_s=self._settles_in_s, is_new_attempt=False
+        )

@@ -1,24 +1,24 @@
-"""Turns by key, in order of arrival; nothing is kept of a key that nobody wants."""
+"""Locks by key, first come, first served; nothing is kept of a key that nobody wants."""
 
 import asyncio
 
 
-class Turns:
-    """One turn at a time for each key."""
+class KeyedLocks:
+    """One holder at a time for each key."""
 
     def __init__(self) -> None:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
-    def taken(self, key: str) -> bool:
-        """Tell whether someone has the key's turn, or waits for it."""
+    def is_wanted(self, key: str) -> bool:
+        """Tell whether the key's lock is held, or waited for."""
         return key in self._locks
 
-    def of(self, key: str) -> "Turn":
-        """Return the key's turn: a context that waits for it, and has it."""
-        return Turn(self._locks, key)
+    def lock(self, key: str) -> "KeyedLock":
+        """Return the key's lock: a context that waits for it, and holds it."""
+        return KeyedLock(self._locks, key)
 
 
-class Turn:
+class KeyedLock:
     """An async context."""
 
     __slots__ = ("_key", "_locks")
@@ -33,14 +33,14 @@ class Turn:
         try:
             await lock.acquire()
         except BaseException:
-            self._leave()
+            self._forget()
             raise
 
     async def __aexit__(self, *_: object) -> None:
         self._locks[self._key][0].release()
-        self._leave()
+        self._forget()
 
-    def _leave(self) -> None:
+    def _forget(self) -> None:
         lock, users = self._locks.pop(self._key)
         if users > 1:
             self._locks[self._key] = lock, users - 1

@@ -1,4 +1,4 @@
-"""What a response of Graph's, or a broken connection, means, and what to do next.
+"""What a response of Graph's, or its absence, means, and what to do next.
 
 The body's last piece decides what a failure can mean. Until it is offered to the socket Graph has
 no JSON to act on: nothing was created. From then on, all but an answer that says so leaves it
@@ -8,14 +8,13 @@ unclear whether the attachment came to be, and only looking it up makes that cle
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import ClassVar
 
-from attachment_gateway.graph import codec
-from attachment_gateway.graph.request import GraphRequest
 from attachment_gateway.errors import (
     AttachmentTooLarge,
+    ErrorResponse,
     GatewayError,
     GatewayFault,
-    ErrorResponse,
     GraphConflict,
     GraphLocked,
     GraphNotFound,
@@ -28,7 +27,9 @@ from attachment_gateway.errors import (
     GraphUnsupported,
     OutcomeUnknown,
 )
-from attachment_gateway.graph.response import NoResponse, Response, error_response
+from attachment_gateway.graph import codec
+from attachment_gateway.graph.request import GraphRequest
+from attachment_gateway.graph.response import NoResponse, Response, read_error
 from graphattachments.v1.attachment_pb2 import Attachment
 
 # When to send again where Graph names no delay: its own SDKs' first back-off.
@@ -50,7 +51,7 @@ class Situation:
     """Where a delivery stands.
 
     `attempt` counts from 1; `left_s` is what the caller's deadline leaves; `chance` is in [0, 1),
-    drawn anew each time; `now` is in seconds since the epoch.
+    drawn each time; `now` is in seconds since the epoch.
     """
 
     attempt: int
@@ -63,6 +64,7 @@ class Situation:
 class Done:
     """It was created."""
 
+    word: ClassVar = "created"
     attachment: Attachment
 
 
@@ -70,20 +72,22 @@ class Done:
 class GiveUp:
     """It ends here; nothing was created."""
 
+    word: ClassVar = "give_up"
     error: GatewayError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendAgain:
-    """Nothing was created: wait so long and send it again, or else it ends with `error`.
+    """Nothing was created: wait `wait_s` and send it again, or else it ends with `error`.
 
     `asked` says that Graph itself asked for the wait, which isn't for this one request alone.
     """
 
+    word: ClassVar = "send_again"
     wait_s: float
     error: GatewayError
     asked: bool = False
-    anew: bool = False
+    on_new_connection: bool = False
     """Over a new connection, as Microsoft asks for after a 503."""
 
 
@@ -91,6 +95,7 @@ class SendAgain:
 class LookUp:
     """Nobody knows: look it up, and until that is settled the call can only end with `error`."""
 
+    word: ClassVar = "look_up"
     error: OutcomeUnknown
 
 
@@ -113,7 +118,7 @@ def decide_absent(unknown: OutcomeUnknown, at: Situation, *, since_s: float) -> 
     The time that the settling took is part of the wait.
     """
     error = GraphUnavailable(
-        unknown.what, retry_delay_s=_delay_s(unknown.answer), answer=unknown.answer
+        unknown.what, retry_delay_s=_delay_s(unknown.response), response=unknown.response
     )
     return _within(at, _again(error, at, since_s=since_s))
 
@@ -126,15 +131,16 @@ def _after(error: GatewayError, at: Situation) -> SendAgain | GiveUp:
 
 
 def _again(error: GatewayError, at: Situation, *, since_s: float = 0.0) -> SendAgain:
-    answer = error.answer
-    named_s = None if answer is None else answer.retry_after_s
+    error_response = error.response
+    named_s = None if error_response is None else error_response.retry_after_s
     # A zero is no invitation to come again and again without a pause.
     wait_s = named_s or _backoff_s(at)
     return SendAgain(
         wait_s=max(wait_s - since_s, 0.0),
         error=error,
         asked=isinstance(error, GraphThrottled),
-        anew=answer is not None and answer.http_status == HTTPStatus.SERVICE_UNAVAILABLE,
+        on_new_connection=error_response is not None
+        and error_response.http_status == HTTPStatus.SERVICE_UNAVAILABLE,
     )
 
 
@@ -158,45 +164,52 @@ def judge(result: Response | NoResponse, graph_request: GraphRequest, *, now: fl
     `now` is in seconds since the epoch, for delays that Graph gives as a date.
     """
     if isinstance(result, NoResponse):
-        raise _unclear(f"the connection to Graph broke: {result.what}", result.offered)
+        raise _unclear(f"no response from Graph: {result.failure.value}", result.offered)
     if result.http_status // 100 == 2:
         return _created(result, graph_request)
-    raise _refusal(result, graph_request, error_response(result, now=now))
+    raise _refusal(result, graph_request, read_error(result, now=now))
 
 
 def _created(response: Response, graph_request: GraphRequest) -> Attachment:
     body = response.body or b""
     attachment = codec.attachment_from_json(body, kind=graph_request.kind)
     if attachment is None:
-        answer = ErrorResponse(http_status=response.http_status)
+        error_response = ErrorResponse(http_status=response.http_status)
         raise OutcomeUnknown(
-            f"{answer}, with a body that describes no attachment", answer=answer, created=True
+            f"{error_response}, with a body that describes no attachment",
+            response=error_response,
+            created=True,
         )
     return attachment
 
 
-def _refusal(response: Response, graph_request: GraphRequest, answer: ErrorResponse) -> GatewayError:
-    """Return what an answer other than 2XX means; its code tells more than its status."""
-    rule = _rule(answer)
+def _refusal(
+    response: Response, graph_request: GraphRequest, error_response: ErrorResponse
+) -> GatewayError:
+    """Return what a response other than 2XX means; its code tells more than its status."""
+    rule = _rule(error_response)
     if rule is not None:
-        return rule(answer, graph_request)
-    if 300 <= answer.http_status < 400:
-        return GatewayFault(answer=answer)
-    if 400 <= answer.http_status < 500 and answer.http_status != HTTPStatus.REQUEST_TIMEOUT:
-        return GraphRejected(answer)
-    return _unclear(str(answer), response.offered, answer)
+        return rule(error_response, graph_request)
+    if 300 <= error_response.http_status < 400:
+        return GatewayFault(response=error_response)
+    if (
+        400 <= error_response.http_status < 500
+        and error_response.http_status != HTTPStatus.REQUEST_TIMEOUT
+    ):
+        return GraphRejected(error_response)
+    return _unclear(str(error_response), response.offered, error_response)
 
 
-def _unclear(what: str, offered: bool, answer: ErrorResponse | None = None) -> GatewayError:  # noqa: FBT001
+def _unclear(what: str, offered: bool, error_response: ErrorResponse | None = None) -> GatewayError:  # noqa: FBT001
     if offered:
-        return OutcomeUnknown(what, answer=answer)
-    return GraphUnavailable(what, retry_delay_s=_delay_s(answer), answer=answer)
+        return OutcomeUnknown(what, response=error_response)
+    return GraphUnavailable(what, retry_delay_s=_delay_s(error_response), response=error_response)
 
 
-def _delay_s(answer: ErrorResponse | None) -> float:
-    if answer is None or answer.retry_after_s is None:
+def _delay_s(error_response: ErrorResponse | None) -> float:
+    if error_response is None or error_response.retry_after_s is None:
         return DEFAULT_RETRY_DELAY_S
-    return answer.retry_after_s
+    return error_response.retry_after_s
 
 
 # What an answer means: by its code, by its words where Graph has no code for it, by its status.
@@ -204,24 +217,28 @@ def _delay_s(answer: ErrorResponse | None) -> float:
 _Rule = Callable[[ErrorResponse, GraphRequest], GatewayError]
 
 
-def _too_large(answer: ErrorResponse, graph_request: GraphRequest) -> GatewayError:
+def _too_large(error_response: ErrorResponse, graph_request: GraphRequest) -> GatewayError:
     if graph_request.file_bytes is None:
         return AttachmentTooLarge(
-            size_bytes=graph_request.size_bytes, answer=answer, of="the request with the item"
+            size_bytes=graph_request.size_bytes,
+            response=error_response,
+            of="the request with the item",
         )
-    return AttachmentTooLarge(size_bytes=graph_request.file_bytes, answer=answer)
+    return AttachmentTooLarge(size_bytes=graph_request.file_bytes, response=error_response)
 
 
-def _not_found(answer: ErrorResponse, graph_request: GraphRequest) -> GatewayError:
-    return GraphNotFound(answer, resource=graph_request.head.path.removesuffix("/attachments"))
+def _not_found(error_response: ErrorResponse, graph_request: GraphRequest) -> GatewayError:
+    return GraphNotFound(
+        error_response, resource=graph_request.head.path.removesuffix("/attachments")
+    )
 
 
-def _throttled(answer: ErrorResponse, _: GraphRequest) -> GatewayError:
-    return GraphThrottled(answer, retry_delay_s=_delay_s(answer))
+def _throttled(error_response: ErrorResponse, _: GraphRequest) -> GatewayError:
+    return GraphThrottled(error_response, retry_delay_s=_delay_s(error_response))
 
 
 def _plain(error: Callable[[ErrorResponse], GatewayError]) -> _Rule:
-    return lambda answer, _: error(answer)
+    return lambda error_response, _: error(error_response)
 
 
 _BY_CODE: Mapping[str, _Rule] = {
@@ -261,12 +278,12 @@ _BY_STATUS: Mapping[int, _Rule] = {
 }
 
 
-def _rule(answer: ErrorResponse) -> _Rule | None:
-    for code in answer.codes:
+def _rule(error_response: ErrorResponse) -> _Rule | None:
+    for code in error_response.codes:
         if code in _BY_CODE:
             return _BY_CODE[code]
-    if answer.http_status == 400:
+    if error_response.http_status == 400:
         for words, rule in _BY_WORDS_OF_400.items():
-            if words in answer.message.casefold():
+            if words in error_response.message.casefold():
                 return rule
-    return _BY_STATUS.get(answer.http_status)
+    return _BY_STATUS.get(error_response.http_status)

@@ -1,7 +1,7 @@
 """Find out what became of an unclear attempt: look for it in Graph until that is settled.
 
-Drives `graph` by `lookup`. Absence takes time: an empty list proves nothing while Graph may still
-be at work on the request.
+Drives `graph` by `candidates`. Absence takes time: an empty list proves nothing while Graph may
+still be at work on the request.
 """
 
 import asyncio
@@ -10,22 +10,23 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import ClassVar
 
 import orjson
 
-from attachment_gateway.graph import codec
-from attachment_gateway.delivery import candidates
 from attachment_gateway import metrics
-from attachment_gateway.graph.request import FILE, GraphRequest
-from attachment_gateway.errors import LedgerUnavailable
+from attachment_gateway.delivery import candidates
+from attachment_gateway.delivery.candidates import Candidate, Recognizer, Sent
 from attachment_gateway.delivery.fingerprint import post_key
-from attachment_gateway.graph.client import Graph
+from attachment_gateway.delivery.item_comparison import Comparison
+from attachment_gateway.errors import LedgerUnavailable
+from attachment_gateway.graph import codec
+from attachment_gateway.graph.client import GraphClient
+from attachment_gateway.graph.request import FILE, GraphRequest
+from attachment_gateway.graph.response import Response, retry_after_s
 from attachment_gateway.graph.values import JsonObject
 from attachment_gateway.ledger import Ledger
-from attachment_gateway.delivery.item_comparison import Comparison
-from attachment_gateway.delivery.candidates import Recognizer, Sent, Candidate
 from attachment_gateway.mailbox import MailboxBusy, Mailboxes
-from attachment_gateway.graph.response import Response, retry_after_s
 from graphattachments.v1.attachment_pb2 import Attachment
 
 # How far apart the two looks are that have to agree, as a share of the time of settling.
@@ -33,13 +34,13 @@ SPACING_SHARE = 0.1
 SPACING_MIN_S = 0.05
 
 # How long looks that fail are repeated when the time of settling is over and nobody waits.
-PATIENCE_MIN_S = 5.0
+GIVE_UP_AFTER_MIN_S = 5.0
 
 # How long to wait after a look that failed, doubled each time.
-BLIND_FIRST_S = 0.1
-BLIND_MAX_S = 5.0
+FAILED_WAIT_FIRST_S = 0.1
+FAILED_WAIT_MAX_S = 5.0
 
-# These won't change for this token and post, so the looks end with the patience.
+# These won't change for this token and post, so the look-ups end after that time.
 _HOPELESS = {
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -54,17 +55,23 @@ _HOPELESS = {
 class Found:
     """It is there."""
 
+    word: ClassVar = "found"
+
     attachment: Attachment
 
 
 @dataclass(frozen=True, slots=True)
-class Nothing:
+class Absent:
     """Nothing there can be it."""
+
+    word: ClassVar = "absent"
 
 
 @dataclass(frozen=True, slots=True)
 class CannotTell:
     """Something there may be it, or another's."""
+
+    word: ClassVar = "cannot_tell"
 
 
 class LookUpError(Exception):
@@ -76,22 +83,22 @@ class LookUpError(Exception):
         self.wait_s = wait_s
 
 
-Finding = Found | Nothing | CannotTell
+Finding = Found | Absent | CannotTell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
-    """What has to be settled, on the loop's clock: when it left, and when it is settled."""
+class UnclearAttempt:
+    """What has to be settled, on the loop's clock: when it was offered, and when it is settled."""
 
     offered_at: float
     settled_at: float
 
 
 @dataclass(slots=True, kw_only=True)
-class Search:
-    """The search for one request's attachment; remembers what it has seen is another's."""
+class Reconciliation:
+    """Looks for one request's attachment, and remembers which of those on the post are others'."""
 
-    graph: Graph
+    graph: GraphClient
     ledger: Ledger
     mailboxes: Mailboxes
     mailbox: str
@@ -100,14 +107,15 @@ class Search:
     _cleared: set[str] = field(default_factory=set)
     _recognizer: Recognizer | None = None
 
-    async def settle(self, attempt: Attempt, *, awaited: Callable[[], bool]) -> Finding:
-        """Look until it is found, or settled that it isn't there; Doubt if that can't be told.
+    async def settle(self, attempt: UnclearAttempt, *, awaited: Callable[[], bool]) -> Finding:
+        """Look until it is found, or settled that it isn't there; CannotTell if neither can be.
 
-        Looks that fail are repeated: as long as the answer is `awaited`, or the patience lasts.
+        Look-ups that fail are repeated: while the answer is `awaited`, and for
+        GIVE_UP_AFTER_MIN_S at least.
         """
         loop = asyncio.get_running_loop()
         spacing_s = max(self.settle_s * SPACING_SHARE, SPACING_MIN_S)
-        began_at, absent_at, blind_s = loop.time(), None, BLIND_FIRST_S
+        began_at, absent_at, failed_s = loop.time(), None, FAILED_WAIT_FIRST_S
         while True:
             asked_at = loop.time()
             settled = asked_at >= attempt.settled_at
@@ -115,29 +123,33 @@ class Search:
                 asked_at - began_at, attempt.settled_at - asked_at, spacing_s
             )
             try:
-                finding = await self.look(attempt.offered_at)
-                metrics.looks(type(finding).__name__).inc()
-            except LookUpError as blind:
-                metrics.looks("Blind").inc()
-                if settled and not self._worthwhile(attempt, blind, awaited):
+                finding = await self.look_up(attempt.offered_at)
+                metrics.look_ups(finding.word).inc()
+            except LookUpError as failure:
+                metrics.look_ups("failed").inc()
+                if settled and not self._is_worthwhile(attempt, failure, awaited):
                     return CannotTell()
-                wait_s = max(blind.wait_s, blind_s)
-                blind_s = min(blind_s * 2, BLIND_MAX_S)
+                wait_s = max(failure.wait_s, failed_s)
+                failed_s = min(failed_s * 2, FAILED_WAIT_MAX_S)
             else:
                 agreed = absent_at is not None and asked_at - absent_at >= spacing_s
-                if isinstance(finding, Found) or (settled and (agreed or isinstance(finding, CannotTell))):
+                if isinstance(finding, Found) or (
+                    settled and (agreed or isinstance(finding, CannotTell))
+                ):
                     return finding
                 if settled and absent_at is None:
                     absent_at = asked_at
             await asyncio.sleep(wait_s)
 
-    def _worthwhile(self, attempt: Attempt, blind: LookUpError, awaited: Callable[[], bool]) -> bool:
-        patience_s = max(self.settle_s, PATIENCE_MIN_S)
-        if awaited() and not blind.hopeless:
+    def _is_worthwhile(
+        self, attempt: UnclearAttempt, failure: LookUpError, awaited: Callable[[], bool]
+    ) -> bool:
+        give_up_after_s = max(self.settle_s, GIVE_UP_AFTER_MIN_S)
+        if awaited() and not failure.hopeless:
             return True
-        return asyncio.get_running_loop().time() < attempt.settled_at + patience_s
+        return asyncio.get_running_loop().time() < attempt.settled_at + give_up_after_s
 
-    async def look(self, offered_at: float, *, besides: str = "") -> Finding:
+    async def look_up(self, offered_at: float, *, besides: str = "") -> Finding:
         """Look once for what was sent at a time of the loop's clock; raises BlindError.
 
         `besides` is the id of one that is known.
@@ -148,7 +160,7 @@ class Search:
         except LedgerUnavailable:
             raise LookUpError from None
         cleared = frozenset(self._cleared | claimed | {besides})
-        verdict: Finding = Nothing()
+        verdict: Finding = Absent()
         for candidate in candidates.candidates_among(listed, sent, self.graph_request, cleared):
             finding = await self._examined(candidate)
             if isinstance(finding, Found):
@@ -188,23 +200,27 @@ class Search:
             or_none=HTTPStatus.NOT_FOUND,
         )
         if response.http_status == HTTPStatus.NOT_FOUND:  # deleted meanwhile, or not to be seen yet
-            return Nothing()
+            return Absent()
         evidence = response.body or b""
         match self._recognizer.judge(candidate, evidence):
             case Comparison.ALIKE:
-                shown = orjson.dumps(candidate.described) if self.graph_request.kind == FILE else evidence
+                shown = (
+                    orjson.dumps(candidate.described)
+                    if self.graph_request.kind == FILE
+                    else evidence
+                )
                 found = codec.attachment_from_json(shown, kind=self.graph_request.kind)
                 return Found(found or Attachment(id=candidate.id))
             case Comparison.OTHER:
                 self._cleared.add(candidate.id)
-                return Nothing()
+                return Absent()
             case Comparison.CANT_TELL:
                 return CannotTell()
 
     async def _get(self, path: str, *, or_none: int = 200) -> Response:
         """Read, within the mailbox's limits; raises BlindError for what isn't a whole answer."""
         try:
-            async with self.mailboxes.turn(self.mailbox, within_s=self.settle_s):
+            async with self.mailboxes.slot(self.mailbox, within_s=self.settle_s):
                 response = await self.graph.get(path, self.graph_request.head.sender)
         except (MailboxBusy, LedgerUnavailable) as busy:
             raise LookUpError(wait_s=getattr(busy, "retry_delay_s", 0.0)) from None
@@ -212,14 +228,14 @@ class Search:
             if response.http_status == HTTPStatus.OK and response.body is None:
                 raise LookUpError
             return response
-        raise await self._blinded(response)
+        raise await self._failure(response)
 
-    async def _blinded(self, response: object) -> LookUpError:
+    async def _failure(self, response: object) -> LookUpError:
         if not isinstance(response, Response):
             return LookUpError()
         if response.http_status != HTTPStatus.TOO_MANY_REQUESTS:
             return LookUpError(hopeless=response.http_status in _HOPELESS)
-        wait_s = retry_after_s(response.headers, now=time.time()) or BLIND_FIRST_S
+        wait_s = retry_after_s(response.headers, now=time.time()) or FAILED_WAIT_FIRST_S
         with suppress(LedgerUnavailable):
-            await self.mailboxes.hold(self.mailbox, wait_s)
+            await self.mailboxes.pause(self.mailbox, wait_s)
         return LookUpError(wait_s=wait_s)

@@ -1,7 +1,7 @@
-"""Each call's delivery, from its start to its end, whichever of the two ends first.
+"""Runs each delivery in a task of its own, which may outlive its caller.
 
-The delivery runs in a task of its own, so that neither the caller's cancel nor its deadline cuts off
-what Graph may act on already: such a one goes on until it is settled, and the ledger has it.
+So neither the caller's cancel nor its deadline cuts off what Graph may act on already: such a
+delivery goes on until it is settled, and the ledger has it.
 """
 
 import asyncio
@@ -10,16 +10,15 @@ from functools import partial
 import structlog
 
 from attachment_gateway.admission import Reservation
-from attachment_gateway.rpc.call import Call
-from attachment_gateway.graph.request import GraphRequest
+from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery.delivery import Delivery
-from attachment_gateway.errors import GatewayError, NotSent, OutcomeUnknown
-from attachment_gateway.rpc.status import reason_of
 from attachment_gateway.delivery.resources import Resources
+from attachment_gateway.errors import GatewayError, NotSent, OutcomeUnknown, Reason
+from attachment_gateway.graph.request import GraphRequest, SupportIds
 from graphattachments.v1.attachment_pb2 import Attachment
 
-# How long those that are cut off at the end have, to write down where they stand.
-LAST_WORDS_S = 2.0
+# How long the deliveries that are cut off at the end have to write down how they ended.
+CUT_OFF_WITHIN_S = 2.0
 
 # How long one whose caller waits for the answer has for the same.
 WRITTEN_WITHIN_S = 0.1
@@ -36,23 +35,28 @@ class Runner:
         self._resources = resources
         self._running: set[_Running] = set()
 
-    async def deliver(self, graph_request: GraphRequest, call: Call, reservation: Reservation | None = None) -> Attachment:
+    async def deliver(
+        self,
+        graph_request: GraphRequest,
+        deadline: Deadline,
+        reservation: Reservation | None = None,
+    ) -> Attachment:
         """Make the attachment of a request, or tell why not; raises GatewayError.
 
-        The request's `room` in memory is held as long as it is.
+        The delivery shares the reservation, and releases it at its own end.
         """
-        if call.expired.done():
-            raise call.expired.result()
-        delivery = Delivery(self._resources, graph_request, call)
+        deadline.check()
+        delivery = Delivery(self._resources, graph_request, deadline)
+        ids = graph_request.head.sender.ids
         running = self._start(delivery, reservation)
         try:
-            in_time = await call.outlasts(running)
+            in_time = await deadline.outlasts(running)
         except asyncio.CancelledError:
-            call.expire(NotSent())
-            _let_go(delivery, running, call)
+            deadline.expire(NotSent())
+            _detach(delivery, running, ids)
             raise
         if not in_time:
-            await _end(delivery, running, call)
+            await _end(delivery, running, ids)
         return delivery.made or running.result()
 
     async def finish(self, *, within_s: float) -> None:
@@ -62,25 +66,25 @@ class Runner:
         if self._running:
             for running in self._running:
                 running.cancel()
-            await asyncio.wait(self._running, timeout=LAST_WORDS_S)
+            await asyncio.wait(self._running, timeout=CUT_OFF_WITHIN_S)
 
     def _start(self, delivery: Delivery, reservation: Reservation | None) -> _Running:
         running = asyncio.create_task(delivery.run())
         self._running.add(running)
         if reservation is not None:
-            reservation.hold()
+            reservation.share()
 
         def end(ended: _Running) -> None:
             self._running.discard(ended)
             if reservation is not None:
-                reservation.let_go()
+                reservation.release()
 
         running.add_done_callback(end)
         return running
 
 
-async def _end(delivery: Delivery, running: _Running, call: Call) -> None:
-    """End a delivery whose call's time has ended; raises what that means, unless it is made."""
+async def _end(delivery: Delivery, running: _Running, ids: SupportIds) -> None:
+    """End a delivery whose deadline has passed; raises what that means, unless it is made."""
     if not delivery.may_have_effect:
         running.cancel()
     if delivery.made is not None or not delivery.may_have_effect:
@@ -88,7 +92,7 @@ async def _end(delivery: Delivery, running: _Running, call: Call) -> None:
     if delivery.made is not None and running.done():
         return
     if delivery.may_have_effect:
-        _let_go(delivery, running, call)
+        _detach(delivery, running, ids)
         if delivery.made is None:
             raise OutcomeUnknown("time ran out before it was settled")
         return
@@ -96,18 +100,20 @@ async def _end(delivery: Delivery, running: _Running, call: Call) -> None:
         raise delivery.late()
 
 
-def _let_go(delivery: Delivery, running: _Running, call: Call) -> None:
-    """Let a delivery go on by itself if it has to."""
+def _detach(delivery: Delivery, running: _Running, ids: SupportIds) -> None:
+    """Let a delivery go on without its caller if it has to, else cancel it."""
     if not delivery.may_have_effect:
         running.cancel()
-    running.add_done_callback(partial(_log_orphan, delivery, call))
+    running.add_done_callback(partial(_log_detached, delivery, ids))
 
 
-def _log_orphan(delivery: Delivery, call: Call, running: _Running) -> None:
-    """Say what became of a delivery whose caller had gone."""
+def _log_detached(delivery: Delivery, ids: SupportIds, running: _Running) -> None:
+    """Log what became of a delivery whose caller had gone."""
     if running.cancelled():
-        reason = "OUTCOME_UNKNOWN" if delivery.may_have_effect else reason_of(delivery.late())
-    else:
-        error = running.exception()
-        reason = reason_of(error) if isinstance(error, GatewayError) else "CREATED"
-    log.info("orphan", reason=reason, **call.ids)
+        unknown = delivery.may_have_effect
+        reason = Reason.OUTCOME_UNKNOWN if unknown else delivery.late().reason
+        log.info("detached", reason=reason, **ids.known())
+        return
+    error = running.exception()
+    reason_or_created = error.reason if isinstance(error, GatewayError) else "CREATED"
+    log.info("detached", reason=reason_or_created, **ids.known())

@@ -3,7 +3,7 @@
 A field's protobuf JSON name is its Graph name, and an enum value's name is the Graph name behind
 the enum's prefix, so nothing here knows a property by name but the tables right below.
 
-Writing is strict: what Graph couldn't take for what the caller meant is InvalidRequest, with the
+Writing is strict: what Graph couldn't take for what the caller meant is a violation, with the
 field's path. Reading is lenient: Graph's answer describes something that exists already, so what
 isn't understood is left out, and nothing in it makes reading fail.
 """
@@ -21,8 +21,8 @@ from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from attachment_gateway.errors import Violations
 from attachment_gateway.graph import values
-from attachment_gateway.errors import InvalidRequest
 from attachment_gateway.graph.values import JsonObject, JsonValue
 from graphattachments.v1.attachment_pb2 import Attachment
 from graphattachments.v1.outlook_pb2 import Date
@@ -61,26 +61,29 @@ _ADDITIONAL = "additional_properties"
 _ODATA_TYPE = "@odata.type"
 
 
-def attachment_to_json(attachment: Attachment, *, kind: str) -> JsonObject:
+def attachment_to_json(attachment: Attachment, violations: Violations, *, kind: str) -> JsonObject:
     """Return an attachment's JSON, as an attachment of that kind, without the bytes of a file.
 
-    `kind` is a member of Attachment.kind; it need not be set. Raises InvalidRequest.
+    `kind` is a member of Attachment.kind; it need not be set. What Graph could not take for what
+    the caller meant is left out, and added to `violations`.
     """
     special: Message = getattr(attachment, kind)
     described: JsonObject = {_ODATA_TYPE: _ODATA_TYPES[special.DESCRIPTOR.name]}
-    described |= _properties(attachment, "attachment")
-    described |= _properties(special, f"attachment.{kind}")
+    described |= _properties(attachment, "attachment", violations)
+    described |= _properties(special, f"attachment.{kind}", violations)
     if item := special.DESCRIPTOR.oneofs_by_name.get("item"):
-        described[item.name] = _item(special, f"attachment.{kind}")
+        described[item.name] = _item(special, f"attachment.{kind}", violations)
     return described
 
 
-def _item(holder: Message, path: str) -> JsonObject:
+def _item(holder: Message, path: str, violations: Violations) -> JsonObject:
     name = holder.WhichOneof("item")
     if name is None:
-        raise InvalidRequest(f"{path}.item", "missing; give a message, an event or a contact")
+        violations.add(f"{path}.item", "missing; give a message, an event or a contact")
+        return {}
     item: Message = getattr(holder, name)
-    return {_ODATA_TYPE: _ODATA_TYPES[item.DESCRIPTOR.name], **_properties(item, f"{path}.{name}")}
+    properties = _properties(item, f"{path}.{name}", violations)
+    return {_ODATA_TYPE: _ODATA_TYPES[item.DESCRIPTOR.name], **properties}
 
 
 def attachment_from_json(body: bytes, *, kind: str) -> Attachment | None:
@@ -242,7 +245,7 @@ def _is_open(descriptor: Descriptor) -> bool:
     return _ADDITIONAL in descriptor.fields_by_name
 
 
-def _properties(message: Message, path: str) -> JsonObject:
+def _properties(message: Message, path: str, violations: Violations) -> JsonObject:
     """Return the properties that are set, those of Graph's own left out."""
     descriptor = _descriptor(message)
     properties = _written(descriptor)
@@ -251,26 +254,32 @@ def _properties(message: Message, path: str) -> JsonObject:
         its = properties.get(field.number)
         # An enum's _UNSPECIFIED, set on purpose, says as much as one that isn't set.
         if its is not None and (value or not its.is_enum):
-            written[its.json_name] = _property(its, value, f"{path}.{its.name}")
+            written[its.json_name] = _property(its, value, f"{path}.{its.name}", violations)
     if _is_open(descriptor):
         additional: Struct = getattr(message, _ADDITIONAL)
-        written |= _additional_to_json(additional, descriptor, f"{path}.{_ADDITIONAL}")
+        if additional.fields:
+            written |= _additional_to_json(
+                additional, descriptor, f"{path}.{_ADDITIONAL}", violations
+            )
     return written
 
 
-def _property(its: _Property, value: Any, path: str) -> JsonValue:
+def _property(its: _Property, value: Any, path: str, violations: Violations) -> JsonValue:
     if its.is_repeated:
-        return [_value(its, element, f"{path}[{at}]") for at, element in enumerate(value)]
-    return _value(its, value, path)
+        return [
+            _value(its, element, f"{path}[{at}]", violations) for at, element in enumerate(value)
+        ]
+    return _value(its, value, path, violations)
 
 
-def _value(its: _Property, value: object, path: str) -> JsonValue:
+def _value(its: _Property, value: object, path: str, violations: Violations) -> JsonValue:
     if its.codec is None:
-        return _properties(cast("Message", value), path)
+        return _properties(cast("Message", value), path, violations)
     try:
         return its.codec.write(value)
     except ValueError as fault:
-        raise InvalidRequest(path, str(fault)) from None
+        violations.add(path, str(fault))
+        return None
 
 
 def _read(message: Message, described: JsonObject) -> None:
@@ -346,18 +355,21 @@ def _modelled(descriptor: Descriptor) -> frozenset[str]:
     return frozenset(field.json_name.casefold() for field in properties)
 
 
-def _additional_to_json(additional: Struct, descriptor: Descriptor, path: str) -> JsonObject:
+def _additional_to_json(
+    additional: Struct, descriptor: Descriptor, path: str, violations: Violations
+) -> JsonObject:
     for name in additional.fields:
         base = name.partition("@")[0].casefold()
         if not base or base in _modelled(descriptor):
-            raise InvalidRequest(
+            violations.add(
                 f'{path}["{name}"]',
                 f"not an additional property: it is a field of {descriptor.name}, or an annotation",
             )
     try:
         return values.struct_to_json(additional)
     except ValueError as fault:
-        raise InvalidRequest(path, str(fault)) from None
+        violations.add(path, str(fault))
+        return {}
 
 
 def _read_additional(additional: Struct, descriptor: Descriptor, described: JsonObject) -> None:

@@ -1,10 +1,12 @@
-"""PostRef -> REST path."""
+"""Where Graph is, and PostRef -> REST path."""
 
 import string
 import unicodedata
-from urllib.parse import quote
+from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
 
-from attachment_gateway.errors import InvalidRequest
+from attachment_gateway.errors import Violations
+from attachment_gateway.http1.origin import Origin
 from graphattachments.v1.attachment_pb2 import PostRef
 
 # Graph's ids have some 150 characters, the longest seen under 300.
@@ -17,27 +19,41 @@ _DOTS = {".", ".."}
 _UNRESERVED = f"{string.ascii_letters}{string.digits}-._~".encode()
 
 
-def attachments_path(post: PostRef, *, within: str) -> str:
+@dataclass(frozen=True, slots=True)
+class GraphRoot:
+    """Graph's root, such as https://graph.microsoft.com/v1.0: an origin and a path."""
+
+    origin: Origin
+    path: str
+
+    @classmethod
+    def parse(cls, url: str) -> "GraphRoot":
+        """Split a URL; a slash at its end makes no difference."""
+        parts = urlsplit(url)
+        return cls(Origin(parts.scheme, parts.netloc), parts.path.rstrip("/"))
+
+
+def attachments_path(post: PostRef, violations: Violations, *, within: str) -> str:
     """Return the path of the post's attachments, below Graph's root.
 
-    Every id is percent-encoded whole, so none can leave its place in the path. Raises
-    InvalidRequest, naming the field as a path that begins with `within`.
+    Every id is percent-encoded whole, so none can leave its position in the path. What is wrong
+    with an id is added to `violations`, under a path that begins with `within`.
     """
-    group = _segment(post, "group_id", within)
-    thread = _segment(post, "thread_id", within)
-    last = _segment(post, "post_id", within)
+    group = _segment(post, "group_id", violations, within)
+    thread = _segment(post, "thread_id", violations, within)
+    last = _segment(post, "post_id", violations, within)
     conversation = (
-        f"/conversations/{_segment(post, 'conversation_id', within)}"
+        f"/conversations/{_segment(post, 'conversation_id', violations, within)}"
         if post.conversation_id
         else ""
     )
     return f"/groups/{group}{conversation}/threads/{thread}/posts/{last}/attachments"
 
 
-def _segment(post: PostRef, name: str, within: str) -> str:
+def _segment(post: PostRef, name: str, violations: Violations, within: str) -> str:
     value: str = getattr(post, name)
     if fault := _fault(value):
-        raise InvalidRequest(f"{within}.{name}", fault)
+        violations.add(f"{within}.{name}", fault)
     return percent_encoded(value)
 
 

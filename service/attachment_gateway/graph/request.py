@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from attachment_gateway.errors import AttachmentTooLarge, Violations
 from attachment_gateway.graph import codec
 from attachment_gateway.graph.base64_encoder import QUANTUM_BYTES, QUANTUM_CHARS, encoded_size
-from attachment_gateway.errors import AttachmentTooLarge
-from attachment_gateway.http1.origin import GraphRoot
+from attachment_gateway.graph.paths import GraphRoot
 from graphattachments.v1.attachment_pb2 import Attachment, PostRef
 
 # The kinds that can be created, members of Attachment.kind.
@@ -28,17 +28,34 @@ _AFTER_CONTENT = b'"}'
 
 
 # What is made for every call isn't frozen, here and elsewhere: that takes longer than making it.
+@dataclass(slots=True)
+class SupportIds:
+    """The ids by which Microsoft's support finds a request; Graph's own is "" until it is known."""
+
+    client_request_id: str
+    graph_request_id: str = ""
+
+    def known(self) -> dict[str, str]:
+        """Return the ids that are known, by their names."""
+        if self.graph_request_id:
+            return {
+                "graph_request_id": self.graph_request_id,
+                "client_request_id": self.client_request_id,
+            }
+        return {"client_request_id": self.client_request_id}
+
+
 @dataclass(slots=True, kw_only=True)
 class Sender:
     """For whom a request is made, and to where; `max_request_bytes` is Graph's limit."""
 
     root: GraphRoot
     token: str = field(repr=False)
-    client_request_id: str
+    ids: SupportIds
     max_request_bytes: int
 
 
-class Head:
+class RequestHead:
     """A POST's head, written once but for its Content-Length, since only that changes.
 
     `path` is below Graph's root; `post` is where it leads.
@@ -52,7 +69,7 @@ class Head:
         self.post = PostRef() if post is None else post
         self._before_length = (
             f"POST {sender.root.path}{path} HTTP/1.1\r\n"
-            f"Host: {sender.root.host}\r\n"
+            f"Host: {sender.root.origin.authority}\r\n"
             f"Authorization: Bearer {sender.token}\r\n"
             "Content-Type: application/json\r\n"
             "Content-Length: "
@@ -62,7 +79,7 @@ class Head:
             "Accept: application/json\r\n"
             "Accept-Encoding: identity\r\n"
             f"User-Agent: {USER_AGENT}\r\n"
-            f"client-request-id: {sender.client_request_id}\r\n"
+            f"client-request-id: {sender.ids.client_request_id}\r\n"
             "\r\n"
         ).encode()
         self._fixed_bytes = len(self._before_length) + len(self._after_length)
@@ -96,7 +113,7 @@ class GraphRequest:
     `sha256` of a file's bytes where it was computed on their way, or empty.
     """
 
-    head: Head
+    head: RequestHead
     body: tuple[bytes, ...]
     kind: str
     file_bytes: int | None = None
@@ -121,12 +138,14 @@ class FileRequest:
     """A file attachment's request while its content is still to come.
 
     `max_size_bytes` is the largest file that fits; with none at all (the name, the ids and the
-    token fill the request) making one raises AttachmentTooLarge.
+    token fill the request) making one raises AttachmentTooLarge, and InvalidRequest if there are
+    violations by then.
     """
 
-    def __init__(self, head: Head, attachment: Attachment) -> None:
+    def __init__(self, head: RequestHead, attachment: Attachment, violations: Violations) -> None:
         self._head = head
-        described = codec.attachment_to_json(attachment, kind=FILE)
+        described = codec.attachment_to_json(attachment, violations, kind=FILE)
+        violations.check()
         self._before = orjson.dumps(described).removesuffix(b"}") + _CONTENT
         reservation = head.largest_body() - len(self._before) - len(_AFTER_CONTENT)
         if reservation < 0:
@@ -167,10 +186,19 @@ class FileRequest:
         )
 
 
-def item_request(head: Head, attachment: Attachment, *, request_id: str = "") -> GraphRequest:
-    """Return the request that attaches an item; raises AttachmentTooLarge if it doesn't fit."""
-    body = orjson.dumps(codec.attachment_to_json(attachment, kind=ITEM))
-    graph_request = GraphRequest(head=head, body=(body[:-1], body[-1:]), kind=ITEM, request_id=request_id)
+def item_request(
+    head: RequestHead, attachment: Attachment, violations: Violations, *, request_id: str = ""
+) -> GraphRequest:
+    """Return the request that attaches an item.
+
+    Raises InvalidRequest if there are violations by then, AttachmentTooLarge if it doesn't fit.
+    """
+    described = codec.attachment_to_json(attachment, violations, kind=ITEM)
+    violations.check()
+    body = orjson.dumps(described)
+    graph_request = GraphRequest(
+        head=head, body=(body[:-1], body[-1:]), kind=ITEM, request_id=request_id
+    )
     if graph_request.size_bytes > head.sender.max_request_bytes:
         raise AttachmentTooLarge(
             size_bytes=graph_request.size_bytes,

@@ -5,9 +5,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from attachment_gateway.graph import codec
 from attachment_gateway.errors import MAX_CODE_BYTES, ErrorResponse, quoted
+from attachment_gateway.graph import codec
 from attachment_gateway.graph.values import JsonValue
+from attachment_gateway.http1.failure import Failure
 
 # Graph has been seen to ask for hundreds of seconds; more than an hour is a mistake.
 MAX_RETRY_DELAY_S = 3600.0
@@ -39,9 +40,9 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoResponse:
-    """No answer: `what` happened, and whether the request's last piece had been let go."""
+    """Why there is no response, and whether the request's last piece had been handed over."""
 
-    what: str
+    failure: Failure
     offered: bool
 
 
@@ -51,7 +52,7 @@ def request_id_of(result: Response | NoResponse) -> str:
     return value if value.isascii() and value.isprintable() and len(value) <= _MAX_ID_CHARS else ""
 
 
-def error_response(response: Response, *, now: float) -> ErrorResponse:
+def read_error(response: Response, *, now: float) -> ErrorResponse:
     """Return what an answer says, whatever its body is."""
     error = codec.parsed(response.body or b"").get("error")
     message = error.get("message") if isinstance(error, dict) else None

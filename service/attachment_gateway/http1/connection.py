@@ -1,4 +1,4 @@
-"""One connection to Graph: a request and its answer at a time.
+"""One connection of HTTP/1.1: a request and its response at a time.
 
 A large request's last piece is held back until the kernel has all before it; a small request is
 held back whole. So whoever sends it decides at the last moment, and knows, whether it leaves. A
@@ -12,9 +12,9 @@ import ssl
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Self, cast
-from urllib.parse import urlsplit
 
-from attachment_gateway.http1.origin import GraphRoot
+from attachment_gateway.http1.failure import Failure, NoResponseError
+from attachment_gateway.http1.origin import Origin
 from attachment_gateway.http1.response_parser import ResponseParser
 
 CONNECT_TIMEOUT_S = 10.0
@@ -28,21 +28,11 @@ TLS_PORTION_BYTES = 256 * 1024
 # How often it is looked whether the kernel has taken the last portion, of which TLS doesn't tell.
 POLL_S = 0.005
 
-# An event loop looks at its sockets between two of its turns, and then calls what it found.
-TURNS_TO_READ = 2
+# An event loop polls its sockets once an iteration, and calls what became readable in the next.
+LOOP_ITERATIONS_TO_READ = 2
 
 # To linger for 0 s: every close is a reset, also asyncio's own after a cancelled handshake.
 _RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-_PORTS = {"http": 80, "https": 443}
-
-
-class BrokenError(Exception):
-    """There is no answer; `what` is why: httpx's name for it, or "held back"."""
-
-    def __init__(self, what: str) -> None:
-        super().__init__(what)
-        self.what = what
 
 
 class Connection(asyncio.Protocol):
@@ -53,32 +43,32 @@ class Connection(asyncio.Protocol):
         # The connection itself, and what is written to: the same, or TLS over it.
         self._tcp = self._transport = cast("asyncio.Transport", None)
         self._readable = select.poll()
-        self._answer: ResponseParser | None = None
+        self._response: ResponseParser | None = None
         self._changed: asyncio.Future[None] | None = None
         self._is_full = False
         self.is_open = True
 
     @classmethod
-    async def connect(cls, root: GraphRoot, tls: ssl.SSLContext, *, timeout_s: float) -> Self:
-        """Connect to Graph's host, by TLS if its scheme says so; raises BrokenError.
+    async def connect(cls, origin: Origin, tls: ssl.SSLContext, *, timeout_s: float) -> Self:
+        """Connect to an origin, by TLS if its scheme says so; raises NoResponseError.
 
         The kernel gives the connection up if nobody takes its bytes for so long.
         """
-        address = urlsplit(f"//{root.host}")
-        host, port = address.hostname or "", address.port or _PORTS[root.scheme]
         connection = cls()
         try:
             async with asyncio.timeout(min(CONNECT_TIMEOUT_S, timeout_s)):
-                await connection._loop.create_connection(lambda: connection, host, port)
+                await connection._loop.create_connection(
+                    lambda: connection, origin.host, origin.port
+                )
                 connection._prepare_socket(timeout_s)
-                if root.scheme == "https" and connection.is_open:
-                    await connection._start_tls(tls, host)
+                if origin.scheme == "https" and connection.is_open:
+                    await connection._start_tls(tls, origin.host)
         except TimeoutError:
             connection.reset()
-            raise BrokenError("ConnectTimeout") from None
+            raise NoResponseError(Failure.CONNECT_TIMEOUT) from None
         except (OSError, UnicodeError) as error:  # the second for a host that is no name
             connection.reset()
-            raise BrokenError("ConnectError") from error
+            raise NoResponseError(Failure.CONNECT_FAILED) from error
         return connection
 
     def _prepare_socket(self, timeout_s: float) -> None:
@@ -101,41 +91,42 @@ class Connection(asyncio.Protocol):
     async def exchange(
         self,
         request: Sequence[bytes],
-        answer: ResponseParser,
+        response: ResponseParser,
         *,
-        leave: Callable[[], bool],
+        may_offer: Callable[[], bool],
         timeout_s: float,
     ) -> None:
-        """Send a request and read the answer; raises BrokenError.
+        """Send a request and read the response; raises NoResponseError.
 
-        `leave` is asked before the last piece is handed over; if it says no, it isn't. The time is
-        for the request to move on, then for the answer's head, then for its body: if that is late,
-        or cut, the answer is without one. There may be an answer before the request has left.
+        `may_offer` is asked before the last piece is handed over; if it says no, the piece is
+        withheld. The time is for the request to move on, then for the response's head, then for
+        its body: if that is late, or cut, the response is without one. There may be a response
+        before the request is complete.
         """
-        # A peer that ends it before TLS is there is no error to uvloop.
+        # To uvloop a peer that closes before TLS is established is no error.
         if not self.is_open or self._tcp.is_closing():
-            raise BrokenError("ConnectError")
-        self._answer = answer
+            raise NoResponseError(Failure.CONNECT_FAILED)
+        self._response = response
         self.is_open = False
         try:
             if sum(map(len, request)) <= ONE_WRITE_BYTES:
                 request = [b"".join(request)]
             else:
-                await self._send_but_last(request, answer, timeout_s)
-            if not answer.is_over:
+                await self._send_but_last(request, response, timeout_s)
+            if not response.is_over:
                 if self._tcp.is_closing():  # broken; what is written now goes nowhere
-                    raise BrokenError("WriteError")
-                if not leave():
-                    raise BrokenError("held back")
+                    raise NoResponseError(Failure.WRITE_FAILED)
+                if not may_offer():
+                    raise NoResponseError(Failure.WITHHELD)
                 self._transport.write(request[-1])
-                await self._wait_for_answer(answer, timeout_s)
-                self.is_open = not answer.is_last
+                await self._wait_for_response(response, timeout_s)
+                self.is_open = not response.is_last
         finally:
-            self._answer = None
+            self._response = None
             if not self.is_open:
                 self.reset()
-        if not answer.http_status:
-            raise BrokenError("RemoteProtocolError")
+        if not response.http_status:
+            raise NoResponseError(Failure.CONNECTION_LOST)
 
     def reset(self) -> None:
         """End it. Nothing arrives any more of what hasn't yet."""
@@ -144,52 +135,52 @@ class Connection(asyncio.Protocol):
             self._tcp.abort()
 
     async def _send_but_last(
-        self, request: Sequence[bytes], answer: ResponseParser, timeout_s: float
+        self, request: Sequence[bytes], response: ResponseParser, timeout_s: float
     ) -> None:
         """Hand over all but the last piece."""
         if self._transport is self._tcp:
             self._tcp.writelines(request[:-1])
-            await self._wait_for_room(answer, timeout_s)
+            await self._wait_for_room(response, timeout_s)
         else:
             for portion in _portions(request[:-1]):
                 self._transport.write(portion)
-                await self._wait_for_room(answer, timeout_s)
-                if answer.is_over:
+                await self._wait_for_room(response, timeout_s)
+                if response.is_over:
                     break
-        await self._wait_for_kernel(answer, timeout_s)
+        await self._wait_for_kernel(response, timeout_s)
         if self._readable.poll(0):  # an early answer, or the end: the loop is to see it first
-            for _ in range(TURNS_TO_READ):
+            for _ in range(LOOP_ITERATIONS_TO_READ):
                 await asyncio.sleep(0)
 
-    async def _wait_for_room(self, answer: ResponseParser, timeout_s: float) -> None:
-        """Wait until the transport takes more; BrokenError if nothing goes out for `timeout_s`."""
+    async def _wait_for_room(self, response: ResponseParser, timeout_s: float) -> None:
+        """Wait until the transport takes more; raises if nothing goes out for `timeout_s`."""
         unsent_bytes = self._tcp.get_write_buffer_size()
-        while not await self._wait_until(lambda: not self._is_full or answer.is_over, timeout_s):
+        while not await self._wait_until(lambda: not self._is_full or response.is_over, timeout_s):
             before_bytes, unsent_bytes = unsent_bytes, self._tcp.get_write_buffer_size()
             if unsent_bytes == before_bytes:
-                raise BrokenError("WriteTimeout")
+                raise NoResponseError(Failure.WRITE_TIMEOUT)
 
-    async def _wait_for_kernel(self, answer: ResponseParser, timeout_s: float) -> None:
+    async def _wait_for_kernel(self, response: ResponseParser, timeout_s: float) -> None:
         """Wait until the kernel has it all; the time is as for room.
 
         TLS tells when its own buffer is empty, not when the one below it is, so that is polled.
         """
         before_bytes, since = 0, self._loop.time()
-        while (unsent_bytes := self._tcp.get_write_buffer_size()) and not answer.is_over:
+        while (unsent_bytes := self._tcp.get_write_buffer_size()) and not response.is_over:
             if unsent_bytes != before_bytes:
                 before_bytes, since = unsent_bytes, self._loop.time()
             elif self._loop.time() - since > timeout_s:
-                raise BrokenError("WriteTimeout")
+                raise NoResponseError(Failure.WRITE_TIMEOUT)
             await asyncio.sleep(POLL_S)
 
-    async def _wait_for_answer(self, answer: ResponseParser, timeout_s: float) -> None:
-        """Wait for the head, and then for the body; BrokenError if the head is late."""
+    async def _wait_for_response(self, response: ResponseParser, timeout_s: float) -> None:
+        """Wait for the head, and then for the body; NoResponseError if the head is late."""
         if not await self._wait_until(
-            lambda: bool(answer.http_status) or answer.is_over, timeout_s
+            lambda: bool(response.http_status) or response.is_over, timeout_s
         ):
-            raise BrokenError("ReadTimeout")
-        if not (answer.is_over or await self._wait_until(lambda: answer.is_over, timeout_s)):
-            answer.cut()
+            raise NoResponseError(Failure.RESPONSE_TIMEOUT)
+        if not (response.is_over or await self._wait_until(lambda: response.is_over, timeout_s)):
+            response.cut()
 
     async def _wait_until(self, condition: Callable[[], bool], within_s: float) -> bool:
         """Wait for a condition; whether it holds in time.
@@ -227,10 +218,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the answer; there are none to take between exchanges."""
-        if self._answer is None:
+        if self._response is None:
             self.reset()
         else:
-            self._answer.feed(data)
+            self._response.feed(data)
             self._wake()
 
     def eof_received(self) -> None:
@@ -240,11 +231,11 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Take the end; an answer that the connection's end ends, isn't ended by its breaking."""
         self.is_open = False
-        if self._answer is not None:
+        if self._response is not None:
             if error is None:
-                self._answer.end()
+                self._response.end()
             else:
-                self._answer.cut()
+                self._response.cut()
             self._wake()
 
     def pause_writing(self) -> None:

@@ -1,19 +1,29 @@
-"""Where Graph is."""
+"""Where a server is: scheme, host and port."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+_PORTS = {"http": 80, "https": 443}
+
 
 @dataclass(frozen=True, slots=True)
-class GraphRoot:
-    """Graph's root, such as https://graph.microsoft.com/v1.0: scheme, host[:port], path."""
+class Origin:
+    """An origin of RFC 6454, such as https://graph.microsoft.com. `authority` is host[:port]."""
 
     scheme: str
-    host: str
-    path: str
+    authority: str
 
-    @classmethod
-    def parse(cls, url: str) -> "GraphRoot":
-        """Split a URL; a slash at its end makes no difference."""
-        parts = urlsplit(url)
-        return cls(parts.scheme, parts.netloc, parts.path.rstrip("/"))
+    @property
+    def host(self) -> str:
+        """The host without its port, an IPv6 address without its brackets."""
+        return urlsplit(f"//{self.authority}").hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port, the scheme's own if the authority has none."""
+        return urlsplit(f"//{self.authority}").port or _PORTS[self.scheme]
+
+    @property
+    def url(self) -> str:
+        """The origin as a URL without a path."""
+        return f"{self.scheme}://{self.authority}"

@@ -1,13 +1,14 @@
-"""The connections to Graph: so many at once, and those that are idle kept for a while."""
+"""The connections to one origin: `max_connections` at once, the idle ones kept for a while."""
 
 import asyncio
 import ssl
 
-from attachment_gateway.http1.connection import BrokenError, Connection
-from attachment_gateway.http1.origin import GraphRoot
+from attachment_gateway.http1.connection import Connection
+from attachment_gateway.http1.failure import Failure, NoResponseError
+from attachment_gateway.http1.origin import Origin
 
-# Connections are kept for less than Graph keeps them: one that Graph closes while a request is on
-# its way costs an unclear outcome.
+# Less than servers keep theirs: a connection that the server closes while a request is on its way
+# costs an unclear outcome.
 KEEPALIVE_S = 15.0
 
 # Event loops round their timers, and may call so much early.
@@ -15,50 +16,50 @@ CLOCK_STEP_S = 0.002
 
 
 class Pool:
-    """Connections to one host. Close it when done."""
+    """Connections to one origin. Close it when done."""
 
     def __init__(
-        self, root: GraphRoot, tls: ssl.SSLContext, *, max_connections: int, timeout_s: float
+        self, origin: Origin, tls: ssl.SSLContext, *, max_connections: int, timeout_s: float
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._root = root
+        self._origin = origin
         self._tls = tls
         self._timeout_s = timeout_s
-        self._places = asyncio.Semaphore(max_connections)
+        self._permits = asyncio.Semaphore(max_connections)
         self._max_idle = max_connections
         self._idle: dict[Connection, float] = {}  # since when, the latest last
-        self._tidying: asyncio.TimerHandle | None = None
+        self._expiring: asyncio.TimerHandle | None = None
 
-    async def take(self, *, anew: bool = False) -> Connection:
-        """Return an idle connection, or a new one, surely if `anew`; raises BrokenError.
+    async def take(self, *, on_new_connection: bool = False) -> Connection:
+        """Return an idle connection, or a new one, surely if `anew`; raises NoResponseError.
 
-        Every one has to be given back.
+        Each is to be released.
         """
-        if self._places.locked():
-            await self._wait_for_place()
+        if self._permits.locked():
+            await self._wait_for_permit()
         else:
-            await self._places.acquire()
+            await self._permits.acquire()
         try:
-            kept = None if anew else self._take_idle()
+            kept = None if on_new_connection else self._take_idle()
             return kept or await Connection.connect(
-                self._root, self._tls, timeout_s=self._timeout_s
+                self._origin, self._tls, timeout_s=self._timeout_s
             )
         except BaseException:
-            self._places.release()
+            self._permits.release()
             raise
 
-    def give_back(self, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         """Keep a connection if it is of use."""
-        self._places.release()
+        self._permits.release()
         if connection.is_open:
             self._idle[connection] = self._loop.time()
             self._trim()
-            self._tidy_later()
+            self._expire_later()
 
     def close(self) -> None:
-        """End what is idle, and what is still given back."""
-        if self._tidying is not None:
-            self._tidying.cancel()
+        """End what is idle, and what is still to be released."""
+        if self._expiring is not None:
+            self._expiring.cancel()
         self._max_idle = 0
         self._trim()
 
@@ -70,26 +71,26 @@ class Pool:
         del self._idle[connection]
         connection.reset()
 
-    def _tidy_later(self) -> None:
-        if self._tidying is None and self._idle:
+    def _expire_later(self) -> None:
+        if self._expiring is None and self._idle:
             oldest_since = next(iter(self._idle.values()))
-            self._tidying = self._loop.call_at(oldest_since + KEEPALIVE_S, self._tidy)
+            self._expiring = self._loop.call_at(oldest_since + KEEPALIVE_S, self._expire)
 
-    def _tidy(self) -> None:
+    def _expire(self) -> None:
         """End those that are too old, also if nobody comes any more."""
-        self._tidying = None
+        self._expiring = None
         now = self._loop.time()
         for connection, since in list(self._idle.items()):
             if not connection.is_open or since + KEEPALIVE_S <= now + CLOCK_STEP_S:
                 self._end(connection)
-        self._tidy_later()
+        self._expire_later()
 
-    async def _wait_for_place(self) -> None:
+    async def _wait_for_permit(self) -> None:
         try:
             async with asyncio.timeout(self._timeout_s):
-                await self._places.acquire()
+                await self._permits.acquire()
         except TimeoutError:
-            raise BrokenError("PoolTimeout") from None
+            raise NoResponseError(Failure.NO_FREE_CONNECTION) from None
 
     def _take_idle(self) -> Connection | None:
         """Return the connection that was used last, of those that are still of use."""

@@ -1,7 +1,7 @@
-"""The bytes of an answer by HTTP/1.1 -> what it says.
+"""The bytes of a response of HTTP/1.1 -> status, headers, body.
 
 No networking code at all: feed() takes the bytes as they come, end() is the end of the connection.
-The grammar is llhttp's. Graph may answer with the whole file: that is read past, and counted.
+The grammar is llhttp's. A response may hold a whole file in base64: that is skipped, and counted.
 """
 
 import zlib
@@ -9,10 +9,8 @@ from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-# Graph's heads have some hundred bytes. What comes before one, such as 100 Continue, counts.
+# A usual head has some hundred bytes. What comes before one, such as 100 Continue, counts.
 MAX_HEAD_BYTES = 64 * 1024
-
-_CONTENT = b'"contentBytes":"'
 
 # Without either of these a body ends with its connection.
 _FRAMING = ("content-length", "transfer-encoding")
@@ -28,17 +26,17 @@ class ResponseParser:
     isn't all, can't be decoded or has more than `max_body_bytes`; and `is_last` tells that nothing
     must come after it on its connection.
 
-    `without_content` leaves the value of a `contentBytes` empty.
+    What follows each `skipped_after`, up to a quote, is left out of a body that isn't compressed.
     """
 
     __slots__ = (
         "_head_bytes",
-        "_in_content",
+        "_is_skipping",
         "_max_body_bytes",
         "_parser",
         "_read",
         "_room_bytes",
-        "_without_content",
+        "_skipped_after",
         "body",
         "headers",
         "http_status",
@@ -46,13 +44,13 @@ class ResponseParser:
         "is_over",
     )
 
-    def __init__(self, *, max_body_bytes: int, without_content: bool = False) -> None:
+    def __init__(self, *, max_body_bytes: int, skipped_after: bytes = b"") -> None:
         self._parser = HttpResponseParser(self)
         self._head_bytes = 0
         self._max_body_bytes = self._room_bytes = max_body_bytes
         self._read = bytearray()
-        self._without_content = without_content
-        self._in_content = False
+        self._skipped_after = skipped_after
+        self._is_skipping = False
         self.http_status = 0
         self.headers: dict[str, str] = {}
         self.body: bytes | None = None
@@ -104,15 +102,16 @@ class ResponseParser:
         http_status = self._parser.get_status_code()
         if http_status >= 200:
             self.http_status = http_status
-            self._without_content &= "content-encoding" not in self.headers
+            if "content-encoding" in self.headers:
+                self._skipped_after = b""
 
     def on_body(self, piece: bytes) -> None:
         """Take a piece of the body."""
         self._room_bytes -= len(piece)
         if self._room_bytes < 0:
             raise ValueError
-        if self._without_content:
-            self._read_past_content(piece)
+        if self._skipped_after:
+            self._skip(piece)
         else:
             self._read += piece
 
@@ -123,22 +122,22 @@ class ResponseParser:
             self.is_over = True
             self.is_last = not self._parser.should_keep_alive()
 
-    def _read_past_content(self, piece: bytes) -> None:
+    def _skip(self, piece: bytes) -> None:
         """Keep a piece of JSON but for a content's characters, which are base64: no quote is."""
         while piece:
-            if self._in_content:
+            if self._is_skipping:
                 _, quote, piece = piece.partition(b'"')
                 self._read += quote
-                self._in_content = not quote
+                self._is_skipping = not quote
                 continue
-            begin = max(len(self._read) - len(_CONTENT) + 1, 0)
+            begin = max(len(self._read) - len(self._skipped_after) + 1, 0)
             self._read += piece
-            at = self._read.find(_CONTENT, begin)
+            at = self._read.find(self._skipped_after, begin)
             if at < 0:
                 return
-            self._in_content = True
-            piece = bytes(self._read[at + len(_CONTENT) :])
-            del self._read[at + len(_CONTENT) :]
+            self._is_skipping = True
+            piece = bytes(self._read[at + len(self._skipped_after) :])
+            del self._read[at + len(self._skipped_after) :]
 
     def _decoded(self) -> bytes | None:
         """Return the body; one encoding is undone, although none was asked for."""

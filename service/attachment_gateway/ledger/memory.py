@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attachment_gateway.ledger import LEASE_S, Created, End, InProgress, Place, Reused, Standing
+from attachment_gateway.ledger import LEASE_S, Created, End, InProgress, Lease, Reused, Standing
 from attachment_gateway.ledger.expiring import Expiring
 from attachment_gateway.ledger.rules import Entry, Row, Rules
 
@@ -25,29 +25,33 @@ class MemoryLedger:
         )
         self._clock = clock
 
-    async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
+    async def acquire(self, lease: Lease, *, settles_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
         now = self._clock()
         self._rules.purge(now)
-        return self._rules.enter(place, now, settled_in_s)
+        return self._rules.acquire(lease, now, settles_in_s)
 
-    async def find(self, place: Place) -> Created | Reused | InProgress | None:
+    async def find(self, lease: Lease) -> Created | Reused | InProgress | None:
         """Look the request id up."""
-        return self._rules.find(place, self._clock())
+        return self._rules.find(lease, self._clock())
 
-    async def renew(self, place: Place) -> bool:
+    async def renew(self, lease: Lease) -> bool:
         """Renew the lease."""
-        return self._rules.renew(place, self._clock())
+        return self._rules.renew(lease, self._clock())
 
-    async def sending(self, place: Place, *, settled_in_s: float, anew: bool) -> bool:
+    async def record_sending(
+        self, lease: Lease, *, settles_in_s: float, is_new_attempt: bool
+    ) -> bool:
         """Write ahead."""
-        return self._rules.sending(place, self._clock(), settled_in_s=settled_in_s, anew=anew)
+        return self._rules.record_sending(
+            lease, self._clock(), settles_in_s=settles_in_s, is_new_attempt=is_new_attempt
+        )
 
-    async def leave(self, place: Place, end: End) -> None:
+    async def release(self, lease: Lease, end: End) -> None:
         """Leave the queue, with what became of it."""
         now = self._clock()
         self._rules.purge(now)
-        self._rules.leave(place, end, now)
+        self._rules.release(lease, end, now)
 
     async def claimed(self, post: str) -> frozenset[str]:
         """Return the ids that calls have answered with."""
@@ -81,7 +85,7 @@ class MemoryStore:
             _remove(self._claimed, post, attachment_id)
 
     def rows(self, post: str) -> Sequence[Row]:
-        """Return the post's rows; a dictionary keeps its order, and a row rewritten its place."""
+        """Return the post's rows; a dictionary keeps its order, and a row rewritten its lease."""
         return list(self._queues.get(post, {}).values())
 
     def put_row(self, row: Row) -> None:

@@ -1,11 +1,11 @@
 """From a URL to its ledger."""
 
+from attachment_gateway.errors import SettingError
 from attachment_gateway.ledger import Ledger
 from attachment_gateway.ledger.memory import MemoryLedger
 from attachment_gateway.ledger.redis import RedisLedger
 from attachment_gateway.ledger.sqlite import SqliteLedger
 from attachment_gateway.ledger.urls import MEMORY, SQLITE, default_url, ledger_fault, sqlite_path
-from attachment_gateway.settings import SettingError
 
 
 async def open_ledger(url: str, *, settle_s: float, retention_s: float) -> Ledger:

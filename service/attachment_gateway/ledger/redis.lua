@@ -26,7 +26,7 @@ local function keep(key, until_time)
   end
 end
 
--- Rows. `lease` is 0 once the place was left while its outcome is unknown.
+-- Rows. `lease` is 0 once the lease was released while its outcome is unknown.
 
 local function row_of(who)
   local packed = redis.call('HGET', rows, who)
@@ -158,7 +158,7 @@ local function join(entry)
   if not row and entry and entry.holder ~= '' then
     row = kept_row_of(entry.holder)
     if row then
-      -- `gone` stays: what the dead one sent has to settle, whoever has its place.
+      -- `gone` stays: what the dead one sent has to settle, whoever has its row.
       local seq = redis.call('ZSCORE', queue, row.holder)
       drop_row(row.holder)
       redis.call('ZADD', queue, seq, holder)
@@ -175,7 +175,7 @@ end
 
 local methods = {}
 
-function methods.enter(settled_span)
+function methods.acquire(settled_span)
   local entry = entry_of()
   local answer = refusal(entry)
   if answer then
@@ -199,7 +199,7 @@ function methods.enter(settled_span)
     return {'waiting'}
   end
   if settled_span ~= '' and not answer[2] then
-    methods.sending(settled_span, '1')
+    methods.record_sending(settled_span, '1')
   end
   return answer
 end
@@ -220,7 +220,7 @@ function methods.renew()
   return {'held'}
 end
 
-function methods.sending(settled_span, anew)
+function methods.record_sending(settled_span, is_new_attempt)
   local row, entry = held()
   if not row then
     return {'lost'}
@@ -229,7 +229,7 @@ function methods.sending(settled_span, anew)
   renew_row(row)
   if entry then
     local settled = now + settled_span
-    if anew == '1' or not entry.began then
+    if is_new_attempt == '1' or not entry.began then
       entry.began, entry.settled, entry.told = now, settled, false
     else
       entry.settled = math.max(entry.settled, settled)
@@ -239,7 +239,7 @@ function methods.sending(settled_span, anew)
   return {'held'}
 end
 
-function methods.leave_created(attachment_id)
+function methods.release_created(attachment_id)
   redis.call('ZADD', claimed, text(now + kept_span), attachment_id)
   redis.call('ZREMRANGEBYSCORE', claimed, '-inf', text(now))
   keep(claimed, now + kept_span)
@@ -256,7 +256,7 @@ function methods.leave_created(attachment_id)
   return {'left'}
 end
 
-function methods.leave_nothing()
+function methods.release_absent()
   local row = kept_row_of(holder)
   if row and row.lease ~= 0 then
     local entry = own_entry()
@@ -269,7 +269,7 @@ function methods.leave_nothing()
   return {'left'}
 end
 
-function methods.leave_unknown(settled_span, told)
+function methods.release_unknown(settled_span, told)
   local row = kept_row_of(holder)
   if row and row.lease ~= 0 then
     local entry = own_entry()
@@ -285,12 +285,12 @@ function methods.leave_unknown(settled_span, told)
   return {'left'}
 end
 
-function methods.leave_found()
+function methods.release_unchanged()
   local entry = own_entry()
   if entry and entry.began then
-    return methods.leave_unknown(entry.settled - now, '0')
+    return methods.release_unknown(entry.settled - now, '0')
   end
-  return methods.leave_nothing()
+  return methods.release_absent()
 end
 
 function methods.claimed()

@@ -9,24 +9,24 @@ from typing import Any, Self, TypeVar
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from attachment_gateway.errors import SettingError
 from attachment_gateway.ledger import (
     LEASE_S,
+    Acquired,
+    Created,
+    End,
     EndedCreated,
     EndedUnchanged,
     EndedUnknown,
-    Created,
-    End,
-    Acquired,
     InProgress,
+    Lease,
     LedgerUnavailable,
-    Place,
+    Queued,
     Reused,
     Standing,
     Unsettled,
-    Queued,
 )
 from attachment_gateway.ledger.redis_client import check_policy, redis_client
-from attachment_gateway.settings import SettingError
 
 _T = TypeVar("_T")
 
@@ -72,40 +72,44 @@ class RedisLedger:
             raise
         return ledger
 
-    async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
+    async def acquire(self, lease: Lease, *, settles_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        ahead = "" if settled_in_s is None else _us(settled_in_s)
-        answer, *numbers = await self._run("enter", place, ahead)
+        ahead = "" if settles_in_s is None else _us(settles_in_s)
+        answer, *numbers = await self._run("acquire", lease, ahead)
         return _STANDINGS[answer](*numbers)
 
-    async def find(self, place: Place) -> Created | Reused | InProgress | None:
+    async def find(self, lease: Lease) -> Created | Reused | InProgress | None:
         """Look the request id up."""
-        answer, *numbers = await self._run("find", place)
+        answer, *numbers = await self._run("find", lease)
         return _FOUND[answer](*numbers)
 
-    async def renew(self, place: Place) -> bool:
+    async def renew(self, lease: Lease) -> bool:
         """Renew the lease."""
-        return await self._run("renew", place) == [b"held"]
+        return await self._run("renew", lease) == [b"held"]
 
-    async def sending(self, place: Place, *, settled_in_s: float, anew: bool) -> bool:
+    async def record_sending(
+        self, lease: Lease, *, settles_in_s: float, is_new_attempt: bool
+    ) -> bool:
         """Write ahead."""
-        return await self._run("sending", place, _us(settled_in_s), int(anew)) == [b"held"]
+        return await self._run("record_sending", lease, _us(settles_in_s), int(is_new_attempt)) == [
+            b"held"
+        ]
 
-    async def leave(self, place: Place, end: End) -> None:
+    async def release(self, lease: Lease, end: End) -> None:
         """Leave the queue, with what became of it."""
         if isinstance(end, EndedCreated):
-            await self._run("leave_created", place, end.attachment_id)
+            await self._run("release_created", lease, end.attachment_id)
         elif isinstance(end, EndedUnknown):
-            await self._run("leave_unknown", place, _us(end.settled_in_s), int(end.created))
+            await self._run("release_unknown", lease, _us(end.settles_in_s), int(end.created))
         elif isinstance(end, EndedUnchanged):
-            await self._run("leave_found", place)
+            await self._run("release_unchanged", lease)
         else:
-            await self._run("leave_nothing", place)
+            await self._run("release_absent", lease)
 
     async def claimed(self, post: str) -> frozenset[str]:
         """Return the ids that calls have answered with."""
         return frozenset(
-            each.decode() for each in await self._run("claimed", Place(holder="", post=post))
+            each.decode() for each in await self._run("claimed", Lease(holder="", post=post))
         )
 
     async def close(self) -> None:
@@ -114,17 +118,17 @@ class RedisLedger:
             await asyncio.wait(self._running)
         await self._client.aclose()
 
-    async def _run(self, method: str, place: Place, *args: str | int) -> list[Any]:
+    async def _run(self, method: str, lease: Lease, *args: str | int) -> list[Any]:
         keys = [
             f"{KEY_PREFIX}:{kind}:{name}"
             for kind, name in (
-                ("queue", place.post),
-                ("rows", place.post),
-                ("entry", place.request_id),
-                ("claimed", place.post),
+                ("queue", lease.post),
+                ("rows", lease.post),
+                ("entry", lease.request_id),
+                ("claimed", lease.post),
             )
         ]
-        named = (method, place.holder, place.post, place.request_id, place.fingerprint)
+        named = (method, lease.holder, lease.post, lease.request_id, lease.fingerprint)
         return await self._to_its_end(self._checked(keys, (*named, *self._spans, *args)))
 
     async def _checked(self, keys: list[str], args: tuple[str | bytes | int, ...]) -> list[Any]:
@@ -167,7 +171,7 @@ def _first(*unsettled_us: int) -> Acquired:
     return Acquired(
         unsettled=Unsettled(
             began_ago_s=began_ago / US_PER_S,
-            settled_in_s=settled_in / US_PER_S,
+            settles_in_s=settled_in / US_PER_S,
             created=bool(created),
         )
     )

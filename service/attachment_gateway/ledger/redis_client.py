@@ -10,8 +10,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionError  # noqa: A004 - the library's name
 
+from attachment_gateway.errors import SettingError
 from attachment_gateway.ledger.urls import redis_url
-from attachment_gateway.settings import SettingError
 
 # A command takes a fraction of a millisecond, so few connections carry many calls; the rest waits.
 CONNECTIONS = 16

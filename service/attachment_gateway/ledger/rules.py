@@ -1,6 +1,6 @@
 """What the ledgers do, over rows and entries, wherever those are kept; Redis has it in Lua.
 
-A row is a place in a post's queue, an entry is what is known of a request id. Whoever calls a rule
+A row is a lease in a post's queue, an entry is what is known of a request id. Whoever calls a rule
 sees to it that nothing else reads or writes meanwhile. Times are seconds on the ledger's clock.
 """
 
@@ -9,28 +9,28 @@ from typing import NamedTuple, Protocol
 
 from attachment_gateway.ledger import (
     LEASE_S,
-    EndedCreated,
-    EndedUnchanged,
-    EndedAbsent,
-    EndedUnknown,
+    Acquired,
     Created,
     End,
-    Acquired,
+    EndedAbsent,
+    EndedCreated,
+    EndedUnchanged,
+    EndedUnknown,
     InProgress,
-    Place,
+    Lease,
+    Queued,
     Reused,
     Standing,
     Unsettled,
-    Queued,
 )
 
 # NamedTuples: they are made and changed several times a call, and a dataclass takes far longer.
 
 
 class Row(NamedTuple):
-    """A place in a post's queue.
+    """A lease in a post's queue.
 
-    `seq` orders the post's rows. `lease_until` is None once the place was left while its outcome is
+    `seq` orders the post's rows. `lease_until` is None once the lease was left while its outcome is
     unknown. `sent`: its holder has announced a request. From `gone_at` on it is passed over.
     """
 
@@ -59,9 +59,9 @@ class Entry(NamedTuple):
     attachment_id: str
     created_at: float
 
-    def is_of(self, place: Place) -> bool:
+    def is_of(self, lease: Lease) -> bool:
         """Tell whether it is about the same request."""
-        return (self.post, self.fingerprint) == (place.post, place.fingerprint)
+        return (self.post, self.fingerprint) == (lease.post, lease.fingerprint)
 
 
 class Store(Protocol):
@@ -111,79 +111,83 @@ class Rules:
         """Forget what nothing sees any more, some of it, as often as one likes."""
         self._store.purge(now, now - self._kept_s)
 
-    def enter(self, place: Place, now: float, settled_in_s: float | None = None) -> Standing:
-        """As Ledger.enter."""
-        entry = self._entry(place, now)
-        rows = self._rows(place.post, now, forget=True)
-        if standing := _refusal(place, entry, rows, now):
-            self._withdraw(_row_of(place.holder, rows))
+    def acquire(self, lease: Lease, now: float, settles_in_s: float | None = None) -> Standing:
+        """As Ledger.acquire."""
+        entry = self._entry(lease, now)
+        rows = self._rows(lease.post, now, forget=True)
+        if standing := _refusal(lease, entry, rows, now):
+            self._withdraw(_row_of(lease.holder, rows))
             return standing
-        row = _taken(place, entry, rows)
+        row = _taken(lease, entry, rows)
         head = self._head(rows, now, but=row)
         if row is None:
-            row = _new_last(place, rows, now)
+            row = _new_last(lease, rows, now)
         is_first = head is None or row.seq <= head.seq
-        if place.request_id:
-            entry = entry._replace(holder=place.holder) if entry else _fresh(place)
+        if lease.request_id:
+            entry = entry._replace(holder=lease.holder) if entry else _fresh(lease)
         unsettled = _unsettled(entry, now)
         # Written ahead at once, as by `sending`.
         sent = row.sent
-        if is_first and unsettled is None and settled_in_s is not None:
+        if is_first and unsettled is None and settles_in_s is not None:
             sent = True
-            entry = entry and _with_sending(entry, now, settled_in_s, anew=True)
+            entry = entry and _with_sending(entry, now, settles_in_s, is_new_attempt=True)
         self._store.put_row(self._renewed(row, now, sent=sent))
         if entry:
-            self._put(place, entry, now)
+            self._put(lease, entry, now)
         return Acquired(unsettled=unsettled) if is_first else Queued()
 
-    def find(self, place: Place, now: float) -> Created | Reused | InProgress | None:
+    def find(self, lease: Lease, now: float) -> Created | Reused | InProgress | None:
         """As Ledger.find."""
-        return _refusal(place, self._entry(place, now), self._rows(place.post, now), now)
+        return _refusal(lease, self._entry(lease, now), self._rows(lease.post, now), now)
 
-    def renew(self, place: Place, now: float) -> bool:
+    def renew(self, lease: Lease, now: float) -> bool:
         """As Ledger.renew."""
-        held = self._held(place, now)
+        held = self._held(lease, now)
         if held is None:
             return False
         row, entry = held
         self._store.put_row(self._renewed(row, now, sent=row.sent))
         if entry:
-            self._put(place, entry, now)
+            self._put(lease, entry, now)
         return True
 
-    def sending(self, place: Place, now: float, *, settled_in_s: float, anew: bool) -> bool:
-        """As Ledger.sending."""
-        held = self._held(place, now)
+    def record_sending(
+        self, lease: Lease, now: float, *, settles_in_s: float, is_new_attempt: bool
+    ) -> bool:
+        """As Ledger.record_sending."""
+        held = self._held(lease, now)
         if held is None:
             return False
         row, entry = held
         self._store.put_row(self._renewed(row, now, sent=True))
         if entry:
-            self._put(place, _with_sending(entry, now, settled_in_s, anew=anew), now)
+            self._put(
+                lease, _with_sending(entry, now, settles_in_s, is_new_attempt=is_new_attempt), now
+            )
         return True
 
-    def leave(self, place: Place, end: End, now: float) -> None:
-        """As Ledger.leave."""
+    def release(self, lease: Lease, end: End, now: float) -> None:
+        """As Ledger.release."""
         if isinstance(end, EndedCreated):
-            self._created(place, end.attachment_id, now)
-            self._store.drop_row(place.post, place.holder)
+            self._created(lease, end.attachment_id, now)
+            self._store.drop_row(lease.post, lease.holder)
             return
-        row = _row_of(place.holder, self._rows(place.post, now))
+        row = _row_of(lease.holder, self._rows(lease.post, now))
         # One that has left already, or was passed over, knows nothing that counts.
         if row is None or row.lease_until is None:
             return
-        entry = self._own_entry(place, now)
+        entry = self._own_entry(lease, now)
         if isinstance(end, EndedUnchanged):
-            end = _as_found(entry, now)
+            end = _unchanged(entry, now)
         if isinstance(end, EndedAbsent):
-            self._store.drop_row(place.post, place.holder)
+            self._store.drop_row(lease.post, lease.holder)
             ended = entry and entry._replace(holder="", began_at=None, told=False)
         else:
-            settled_at = now + end.settled_in_s
+            settled_at = now + end.settles_in_s
             self._store.put_row(row._replace(lease_until=None, gone_at=settled_at))
             ended = entry and _unknown(entry, now, settled_at, told=end.created)
         if ended:
-            self._put(place, ended, now)
+            self._put(lease, ended, now)
 
     def claimed(self, post: str, now: float) -> frozenset[str]:
         """As Ledger.claimed."""
@@ -217,37 +221,37 @@ class Rules:
             self._store.drop_row(row.post, row.holder)
         return None
 
-    def _held(self, place: Place, now: float) -> tuple[Row, Entry | None] | None:
-        row = _row_of(place.holder, self._rows(place.post, now))
+    def _held(self, lease: Lease, now: float) -> tuple[Row, Entry | None] | None:
+        row = _row_of(lease.holder, self._rows(lease.post, now))
         if row is None or row.lease_until is None:
             return None
-        entry = self._own_entry(place, now)
-        if place.request_id and entry is None:
+        entry = self._own_entry(lease, now)
+        if lease.request_id and entry is None:
             return None
         return row, entry
 
     def _withdraw(self, row: Row | None) -> None:
-        """Take a place out of its queue whose request id came to an end without it."""
+        """Take a lease out of its queue whose request id came to an end without it."""
         if row and row.lease_until is not None and not row.sent:
             self._store.drop_row(row.post, row.holder)
 
     # Entries.
 
-    def _entry(self, place: Place, now: float) -> Entry | None:
-        return self._store.entry(place.request_id, now) if place.request_id else None
+    def _entry(self, lease: Lease, now: float) -> Entry | None:
+        return self._store.entry(lease.request_id, now) if lease.request_id else None
 
-    def _own_entry(self, place: Place, now: float) -> Entry | None:
-        entry = self._entry(place, now)
-        return entry if entry and entry.holder == place.holder else None
+    def _own_entry(self, lease: Lease, now: float) -> Entry | None:
+        entry = self._entry(lease, now)
+        return entry if entry and entry.holder == lease.holder else None
 
-    def _created(self, place: Place, attachment_id: str, now: float) -> None:
-        """Record an attachment, from one whose place was taken over too: it is there."""
-        self._store.claim(place.post, attachment_id, now + self._kept_s)
-        if not place.request_id:
+    def _created(self, lease: Lease, attachment_id: str, now: float) -> None:
+        """Record an attachment, from one whose lease was taken over too: it is there."""
+        self._store.claim(lease.post, attachment_id, now + self._kept_s)
+        if not lease.request_id:
             return
-        entry = self._entry(place, now) or _fresh(place)
+        entry = self._entry(lease, now) or _fresh(lease)
         # Whoever holds it now sees that it lost it, and finds the attachment.
-        if entry.is_of(place) and not entry.attachment_id:
+        if entry.is_of(lease) and not entry.attachment_id:
             created = entry._replace(
                 holder="",
                 began_at=None,
@@ -255,13 +259,13 @@ class Rules:
                 attachment_id=attachment_id,
                 created_at=now,
             )
-            self._put(place, created, now)
+            self._put(lease, created, now)
 
-    def _put(self, place: Place, entry: Entry, now: float) -> None:
+    def _put(self, lease: Lease, entry: Entry, now: float) -> None:
         expires_at = now + self._kept_s
         if entry.began_at is not None:
             expires_at = max(expires_at, entry.settled_at)
-        self._store.put_entry(place.request_id, entry, expires_at)
+        self._store.put_entry(lease.request_id, entry, expires_at)
 
 
 def _row_of(holder: str, rows: Sequence[Row]) -> Row | None:
@@ -269,15 +273,15 @@ def _row_of(holder: str, rows: Sequence[Row]) -> Row | None:
 
 
 def _refusal(
-    place: Place, entry: Entry | None, rows: Sequence[Row], now: float
+    lease: Lease, entry: Entry | None, rows: Sequence[Row], now: float
 ) -> Created | Reused | InProgress | None:
     if entry is None:
         return None
-    if not entry.is_of(place):
+    if not entry.is_of(lease):
         return Reused()
     if entry.attachment_id:
         return Created(attachment_id=entry.attachment_id, ago_s=now - entry.created_at)
-    if entry.holder in {"", place.holder}:
+    if entry.holder in {"", lease.holder}:
         return None
     row = _row_of(entry.holder, rows)
     if row is None or row.lease_until is None or row.lease_until <= now:
@@ -285,26 +289,26 @@ def _refusal(
     return InProgress(lease_left_s=row.lease_until - now)
 
 
-def _taken(place: Place, entry: Entry | None, rows: Sequence[Row]) -> Row | None:
-    """Return the row that a place has, or takes over with its request id; None if it's new."""
-    if row := _row_of(place.holder, rows):
+def _taken(lease: Lease, entry: Entry | None, rows: Sequence[Row]) -> Row | None:
+    """Return the row that a lease has, or takes over with its request id; None if it's new."""
+    if row := _row_of(lease.holder, rows):
         return row
     dead = _row_of(entry.holder, rows) if entry and entry.holder else None
-    # `gone_at` stays: what the dead one sent has to settle, whoever has its place.
-    return dead._replace(holder=place.holder, sent=False) if dead else None
+    # `gone_at` stays: what the dead one sent has to settle, whoever has its lease.
+    return dead._replace(holder=lease.holder, sent=False) if dead else None
 
 
-def _new_last(place: Place, rows: Sequence[Row], now: float) -> Row:
+def _new_last(lease: Lease, rows: Sequence[Row], now: float) -> Row:
     """Return a row behind all others; its lease is still to be renewed."""
     seq = rows[-1].seq + 1 if rows else 1
-    return Row(place.post, seq, place.holder, lease_until=now, sent=False, gone_at=now)
+    return Row(lease.post, seq, lease.holder, lease_until=now, sent=False, gone_at=now)
 
 
-def _fresh(place: Place) -> Entry:
+def _fresh(lease: Lease) -> Entry:
     return Entry(
-        post=place.post,
-        fingerprint=place.fingerprint,
-        holder=place.holder,
+        post=lease.post,
+        fingerprint=lease.fingerprint,
+        holder=lease.holder,
         began_at=None,
         settled_at=0.0,
         told=False,
@@ -318,22 +322,22 @@ def _unsettled(entry: Entry | None, now: float) -> Unsettled | None:
         return None
     return Unsettled(
         began_ago_s=now - entry.began_at,
-        settled_in_s=entry.settled_at - now,
+        settles_in_s=entry.settled_at - now,
         created=entry.told,
     )
 
 
-def _with_sending(entry: Entry, now: float, settled_in_s: float, *, anew: bool) -> Entry:
-    settled_at = now + settled_in_s
-    if anew or entry.began_at is None:
+def _with_sending(entry: Entry, now: float, settles_in_s: float, *, is_new_attempt: bool) -> Entry:
+    settled_at = now + settles_in_s
+    if is_new_attempt or entry.began_at is None:
         return entry._replace(began_at=now, settled_at=settled_at, told=False)
     return entry._replace(settled_at=max(entry.settled_at, settled_at))
 
 
-def _as_found(entry: Entry | None, now: float) -> EndedAbsent | EndedUnknown:
+def _unchanged(entry: Entry | None, now: float) -> EndedAbsent | EndedUnknown:
     if entry is None or entry.began_at is None:
         return EndedAbsent()
-    return EndedUnknown(settled_in_s=entry.settled_at - now)
+    return EndedUnknown(settles_in_s=entry.settled_at - now)
 
 
 def _unknown(entry: Entry, now: float, settled_at: float, *, told: bool) -> Entry:

@@ -12,15 +12,15 @@ import structlog
 
 from attachment_gateway.ledger import (
     LEASE_S,
+    Acquired,
     Created,
     End,
-    Acquired,
     InProgress,
+    Lease,
     LedgerUnavailable,
-    Place,
+    Queued,
     Reused,
     Standing,
-    Queued,
 )
 from attachment_gateway.ledger.rules import Rules
 from attachment_gateway.ledger.sqlite_access import Access, Work
@@ -98,36 +98,41 @@ class SqliteLedger:
             thread.shutdown(wait=False)
             raise
 
-    async def enter(self, place: Place, *, settled_in_s: float | None = None) -> Standing:
+    async def acquire(self, lease: Lease, *, settles_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        lingers = self._steps_out_of_crowd(place)
-        self._holders.add(place.holder)
-        self._entered_last = (place.holder, self._loop.time())
+        lingers = self._steps_out_of_crowd(lease)
+        self._holders.add(lease.holder)
+        self._entered_last = (lease.holder, self._loop.time())
         standing = await self._write(
-            lambda rules, now: rules.enter(place, now, settled_in_s), lingers=lingers
+            lambda rules, now: rules.acquire(lease, now, settles_in_s), lingers=lingers
         )
         if not isinstance(standing, Acquired | Queued):
-            self._holders.discard(place.holder)
+            self._holders.discard(lease.holder)
         return standing
 
-    async def find(self, place: Place) -> Created | Reused | InProgress | None:
+    async def find(self, lease: Lease) -> Created | Reused | InProgress | None:
         """Look the request id up."""
-        return await self._read(lambda rules, now: rules.find(place, now))
+        return await self._read(lambda rules, now: rules.find(lease, now))
 
-    async def renew(self, place: Place) -> bool:
+    async def renew(self, lease: Lease) -> bool:
         """Renew the lease."""
-        return await self._write(lambda rules, now: rules.renew(place, now))
+        return await self._write(lambda rules, now: rules.renew(lease, now))
 
-    async def sending(self, place: Place, *, settled_in_s: float, anew: bool) -> bool:
+    async def record_sending(
+        self, lease: Lease, *, settles_in_s: float, is_new_attempt: bool
+    ) -> bool:
         """Write ahead."""
         return await self._write(
-            lambda rules, now: rules.sending(place, now, settled_in_s=settled_in_s, anew=anew)
+            lambda rules, now: rules.record_sending(
+                lease, now, settles_in_s=settles_in_s, is_new_attempt=is_new_attempt
+            )
         )
 
-    async def leave(self, place: Place, end: End) -> None:
+    async def release(self, lease: Lease, end: End) -> None:
         """Leave the queue, with what became of it."""
         await self._write(
-            lambda rules, now: rules.leave(place, end, now), lingers=self._steps_out_of_crowd(place)
+            lambda rules, now: rules.release(lease, end, now),
+            lingers=self._steps_out_of_crowd(lease),
         )
 
     async def claimed(self, post: str) -> frozenset[str]:
@@ -158,14 +163,14 @@ class SqliteLedger:
 
     # Writing: what there is to write is written at once, with all that lingers.
 
-    def _steps_out_of_crowd(self, place: Place) -> bool:
+    def _steps_out_of_crowd(self, lease: Lease) -> bool:
         """Take a holder out, if it is there; whether others are likely to write right behind it."""
         now = self._loop.time()
-        self._holders.discard(place.holder)
+        self._holders.discard(lease.holder)
         if self._holders:
             self._together_at = now
         holder, entered_at = self._entered_last
-        return holder != place.holder and now - min(entered_at, self._together_at) < CROWDED_FOR_S
+        return holder != lease.holder and now - min(entered_at, self._together_at) < CROWDED_FOR_S
 
     async def _write(self, work: Work[_T], *, lingers: bool = False) -> _T:
         done = self._loop.create_future()

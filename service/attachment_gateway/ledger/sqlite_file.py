@@ -6,7 +6,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
-from attachment_gateway.settings import SettingError
+from attachment_gateway.errors import SettingError
 
 # "agwl", so that `file` and we tell it from another program's.
 APPLICATION_ID = 0x6167776C

@@ -1,7 +1,7 @@
 """The limits that Graph has for each mailbox, kept so that callers don't meet them.
 
 A mailbox, here, is what Graph counts by: an app and a group. Whoever is about to send a request
-takes a turn at its mailbox, and says when Graph has asked to wait.
+takes a slot at its mailbox, and says when Graph has asked to wait.
 """
 
 import re
@@ -24,15 +24,15 @@ MAX_TOKEN_CHARS = 16_384
 # A UUID in every token of Entra's. It becomes a part of keys: short, and without a slash.
 _APP_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-# Why a turn couldn't come; the other reason is a limit of ours, which MailboxLimits words.
+# Why a slot couldn't come; the other reason is a limit of ours, which MailboxLimits words.
 GRAPH_ASKED = "Graph asked to wait"
 
-# What is told to those whose time ended while they waited for a place: nobody knows when a request
+# What is told to those whose time ended while they waited for a slot: nobody knows when a request
 # ends, but an upload to Graph takes about so long.
-PLACE_RETRY_DELAY_S = 1.0
+SLOT_RETRY_DELAY_S = 1.0
 
 # What Graph asks for is minutes at most; a mistake in its answer mustn't close a mailbox for good.
-MAX_HOLD_S = 86_400.0
+MAX_PAUSE_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class MailboxLimits:
 
     @property
     def concurrent_reached(self) -> str:
-        """Say that all places are taken."""
+        """Say that all slots are taken."""
         return f"our own limit of {self.concurrent} requests at once"
 
     @property
@@ -59,7 +59,7 @@ class MailboxLimits:
 
 
 class MailboxBusy(Exception):
-    """The turn can't come in time.
+    """The slot can't come in time.
 
     `retry_delay_s`: when it could, as far as that is known. `why`: GRAPH_ASKED, or the limit of
     ours that has been reached, as MailboxLimits words it.
@@ -74,20 +74,20 @@ class MailboxBusy(Exception):
 class Mailboxes(Protocol):
     """Every mailbox has a queue of its own, and nothing is remembered of one that is idle."""
 
-    def turn(
+    def slot(
         self, mailbox: str, *, upload_bytes: int = 0, within_s: float
     ) -> AbstractAsyncContextManager[None]:
-        """Wait for a turn, in the order of arrival; it lasts while the context is open.
+        """Wait for a slot, in the order of arrival; it lasts while the context is open.
 
-        `within_s` of 0 or less: at once or not at all. Raises MailboxBusy if the turn can't come
-        in that time: at once where a hold or the bytes begun and waiting before it show that, else
+        `within_s` of 0 or less: at once or not at all. Raises MailboxBusy if the slot can't come
+        in that time: at once where a pause or the bytes begun and waiting before it show that, else
         when the time is over.
         """
 
-    async def hold(self, mailbox: str, for_s: float) -> None:
-        """Let no turn at the mailbox begin for so long, which Graph has asked for.
+    async def pause(self, mailbox: str, for_s: float) -> None:
+        """Let no slot at the mailbox begin for so long, which Graph has asked for.
 
-        A hold never shortens another. Turns that have begun go on.
+        a pause never shortens another. Turns that have begun go on.
         """
 
     async def close(self) -> None:

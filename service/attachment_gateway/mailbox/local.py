@@ -2,8 +2,8 @@
 
 import asyncio
 
-from attachment_gateway.mailbox import MAX_HOLD_S, MailboxBusy, MailboxLimits
-from attachment_gateway.mailbox.queue import Line, Obstacle, Waiter
+from attachment_gateway.mailbox import MAX_PAUSE_S, MailboxBusy, MailboxLimits
+from attachment_gateway.mailbox.queue import MailboxQueue, Obstacle, Waiter
 
 # How often, when any mailbox is used, those that have become idle are looked for.
 SWEEP_EVERY_S = 30.0
@@ -18,141 +18,141 @@ class LocalMailboxes:
     def __init__(self, limits: MailboxLimits) -> None:
         self._limits = limits
         self._is_unlimited = not (limits.concurrent or limits.upload_bytes)
-        self._lines: dict[str, Line] = {}
+        self._queues: dict[str, MailboxQueue] = {}
         self._sweep_at_s = 0.0
 
-    def turn(self, mailbox: str, *, upload_bytes: int = 0, within_s: float) -> "_Turn":
-        """Wait for a turn; see Mailboxes."""
-        return _Turn(self, mailbox, upload_bytes, within_s)
+    def slot(self, mailbox: str, *, upload_bytes: int = 0, within_s: float) -> "_Slot":
+        """Wait for a slot; see Mailboxes."""
+        return _Slot(self, mailbox, upload_bytes, within_s)
 
-    async def begin(self, mailbox: str, upload_bytes: int, within_s: float) -> Line | None:
-        """Begin a turn, when it can; return what it is to end in, None where nothing counts it."""
-        if self._is_unlimited and not self._lines:  # nor has Graph asked for a hold
+    async def begin(self, mailbox: str, upload_bytes: int, within_s: float) -> MailboxQueue | None:
+        """Begin a slot, when it can; return what it is to end in, None where nothing counts it."""
+        if self._is_unlimited and not self._queues:  # nor has Graph asked for a pause
             return None
         now_s = asyncio.get_running_loop().time()
-        line = self._line(mailbox, now_s)
-        size_bytes = line.counted(upload_bytes)
-        if not line.waiters and line.obstacle(size_bytes, now_s) is None:
-            line.begin(size_bytes, now_s)
+        queue = self._queue(mailbox, now_s)
+        size_bytes = queue.counted(upload_bytes)
+        if not queue.waiters and queue.obstacle(size_bytes, now_s) is None:
+            queue.begin(size_bytes, now_s)
         else:
-            await self._wait(line, size_bytes, now_s + within_s)
-        return line
+            await self._wait(queue, size_bytes, now_s + within_s)
+        return queue
 
-    def end(self, line: Line) -> None:
-        """End a turn."""
-        line.end()
-        self._move_on(line)
+    def end(self, queue: MailboxQueue) -> None:
+        """End a slot."""
+        queue.end()
+        self._advance(queue)
 
-    async def hold(self, mailbox: str, for_s: float) -> None:
-        """Let no turn begin for so long; see Mailboxes."""
+    async def pause(self, mailbox: str, for_s: float) -> None:
+        """Let no slot begin for so long; see Mailboxes."""
         if not for_s > 0:
             return
         now_s = asyncio.get_running_loop().time()
-        until_s = now_s + min(for_s, MAX_HOLD_S)
-        line = self._line(mailbox, now_s)
-        line.hold_until(until_s)
-        for waiter in line.late(until_s):
-            _refuse(line, waiter, line.obstacle(waiter.size_bytes, now_s))
-        self._move_on(line)
+        until_s = now_s + min(for_s, MAX_PAUSE_S)
+        queue = self._queue(mailbox, now_s)
+        queue.pause_until(until_s)
+        for waiter in queue.late(until_s):
+            _refuse(queue, waiter, queue.obstacle(waiter.size_bytes, now_s))
+        self._advance(queue)
 
     def refuse_late(self, mailbox: str, obstacle: Obstacle) -> None:
-        """Refuse those in line who can't outlast an obstacle that is known from elsewhere."""
-        line = self._lines.get(mailbox)
-        if line is not None:
-            for waiter in line.late(asyncio.get_running_loop().time() + obstacle.wait_s):
-                _refuse(line, waiter, obstacle)
+        """Refuse those in the queue who can't outlast an obstacle that is known from elsewhere."""
+        queue = self._queues.get(mailbox)
+        if queue is not None:
+            for waiter in queue.late(asyncio.get_running_loop().time() + obstacle.wait_s):
+                _refuse(queue, waiter, obstacle)
 
     async def close(self) -> None:
         """Do nothing: there are no connections."""
 
-    def _line(self, mailbox: str, now_s: float) -> Line:
+    def _queue(self, mailbox: str, now_s: float) -> MailboxQueue:
         if now_s >= self._sweep_at_s:
             self._sweep(now_s)
-        line = self._lines.get(mailbox)
-        if line is None:
-            line = self._lines[mailbox] = Line(mailbox, self._limits)
-        return line
+        queue = self._queues.get(mailbox)
+        if queue is None:
+            queue = self._queues[mailbox] = MailboxQueue(mailbox, self._limits)
+        return queue
 
     def _sweep(self, now_s: float) -> None:
-        for line in list(self._lines.values()):
-            self._forget_if_idle(line, now_s)
+        for queue in list(self._queues.values()):
+            self._forget_if_idle(queue, now_s)
         self._sweep_at_s = now_s + SWEEP_EVERY_S
 
-    def _forget_if_idle(self, line: Line, now_s: float) -> None:
-        if line.is_idle(now_s) and self._lines.get(line.name) is line:
-            del self._lines[line.name]
+    def _forget_if_idle(self, queue: MailboxQueue, now_s: float) -> None:
+        if queue.is_idle(now_s) and self._queues.get(queue.name) is queue:
+            del self._queues[queue.name]
 
-    async def _wait(self, line: Line, size_bytes: int, until_s: float) -> None:
+    async def _wait(self, queue: MailboxQueue, size_bytes: int, until_s: float) -> None:
         loop = asyncio.get_running_loop()
         waiter = Waiter(size_bytes, until_s, loop.create_future())
-        line.join(waiter)
-        self._move_on(line)
-        self._refuse_if_late(line, waiter)
-        patience = loop.call_at(until_s, self._time_is_over, line, waiter)
+        queue.join(waiter)
+        self._advance(queue)
+        self._refuse_if_late(queue, waiter)
+        deadline = loop.call_at(until_s, self._time_is_over, queue, waiter)
         try:
             told = await waiter.told
         except asyncio.CancelledError:
-            self._withdraw(line, waiter)
+            self._withdraw(queue, waiter)
             raise
         finally:
-            patience.cancel()
+            deadline.cancel()
         if isinstance(told, MailboxBusy):
             raise told
-        line.begin_late(size_bytes, told, loop.time())
+        queue.begin_late(size_bytes, told, loop.time())
 
-    def _move_on(self, line: Line) -> None:
+    def _advance(self, queue: MailboxQueue) -> None:
         """Let begin who can, in order, and have the next one looked at when its time comes."""
         now_s = asyncio.get_running_loop().time()
-        if line.timer is not None:
-            line.timer.cancel()
-            line.timer = None
-        while line.waiters:
-            head = next(iter(line.waiters))
-            obstacle = line.obstacle(head.size_bytes, now_s)
+        if queue.timer is not None:
+            queue.timer.cancel()
+            queue.timer = None
+        while queue.waiters:
+            head = next(iter(queue.waiters))
+            obstacle = queue.obstacle(head.size_bytes, now_s)
             if head.told.cancelled():  # it is about to withdraw
-                line.leave(head)
+                queue.release(head)
             elif obstacle is None:
-                line.leave(head)
-                line.begin(head.size_bytes, now_s)
+                queue.release(head)
+                queue.begin(head.size_bytes, now_s)
                 head.told.set_result(now_s)
             elif obstacle.wait_s > head.until_s - now_s:
-                _refuse(line, head, obstacle)
+                _refuse(queue, head, obstacle)
             else:
-                self._look_again(line, obstacle)
+                self._poll_now(queue, obstacle)
                 return
-        self._forget_if_idle(line, now_s)
+        self._forget_if_idle(queue, now_s)
 
-    def _look_again(self, line: Line, obstacle: Obstacle) -> None:
+    def _poll_now(self, queue: MailboxQueue, obstacle: Obstacle) -> None:
         if obstacle.wait_s:
             delay_s = max(obstacle.wait_s, TICK_S)
-            line.timer = asyncio.get_running_loop().call_later(delay_s, self._move_on, line)
+            queue.timer = asyncio.get_running_loop().call_later(delay_s, self._advance, queue)
 
-    def _refuse_if_late(self, line: Line, waiter: Waiter) -> None:
-        """Refuse the last in line, if it is known that its turn can't come in its time."""
+    def _refuse_if_late(self, queue: MailboxQueue, waiter: Waiter) -> None:
+        """Refuse the last in the queue, if it is known that its slot can't come in its time."""
         now_s = asyncio.get_running_loop().time()
-        obstacle = line.obstacle_to_last(now_s)
+        obstacle = queue.obstacle_to_last(now_s)
         if obstacle is not None and obstacle.wait_s > waiter.until_s - now_s:
-            _refuse(line, waiter, obstacle)
+            _refuse(queue, waiter, obstacle)
 
-    def _time_is_over(self, line: Line, waiter: Waiter) -> None:
-        self._move_on(
-            line
+    def _time_is_over(self, queue: MailboxQueue, waiter: Waiter) -> None:
+        self._advance(
+            queue
         )  # the head's time may come at this very moment, and then it's in the way
-        _refuse(line, waiter, line.obstacle_to_last(asyncio.get_running_loop().time()))
+        _refuse(queue, waiter, queue.obstacle_to_last(asyncio.get_running_loop().time()))
 
-    def _withdraw(self, line: Line, waiter: Waiter) -> None:
+    def _withdraw(self, queue: MailboxQueue, waiter: Waiter) -> None:
         """Undo what a waiter has, or was given at the moment in which it was cancelled."""
-        if waiter in line.waiters:
-            line.leave(waiter)
+        if waiter in queue.waiters:
+            queue.release(waiter)
         elif not waiter.told.cancelled() and isinstance(began_s := waiter.told.result(), float):
-            line.undo(waiter.size_bytes, began_s)
-        self._move_on(line)
+            queue.undo(waiter.size_bytes, began_s)
+        self._advance(queue)
 
 
-class _Turn:
-    """One turn, as a context; a generator would take longer than the turn's beginning and end."""
+class _Slot:
+    """One slot, as a context; a generator would take longer than the slot's beginning and end."""
 
-    __slots__ = ("_line", "_mailbox", "_mailboxes", "_upload_bytes", "_within_s")
+    __slots__ = ("_mailbox", "_mailboxes", "_queue", "_upload_bytes", "_within_s")
 
     def __init__(
         self, mailboxes: LocalMailboxes, mailbox: str, upload_bytes: int, within_s: float
@@ -161,17 +161,17 @@ class _Turn:
         self._mailbox = mailbox
         self._upload_bytes = upload_bytes
         self._within_s = within_s
-        self._line: Line | None = None
+        self._queue: MailboxQueue | None = None
 
     async def __aenter__(self) -> None:
-        self._line = await self._mailboxes.begin(self._mailbox, self._upload_bytes, self._within_s)
+        self._queue = await self._mailboxes.begin(self._mailbox, self._upload_bytes, self._within_s)
 
     async def __aexit__(self, *_: object) -> None:
-        if self._line is not None:
-            self._mailboxes.end(self._line)
+        if self._queue is not None:
+            self._mailboxes.end(self._queue)
 
 
-def _refuse(line: Line, waiter: Waiter, obstacle: Obstacle | None) -> None:
+def _refuse(queue: MailboxQueue, waiter: Waiter, obstacle: Obstacle | None) -> None:
     if obstacle is not None and not waiter.told.done():
-        line.leave(waiter)
+        queue.release(waiter)
         waiter.told.set_result(obstacle.busy())

@@ -1,4 +1,4 @@
-"""One mailbox: who has a turn, who waits for one, and what stands in the way."""
+"""One mailbox: who has a slot, who waits for one, and what stands in the way."""
 
 import asyncio
 from collections import OrderedDict
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from attachment_gateway.mailbox import (
     GRAPH_ASKED,
-    PLACE_RETRY_DELAY_S,
+    SLOT_RETRY_DELAY_S,
     MailboxBusy,
     MailboxLimits,
 )
@@ -15,21 +15,21 @@ from attachment_gateway.mailbox.window import UploadWindow
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a turn can't begin, and how long that lasts; 0.0: until somebody leaves."""
+    """Why a slot can't begin, and how long that lasts; 0.0: until somebody leaves."""
 
     wait_s: float
     why: str
 
     def busy(self) -> MailboxBusy:
         """Say it to whom it stops."""
-        return MailboxBusy(retry_delay_s=self.wait_s or PLACE_RETRY_DELAY_S, why=self.why)
+        return MailboxBusy(retry_delay_s=self.wait_s or SLOT_RETRY_DELAY_S, why=self.why)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiter:
     """Who waits, until when, with how many counted bytes.
 
-    `told` becomes the time at which the turn began, or why it couldn't.
+    `told` becomes the time at which the slot began, or why it couldn't.
     """
 
     size_bytes: int
@@ -37,15 +37,15 @@ class Waiter:
     told: asyncio.Future[float | MailboxBusy]
 
 
-class Line:
+class MailboxQueue:
     """A mailbox that is used, or was a moment ago. Times are readings of the loop's clock.
 
-    `timer` looks at the head of the line when time, and nobody's leaving, is what it waits for.
+    `timer` looks at the head of the queue when time, and nobody's leaving, is what it waits for.
     """
 
     __slots__ = (
-        "_held_until_s",
         "_limits",
+        "_paused_until_s",
         "_taken",
         "_waiting_bytes",
         "_window",
@@ -60,16 +60,16 @@ class Line:
         self.timer: asyncio.TimerHandle | None = None
         self._limits = limits
         self._window = UploadWindow(limits)
-        self._held_until_s = 0.0
+        self._paused_until_s = 0.0
         self._taken = 0
         self._waiting_bytes = 0
 
     def obstacle(self, size_bytes: int, now_s: float) -> Obstacle | None:
-        """Tell why so many counted bytes can't begin now, were they the head of the line."""
-        hold_s = self._held_until_s - now_s
+        """Tell why so many counted bytes can't begin now, were they the head of the queue."""
+        pause_s = self._paused_until_s - now_s
         bytes_s = self._window.fits_in_s(size_bytes, now_s)
-        if hold_s > 0 and hold_s >= bytes_s:
-            return Obstacle(hold_s, GRAPH_ASKED)
+        if pause_s > 0 and pause_s >= bytes_s:
+            return Obstacle(pause_s, GRAPH_ASKED)
         if bytes_s > 0:
             return Obstacle(bytes_s, self._limits.upload_bytes_reached)
         if self._limits.concurrent and self._taken >= self._limits.concurrent:
@@ -77,18 +77,18 @@ class Line:
         return None
 
     def obstacle_to_last(self, now_s: float) -> Obstacle | None:
-        """Tell why the last in line can't begin now, if all before it begin as early as they can.
+        """Tell why the last can't begin now, if all before it begin as early as they can.
 
         None only where nobody waits for anything.
         """
         return self.obstacle(self._waiting_bytes, now_s)
 
-    def hold_until(self, until_s: float) -> None:
+    def pause_until(self, until_s: float) -> None:
         """Let nobody begin before."""
-        self._held_until_s = max(self._held_until_s, until_s)
+        self._paused_until_s = max(self._paused_until_s, until_s)
 
     def late(self, until_s: float) -> list[Waiter]:
-        """Return those in line who have less time than until then."""
+        """Return those in the queue who have less time than until then."""
         return [waiter for waiter in self.waiters if waiter.until_s < until_s]
 
     def join(self, waiter: Waiter) -> None:
@@ -96,7 +96,7 @@ class Line:
         self.waiters[waiter] = None
         self._waiting_bytes += waiter.size_bytes
 
-    def leave(self, waiter: Waiter) -> None:
+    def release(self, waiter: Waiter) -> None:
         """Wait no longer."""
         del self.waiters[waiter]
         self._waiting_bytes -= waiter.size_bytes
@@ -106,22 +106,22 @@ class Line:
         return self._window.counted(size_bytes)
 
     def begin(self, size_bytes: int, now_s: float) -> None:
-        """Take a place, and count the bytes."""
+        """Take a slot, and count the bytes."""
         self._taken += 1
         self._window.add(size_bytes, now_s)
 
     def begin_late(self, size_bytes: int, began_s: float, now_s: float) -> None:
-        """Count the bytes of a turn from the moment at which its task woke up to it."""
+        """Count the bytes of a slot from the moment at which its task woke up to it."""
         if now_s > began_s:
             self._window.take_back(size_bytes, began_s)
             self._window.add(size_bytes, now_s)
 
     def end(self) -> None:
-        """Give the place back."""
+        """Give the slot back."""
         self._taken -= 1
 
     def undo(self, size_bytes: int, began_s: float) -> None:
-        """Give back the place and the bytes of a turn that nobody has used."""
+        """Give back the slot and the bytes of a slot that nobody has used."""
         self.end()
         self._window.take_back(size_bytes, began_s)
 
@@ -130,6 +130,6 @@ class Line:
         return (
             not self._taken
             and not self.waiters
-            and self._held_until_s <= now_s
+            and self._paused_until_s <= now_s
             and self._window.is_empty(now_s)
         )

@@ -1,7 +1,7 @@
 """The mailboxes' limits, kept for all replicas together, in Redis.
 
-In a process, those who wait for one mailbox stand in a line, and only its head has a ticket in
-Redis. So the order of arrival holds in each process, and among the heads of all.
+In a process, those who wait for one mailbox stand in a queue, and only its head has a ticket in
+Redis. So the order of arrival pauses in each process, and among the heads of all.
 """
 
 import asyncio
@@ -15,35 +15,35 @@ from uuid import uuid4
 
 from redis.asyncio import Redis
 
-from attachment_gateway.ledger import LedgerUnavailable
-from attachment_gateway.mailbox import MAX_HOLD_S, MailboxBusy, MailboxLimits
-from attachment_gateway.mailbox.queue import Obstacle
+from attachment_gateway.errors import LedgerUnavailable
+from attachment_gateway.mailbox import MAX_PAUSE_S, MailboxBusy, MailboxLimits
 from attachment_gateway.mailbox.local import LocalMailboxes
+from attachment_gateway.mailbox.queue import Obstacle
 from attachment_gateway.mailbox.store import Begun, MailboxStore
 
 _T = TypeVar("_T")
 
-# How often the head of a line looks: jittered, so that replicas don't come all at once, and backing
-# off. A turn that ends in the same process has it look at once.
+# How often the head of a queue polls: jittered, so that replicas don't come all at once, and
+# backing off. When a slot of the same process ends, it polls at once.
 POLL_MIN_S = 0.02
 POLL_MAX_S = 0.1
 
-# How often the leases of the places that are held are renewed: twice in each.
+# How often the leases of the slots that are held are renewed: twice in each.
 RENEW_EVERY_S = 10.0
 
-# What leaving may cost an answer that is known already. The place is given back all the same.
-LEAVE_PATIENCE_S = 1.0
+# What leaving may cost an answer that is known already. The slot is given back all the same.
+RELEASE_TIMEOUT_S = 1.0
 
 # How long closing waits for what is still to be given back.
-CLOSE_PATIENCE_S = 5.0
+CLOSE_TIMEOUT_S = 5.0
 
-# The line in front of Redis, in which one at a time is the head.
-_LINE = MailboxLimits(concurrent=1, upload_bytes=0)
+# The queue in front of Redis, in which one at a time is the head.
+_HEAD_ONLY = MailboxLimits(concurrent=1, upload_bytes=0)
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class _Ticket:
-    """One turn, wanted or begun.
+    """One slot, wanted or begun.
 
     `asked` is the last look; `obstacle` what it found, which lasts until `obstacle_until_s`;
     `look_again` is set when another look is worth while.
@@ -56,7 +56,7 @@ class _Ticket:
     asked: asyncio.Task[Begun | Obstacle] | None = None
     obstacle: Obstacle | None = None
     obstacle_until_s: float = -math.inf
-    look_again: asyncio.Event = field(default_factory=asyncio.Event)
+    poll_now: asyncio.Event = field(default_factory=asyncio.Event)
 
     def left_s(self) -> float:
         """Return how long it may still wait."""
@@ -71,92 +71,92 @@ class _Ticket:
 class RedisMailboxes:
     """Turns at mailboxes for everything that shares a Redis.
 
-    To take a turn and to hold raise LedgerUnavailable, too. The client is closed with it.
+    To take a slot and to pause raise LedgerUnavailable, too. The client is closed with it.
     """
 
     def __init__(self, client: Redis, limits: MailboxLimits) -> None:
         self._limits = limits
         self._store = MailboxStore(client, limits)
-        self._lines = LocalMailboxes(_LINE)
+        self._queues = LocalMailboxes(_HEAD_ONLY)
         self._heads: dict[str, _Ticket] = {}
         self._begun: set[_Ticket] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
         self._renewing: asyncio.Task[None] | None = None
 
     @asynccontextmanager
-    async def turn(
+    async def slot(
         self, mailbox: str, *, upload_bytes: int = 0, within_s: float
     ) -> AsyncIterator[None]:
-        """Wait for a turn; see Mailboxes."""
+        """Wait for a slot; see Mailboxes."""
         size_bytes = min(upload_bytes, self._limits.upload_bytes)
         ticket = _Ticket(mailbox=mailbox, size_bytes=size_bytes, until_s=_now_s() + within_s)
-        await self._stand_in_line(ticket)
+        await self._wait_in_queue(ticket)
         self._keep(ticket)
         try:
             yield
         finally:
             self._begun.discard(ticket)
-            leaving = self._spawn(self._leave(ticket))
-            await asyncio.wait({leaving}, timeout=LEAVE_PATIENCE_S)
+            releasing = self._spawn(self._release(ticket))
+            await asyncio.wait({releasing}, timeout=RELEASE_TIMEOUT_S)
 
-    async def hold(self, mailbox: str, for_s: float) -> None:
-        """Let no turn begin for so long; see Mailboxes."""
+    async def pause(self, mailbox: str, for_s: float) -> None:
+        """Let no slot begin for so long; see Mailboxes."""
         if not for_s > 0:
             return
-        await asyncio.shield(self._spawn(self._store.hold(mailbox, min(for_s, MAX_HOLD_S))))
-        self._look_again(mailbox)
+        await asyncio.shield(self._spawn(self._store.pause(mailbox, min(for_s, MAX_PAUSE_S))))
+        self._poll_now(mailbox)
 
     async def close(self) -> None:
         """Give back what is to be given back, and let go of the connections."""
         if self._renewing is not None:
             self._renewing.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_PATIENCE_S)
+            await asyncio.wait(self._tasks, timeout=CLOSE_TIMEOUT_S)
         await self._store.close()
 
-    async def _stand_in_line(self, ticket: _Ticket) -> None:
+    async def _wait_in_queue(self, ticket: _Ticket) -> None:
         try:
-            async with self._lines.turn(ticket.mailbox, within_s=ticket.left_s()):
-                await self._be_head(ticket)
+            async with self._queues.slot(ticket.mailbox, within_s=ticket.left_s()):
+                await self._wait_as_head(ticket)
         except MailboxBusy as busy:
-            if busy.why == _LINE.concurrent_reached:  # its time is over, behind the head
+            if busy.why == _HEAD_ONLY.concurrent_reached:  # its time is over, behind the head
                 raise self._obstacle_of_head(ticket.mailbox).busy() from None
             raise
 
     def _obstacle_of_head(self, mailbox: str) -> Obstacle:
-        """Return what is known to keep the head of the line, and so everyone behind it."""
+        """Return what is known to keep the head of the queue, and so everyone behind it."""
         head = self._heads.get(mailbox)
         if head is None or head.obstacle is None:
             return Obstacle(0.0, self._limits.concurrent_reached)
         return Obstacle(max(head.obstacle_until_s - _now_s(), 0.0), head.obstacle.why)
 
-    async def _be_head(self, ticket: _Ticket) -> None:
+    async def _wait_as_head(self, ticket: _Ticket) -> None:
         self._heads[ticket.mailbox] = ticket
         try:
-            await self._look_until_begun(ticket)
+            await self._poll_until_begun(ticket)
         except BaseException:
             self._spawn(self._withdraw(ticket))
             raise
         finally:
             del self._heads[ticket.mailbox]
 
-    async def _look_until_begun(self, ticket: _Ticket) -> None:
+    async def _poll_until_begun(self, ticket: _Ticket) -> None:
         poll_s = POLL_MIN_S
-        while isinstance(obstacle := await self._look(ticket), Obstacle):
+        while isinstance(obstacle := await self._poll(ticket), Obstacle):
             left_s = ticket.left_s()
             if left_s <= 0 or obstacle.wait_s > left_s:
                 raise obstacle.busy()
             ticket.met(obstacle)
-            self._lines.refuse_late(ticket.mailbox, obstacle)
+            self._queues.refuse_late(ticket.mailbox, obstacle)
             poll_s = min(2 * poll_s, POLL_MAX_S)
             delay_s = random.uniform(POLL_MIN_S, poll_s)  # noqa: S311 spreads looks, keeps no secret
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(delay_s, obstacle.wait_s or delay_s, left_s)):
-                    await ticket.look_again.wait()
-            ticket.look_again.clear()
+                    await ticket.poll_now.wait()
+            ticket.poll_now.clear()
 
-    async def _look(self, ticket: _Ticket) -> Begun | Obstacle:
-        """Take the turn, or keep the place in the queue.
+    async def _poll(self, ticket: _Ticket) -> Begun | Obstacle:
+        """Take the slot, or keep the slot in the queue.
 
         The look ends by itself, whatever befalls who waits for it, so that it is known what it
         took.
@@ -172,19 +172,19 @@ class RedisMailboxes:
         if ticket.asked is not None:
             with suppress(LedgerUnavailable):
                 found = await ticket.asked
-        await self._leave(ticket, unused=found if isinstance(found, Begun) else None)
+        await self._release(ticket, unused=found if isinstance(found, Begun) else None)
 
-    async def _leave(self, ticket: _Ticket, *, unused: Begun | None = None) -> None:
-        # Where Redis is away, the lease ends it; what the turn was for is known, and stays so.
+    async def _release(self, ticket: _Ticket, *, unused: Begun | None = None) -> None:
+        # Where Redis is away, the lease ends it; what the slot was for is known, and stays so.
         with suppress(LedgerUnavailable):
-            await self._store.leave(
+            await self._store.release(
                 ticket.mailbox, ticket.name, size_bytes=ticket.size_bytes, unused=unused
             )
-        self._look_again(ticket.mailbox)
+        self._poll_now(ticket.mailbox)
 
-    def _look_again(self, mailbox: str) -> None:
+    def _poll_now(self, mailbox: str) -> None:
         if mailbox in self._heads:
-            self._heads[mailbox].look_again.set()
+            self._heads[mailbox].poll_now.set()
 
     def _keep(self, ticket: _Ticket) -> None:
         self._begun.add(ticket)

@@ -8,21 +8,21 @@ in and out, are integers: bytes, and milliseconds.
 # window at its end. Each look sums the entries up, and so there are fewer than in a process.
 GRAINS = 60
 
-# places  those who have a turn, each with the end of its lease
+# slots  those who have a slot, each with the end of its lease
 # queue   those who wait, each with the microsecond of its arrival
 # leases  those who wait, each with the end of its lease
 # bytes   what began in each grain of the window
-# hold    there as long as nobody may begin
-PARTS = ("places", "queue", "leases", "bytes", "hold")
+# pause   there as long as nobody may begin
+PARTS = ("slots", "queue", "leases", "bytes", "pause")
 
 # What ENTER answers: one of these, and a number.
 BEGUN = 0  # the grain in which the bytes were counted, or -1 if they were before
-HELD = 1  # for so long
+PAUSED = 1  # for so long
 BYTES_REACHED = 2  # for so long
 CONCURRENT_REACHED = 3  # 0
 
 _COMMON = f"""
-local places, queue, leases, bytes, hold = unpack(KEYS)
+local slots, queue, leases, bytes, pause = unpack(KEYS)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
@@ -52,8 +52,8 @@ local function bytes_wait(size, limit, window)
 end
 """
 
-# ARGV: ticket, its bytes, places (0: any number), bytes in the window (likewise), the window, lease
-# of a place, lease of a ticket.
+# ARGV: ticket, its bytes, slots (0: any number), bytes in the window (likewise), the window, lease
+# of a slot, lease of a ticket.
 # Begins, or joins the queue, or renews the lease there.
 ENTER = (
     _COMMON
@@ -61,31 +61,31 @@ ENTER = (
 local ticket = ARGV[1]
 local size, concurrent, limit, window = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4]),
   tonumber(ARGV[5])
-local place_lease, ticket_lease = tonumber(ARGV[6]), tonumber(ARGV[7])
+local slot_lease, ticket_lease = tonumber(ARGV[6]), tonumber(ARGV[7])
 
-if redis.call('ZSCORE', places, ticket) then return {{{BEGUN}, -1}} end
-redis.call('ZREMRANGEBYSCORE', places, '-inf', now)
+if redis.call('ZSCORE', slots, ticket) then return {{{BEGUN}, -1}} end
+redis.call('ZREMRANGEBYSCORE', slots, '-inf', now)
 for _, dead in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now)) do
   redis.call('ZREM', queue, dead)
   redis.call('ZREM', leases, dead)
 end
 
-local held = redis.call('PTTL', hold)
+local paused = redis.call('PTTL', pause)
 local reached = bytes_wait(size, limit, window)
 local wait, why = 0, {CONCURRENT_REACHED}
-if held > 0 and held >= reached then
-  wait, why = held, {HELD}
+if paused > 0 and paused >= reached then
+  wait, why = paused, {PAUSED}
 elseif reached > 0 then
   wait, why = reached, {BYTES_REACHED}
 end
 
 local head = redis.call('ZRANGE', queue, 0, 0)[1] or ticket
-local full = concurrent > 0 and redis.call('ZCARD', places) >= concurrent
+local full = concurrent > 0 and redis.call('ZCARD', slots) >= concurrent
 if wait == 0 and head == ticket and not full then
   redis.call('ZREM', queue, ticket)
   redis.call('ZREM', leases, ticket)
-  redis.call('ZADD', places, now + place_lease, ticket)
-  redis.call('PEXPIRE', places, place_lease)
+  redis.call('ZADD', slots, now + slot_lease, ticket)
+  redis.call('PEXPIRE', slots, slot_lease)
   local grain = string.format('%.0f', math.floor(now * {GRAINS} / window))
   if size > 0 then
     redis.call('HINCRBY', bytes, grain, size)
@@ -103,34 +103,34 @@ return {{why, wait}}
 )
 
 # ARGV: ticket, the grain and the number of the bytes to give back (0: they have been used).
-LEAVE = (
+RELEASE = (
     _COMMON
     + """
 redis.call('ZREM', queue, ARGV[1])
 redis.call('ZREM', leases, ARGV[1])
-if redis.call('ZREM', places, ARGV[1]) == 1 and tonumber(ARGV[3]) > 0 then
+if redis.call('ZREM', slots, ARGV[1]) == 1 and tonumber(ARGV[3]) > 0 then
   redis.call('HINCRBY', bytes, ARGV[2], -ARGV[3])
 end
 return {0, 0}
 """
 )
 
-# ARGV: ticket, lease of a place. Of a place that is lost nothing comes back.
+# ARGV: ticket, lease of a slot. Of a slot that is lost nothing comes back.
 RENEW = (
     _COMMON
     + """
-redis.call('ZADD', places, 'XX', now + ARGV[2], ARGV[1])
-redis.call('PEXPIRE', places, ARGV[2])
+redis.call('ZADD', slots, 'XX', now + ARGV[2], ARGV[1])
+redis.call('PEXPIRE', slots, ARGV[2])
 return {0, 0}
 """
 )
 
 # ARGV: how long nobody may begin.
-HOLD = (
+PAUSE = (
     _COMMON
     + """
-if redis.call('PTTL', hold) < tonumber(ARGV[1]) then
-  redis.call('SET', hold, 1, 'PX', ARGV[1])
+if redis.call('PTTL', pause) < tonumber(ARGV[1]) then
+  redis.call('SET', pause, 1, 'PX', ARGV[1])
 end
 return {0, 0}
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from attachment_gateway.ledger import LedgerUnavailable
+from attachment_gateway.errors import LedgerUnavailable
 from attachment_gateway.mailbox import GRAPH_ASKED, MailboxLimits
 from attachment_gateway.mailbox.queue import Obstacle
 from attachment_gateway.mailbox.scripts import (
@@ -15,18 +15,18 @@ from attachment_gateway.mailbox.scripts import (
     BYTES_REACHED,
     CONCURRENT_REACHED,
     ENTER,
-    HELD,
-    HOLD,
-    LEAVE,
     PARTS,
+    PAUSE,
+    PAUSED,
+    RELEASE,
     RENEW,
 )
 
 # What is in braces is the hash tag: all keys lie on one node of a cluster, where the ledger's are.
 KEY_PREFIX = "{attachment-gateway}:mailbox"
 
-# A place whose holder has died is free after its lease; one that is held is renewed twice in it.
-PLACE_LEASE_S = 30.0
+# A slot whose holder has died is free after its lease; one that is held is renewed twice in it.
+SLOT_LEASE_S = 30.0
 
 # A ticket is renewed by each look, and passed over when its holder has looked no more for so long.
 TICKET_LEASE_S = 2.0
@@ -37,7 +37,7 @@ COMMAND_TIMEOUT_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The turn is had. Its bytes were counted in `grain`; None: by an earlier look, if at all."""
+    """The slot is had. Its bytes were counted in `grain`; None: by an earlier look, if at all."""
 
     grain: int | None
 
@@ -48,9 +48,11 @@ class MailboxStore:
     def __init__(self, client: Redis, limits: MailboxLimits) -> None:
         self._client = client
         self._limits = limits
-        self._scripts = {text: client.register_script(text) for text in (ENTER, LEAVE, RENEW, HOLD)}
+        self._scripts = {
+            text: client.register_script(text) for text in (ENTER, RELEASE, RENEW, PAUSE)
+        }
         self._why = {
-            HELD: GRAPH_ASKED,
+            PAUSED: GRAPH_ASKED,
             BYTES_REACHED: limits.upload_bytes_reached,
             CONCURRENT_REACHED: limits.concurrent_reached,
         }
@@ -68,29 +70,29 @@ class MailboxStore:
             self._limits.concurrent,
             self._limits.upload_bytes,
             _ms(self._limits.upload_window_s),
-            _ms(PLACE_LEASE_S),
+            _ms(SLOT_LEASE_S),
             _ms(TICKET_LEASE_S),
         )
         if answer == BEGUN:
             return Begun(number if number >= 0 else None)
         return Obstacle(number / 1000, self._why[answer])
 
-    async def leave(
+    async def release(
         self, mailbox: str, ticket: str, *, size_bytes: int, unused: Begun | None = None
     ) -> None:
-        """Give back the place, or the place in the queue; with it the bytes of an unused turn."""
+        """Give back the slot, or the slot in the queue; with it the bytes of an unused slot."""
         if unused is None or unused.grain is None:
-            await self._run(LEAVE, mailbox, ticket, 0, 0)
+            await self._run(RELEASE, mailbox, ticket, 0, 0)
         else:
-            await self._run(LEAVE, mailbox, ticket, unused.grain, size_bytes)
+            await self._run(RELEASE, mailbox, ticket, unused.grain, size_bytes)
 
     async def renew(self, mailbox: str, ticket: str) -> None:
-        """Keep the place, if it isn't lost."""
-        await self._run(RENEW, mailbox, ticket, _ms(PLACE_LEASE_S))
+        """Keep the slot, if it isn't lost."""
+        await self._run(RENEW, mailbox, ticket, _ms(SLOT_LEASE_S))
 
-    async def hold(self, mailbox: str, for_s: float) -> None:
+    async def pause(self, mailbox: str, for_s: float) -> None:
         """Let nobody begin for so long."""
-        await self._run(HOLD, mailbox, _ms(for_s))
+        await self._run(PAUSE, mailbox, _ms(for_s))
 
     async def close(self) -> None:
         """Close the client."""

@@ -1,0 +1,1 @@
+"""The gRPC service: how calls come in, and how they end."""

@@ -11,7 +11,7 @@ from typing import Any
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from attachment_gateway.errors import InvalidRequest
+from attachment_gateway.errors import FieldViolation, InvalidRequest
 from graphattachments.v1.attachment_service_pb2 import UploadFileAttachmentRequest
 
 # Protobuf's encoding: a tag of field number and wire type, here of length and bytes; the length in
@@ -30,11 +30,13 @@ def check_understood(request: object) -> None:
     """Raise InvalidRequest if a request is one that couldn't be read."""
     if isinstance(request, DecodeError):
         raise InvalidRequest(
-            "request", "these bytes are no message of the contract; are all its strings UTF-8?"
+            FieldViolation(
+                "request", "these bytes are no message of the contract; are all its strings UTF-8?"
+            )
         )
 
 
-class ReadingServer:
+class DeserializingServer:
     """What a servicer is added to, in the place of the server.
 
     Its methods get what can't be read, as the DecodeError that it is; and in a stream what is only
@@ -49,11 +51,13 @@ class ReadingServer:
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Add a service's methods, their deserializers replaced."""
-        ours = {name: _reading_our_way(handler) for name, handler in handlers.items()}
+        ours = {name: _with_our_deserializer(handler) for name, handler in handlers.items()}
         self._server.add_registered_method_handlers(service, ours)
 
 
-def _reading_our_way(handler: Any) -> Any:
+def _with_our_deserializer(handler: Any) -> Any:
+    if handler.response_streaming:
+        raise TypeError("a method that streams its response needs a handler of its own here")
     read, write = _or_error(handler.request_deserializer), handler.response_serializer
     if handler.request_streaming:
         return grpc.stream_unary_rpc_method_handler(handler.stream_unary, chunk_or(read), write)

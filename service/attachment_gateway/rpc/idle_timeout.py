@@ -1,4 +1,4 @@
-"""How long a caller may be quiet: until its next message, or until the call's time ends."""
+"""How long a caller may be silent: until its next message, or until the call's deadline."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-# Setting a timer anew costs as much as a small message does, so it is left as it is for this part
-# of its time: the quiet that is let may be so much shorter.
+# Rescheduling a timer costs as much as reading a small message, so a timer is left as it is for
+# this share of its time: the silence that is allowed may be that much shorter.
 GRAIN = 0.1
 
 
-class Patience:
-    """An async context, which ends by TimeoutError when the patience does.
+class IdleTimeout:
+    """An async context, which ends by TimeoutError after `idle_s` without `restart`.
 
-    `ended` is what ends it, too, but not while it is `lifted`.
+    `ended` ends it, too, but not while it is `suspended`.
     """
 
     def __init__(self, idle_s: float, ended: asyncio.Future[Any]) -> None:
@@ -22,30 +22,30 @@ class Patience:
         self._idle_s = idle_s
         self._ended = ended
         self._timeout = asyncio.timeout(idle_s)
-        self._renew_from = 0.0
-        self._counts = False
+        self._restart_from = 0.0
+        self._is_running = False
 
-    def renew(self) -> None:
-        """Begin anew, at a message."""
+    def restart(self) -> None:
+        """Start the time again, at a message."""
         now = self._loop.time()
-        if now >= self._renew_from:
-            self._renew_from = now + self._idle_s * GRAIN
+        if now >= self._restart_from:
+            self._restart_from = now + self._idle_s * GRAIN
             self._timeout.reschedule(now + self._idle_s)
 
     @contextmanager
-    def lifted(self) -> Iterator[None]:
-        """Let it be, while it is we who let the caller wait; and begin anew."""
+    def suspended(self) -> Iterator[None]:
+        """Stop the time while the gateway keeps the caller waiting; then start it again."""
         self._timeout.reschedule(None)
-        self._counts = False
+        self._is_running = False
         yield
-        self._counts = True
-        self._renew_from = 0.0
-        self.renew()
+        self._is_running = True
+        self._restart_from = 0.0
+        self.restart()
 
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
-        self._counts = True
-        self._renew_from = self._loop.time() + self._idle_s * GRAIN
+        self._is_running = True
+        self._restart_from = self._loop.time() + self._idle_s * GRAIN
         self._ended.add_done_callback(self._end)
         return self
 
@@ -55,10 +55,11 @@ class Patience:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._counts = False
+        self._is_running = False
         self._ended.remove_done_callback(self._end)
         await self._timeout.__aexit__(kind, error, traceback)
 
     def _end(self, _: object) -> None:
-        if self._counts and not self._timeout.expired():  # what is due already can't be withdrawn
+        # A timeout that has expired can't be rescheduled.
+        if self._is_running and not self._timeout.expired():
             self._timeout.reschedule(self._loop.time())

@@ -5,16 +5,17 @@ from collections.abc import AsyncIterable, Awaitable
 from dataclasses import dataclass
 from functools import partial
 
-from attachment_gateway.admission import Admission, Entrance
-from attachment_gateway.rpc.response_size import fit_response
-from attachment_gateway.translation.upload import Assembly
-from attachment_gateway.rpc.call import Call, Calls, Context
-from attachment_gateway.translation.create import graph_request_of
+from attachment_gateway.admission import Admission, CallAdmission
 from attachment_gateway.delivery.runner import Runner
-from attachment_gateway.graph.request import ITEM, GraphRequest, Sender
 from attachment_gateway.errors import NotSent
-from attachment_gateway.http1.origin import GraphRoot
+from attachment_gateway.graph.paths import GraphRoot
+from attachment_gateway.graph.request import ITEM, GraphRequest, Sender
+from attachment_gateway.rpc.active_calls import ActiveCalls
+from attachment_gateway.rpc.call import Call, Context
 from attachment_gateway.rpc.deserialization import check_understood
+from attachment_gateway.rpc.response_size import fit_response
+from attachment_gateway.translation.create import graph_request_of
+from attachment_gateway.translation.upload import UploadAssembly
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,
     CreateAttachmentResponse,
@@ -27,7 +28,7 @@ from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceSer
 WHOLE_MESSAGE_FACTOR = 7 / 3
 
 # An item may have an element in every two bytes, each of which takes a microsecond to be written as
-# JSON: so long that nobody else would be served.
+# JSON, during which nobody else would be served.
 LARGE_ITEM_BYTES = 64 * 1024
 
 
@@ -49,7 +50,7 @@ class Servicer(AttachmentServiceServicer):
     def __init__(
         self,
         *,
-        calls: Calls,
+        calls: ActiveCalls,
         admission: Admission,
         runner: Runner,
         root: GraphRoot,
@@ -64,7 +65,7 @@ class Servicer(AttachmentServiceServicer):
     async def UploadFileAttachment(  # noqa: N802 the contract's name
         self, _: AsyncIterable[UploadFileAttachmentRequest], context: Context
     ) -> UploadFileAttachmentResponse:
-        """Assemble a stream of requests, in the memory it is let into, and deliver it.
+        """Assemble a stream of requests, in the memory that is reserved for it, and deliver it.
 
         The call reads them, from the context.
         """
@@ -77,18 +78,20 @@ class Servicer(AttachmentServiceServicer):
         return await self._calls.run(context, "CreateAttachment", partial(self._create, request))
 
     async def _upload(self, call: Call) -> UploadFileAttachmentResponse:
-        assembly = Assembly(self._sender(call))
-        with Entrance(self._admission, call) as entrance:
+        assembly = UploadAssembly(self._sender(call))
+        with CallAdmission(self._admission, call.deadline) as admission:
             kept_bytes = self._limits.stream_window_bytes
 
             def take(request: UploadFileAttachmentRequest) -> Awaitable[None] | None:
                 assembly.feed(request)
-                if entrance.reservation is not None:
+                if admission.reservation is not None:
                     return None
-                return entrance.admit(assembly.memory_bytes, kept_bytes=kept_bytes)
+                return admission.admit(assembly.memory_bytes, kept_bytes=kept_bytes)
 
             await call.read(take, idle_s=self._limits.stream_idle_s, is_whole=assembly.is_whole)
-            attachment = await self._runner.deliver(assembly.finish(), call, entrance.reservation)
+            attachment = await self._runner.deliver(
+                assembly.finish(), call.deadline, admission.reservation
+            )
         return UploadFileAttachmentResponse(attachment=fit_response(attachment))
 
     async def _create(
@@ -96,14 +99,16 @@ class Servicer(AttachmentServiceServicer):
     ) -> CreateAttachmentResponse:
         check_understood(request)
         size_bytes = request.ByteSize()
-        with Entrance(self._admission, call) as entrance:
-            waiting = entrance.admit(
+        with CallAdmission(self._admission, call.deadline) as admission:
+            waiting = admission.admit(
                 round(size_bytes * WHOLE_MESSAGE_FACTOR), kept_bytes=size_bytes
             )
             if waiting is not None:
                 await waiting
             graph_request = await self._graph_request(request, size_bytes, call)
-            attachment = await self._runner.deliver(graph_request, call, entrance.reservation)
+            attachment = await self._runner.deliver(
+                graph_request, call.deadline, admission.reservation
+            )
         return CreateAttachmentResponse(attachment=fit_response(attachment))
 
     async def _graph_request(
@@ -113,12 +118,14 @@ class Servicer(AttachmentServiceServicer):
         sender = self._sender(call)
         if size_bytes <= LARGE_ITEM_BYTES or request.attachment.WhichOneof("kind") != ITEM:
             return graph_request_of(request, sender)
-        return await call.in_time(asyncio.to_thread(graph_request_of, request, sender), late=NotSent)
+        return await call.deadline.in_time(
+            asyncio.to_thread(graph_request_of, request, sender), late=NotSent
+        )
 
     def _sender(self, call: Call) -> Sender:
         return Sender(
             root=self._root,
             token=call.token,
-            client_request_id=call.client_request_id,
+            ids=call.ids,
             max_request_bytes=self._limits.max_request_bytes,
         )

@@ -1,7 +1,6 @@
 """Error -> gRPC status. Codes and reasons are made here and nowhere else."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -9,10 +8,13 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, Re
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
-from attachment_gateway import errors
-from attachment_gateway.errors import GatewayError, GraphNotFound, InvalidRequest
+from attachment_gateway.errors import GatewayError, GraphNotFound, InvalidRequest, Reason
 
 DOMAIN = "attachment-gateway"
+
+# How many bytes of the details name wrong fields. All trailers together stay under 7 KiB: Java ends
+# a connection at 8,192 bytes of them by default, and base64 makes four bytes of three.
+MAX_VIOLATIONS_BYTES = 3 * 1024
 
 # The resource that a NOT_FOUND is about.
 RESOURCE_TYPE = "microsoft.graph.post"
@@ -23,53 +25,37 @@ PUSHBACK = "grpc-retry-pushback-ms"
 NEVER = "-1"
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    code: StatusCode
-    reason: str
-    never_again: bool = False
-
-
-_TABLE: Mapping[type[GatewayError], _Row] = {
-    errors.InvalidRequest: _Row(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
-    errors.StreamProtocol: _Row(StatusCode.INVALID_ARGUMENT, "STREAM_PROTOCOL"),
-    errors.AttachmentTooLarge: _Row(StatusCode.INVALID_ARGUMENT, "ATTACHMENT_TOO_LARGE"),
-    errors.SizeMismatch: _Row(StatusCode.INVALID_ARGUMENT, "SIZE_MISMATCH"),
-    errors.ChecksumMismatch: _Row(StatusCode.INVALID_ARGUMENT, "CHECKSUM_MISMATCH"),
-    errors.RequestIdReused: _Row(StatusCode.INVALID_ARGUMENT, "REQUEST_ID_REUSED"),
-    errors.RequestInProgress: _Row(StatusCode.ABORTED, "REQUEST_IN_PROGRESS"),
-    errors.StreamIdle: _Row(StatusCode.ABORTED, "STREAM_IDLE"),
-    errors.TokenMissing: _Row(StatusCode.UNAUTHENTICATED, "TOKEN_MISSING"),
-    errors.NotSent: _Row(StatusCode.DEADLINE_EXCEEDED, "NOT_SENT"),
-    errors.GraphRejected: _Row(StatusCode.INVALID_ARGUMENT, "GRAPH_REJECTED"),
-    errors.GraphUnauthenticated: _Row(StatusCode.UNAUTHENTICATED, "GRAPH_UNAUTHENTICATED"),
-    errors.GraphPermissionDenied: _Row(StatusCode.PERMISSION_DENIED, "GRAPH_PERMISSION_DENIED"),
-    errors.GraphNotFound: _Row(StatusCode.NOT_FOUND, "GRAPH_NOT_FOUND"),
-    errors.GraphUnsupported: _Row(StatusCode.UNIMPLEMENTED, "GRAPH_UNSUPPORTED"),
-    errors.GraphConflict: _Row(StatusCode.ABORTED, "GRAPH_CONFLICT"),
-    errors.GraphLocked: _Row(StatusCode.FAILED_PRECONDITION, "GRAPH_LOCKED"),
-    errors.GraphThrottled: _Row(StatusCode.RESOURCE_EXHAUSTED, "GRAPH_THROTTLED"),
-    errors.MailboxLimit: _Row(StatusCode.RESOURCE_EXHAUSTED, "MAILBOX_LIMIT"),
-    errors.GraphQuotaExceeded: _Row(
-        StatusCode.RESOURCE_EXHAUSTED, "GRAPH_QUOTA_EXCEEDED", never_again=True
-    ),
-    errors.GraphUnavailable: _Row(StatusCode.UNAVAILABLE, "GRAPH_UNAVAILABLE"),
-    errors.GatewayDraining: _Row(StatusCode.UNAVAILABLE, "GATEWAY_DRAINING"),
-    errors.LedgerUnavailable: _Row(StatusCode.UNAVAILABLE, "LEDGER_UNAVAILABLE"),
-    errors.GatewayOverloaded: _Row(StatusCode.RESOURCE_EXHAUSTED, "GATEWAY_OVERLOADED"),
-    errors.OutcomeUnknown: _Row(StatusCode.UNKNOWN, "OUTCOME_UNKNOWN", never_again=True),
-    errors.GatewayFault: _Row(StatusCode.INTERNAL, "GATEWAY_ERROR"),
+CODES: Mapping[Reason, StatusCode] = {
+    Reason.INVALID_REQUEST: StatusCode.INVALID_ARGUMENT,
+    Reason.STREAM_PROTOCOL: StatusCode.INVALID_ARGUMENT,
+    Reason.ATTACHMENT_TOO_LARGE: StatusCode.INVALID_ARGUMENT,
+    Reason.SIZE_MISMATCH: StatusCode.INVALID_ARGUMENT,
+    Reason.CHECKSUM_MISMATCH: StatusCode.INVALID_ARGUMENT,
+    Reason.REQUEST_ID_REUSED: StatusCode.INVALID_ARGUMENT,
+    Reason.REQUEST_IN_PROGRESS: StatusCode.ABORTED,
+    Reason.STREAM_IDLE: StatusCode.ABORTED,
+    Reason.TOKEN_MISSING: StatusCode.UNAUTHENTICATED,
+    Reason.NOT_SENT: StatusCode.DEADLINE_EXCEEDED,
+    Reason.GRAPH_REJECTED: StatusCode.INVALID_ARGUMENT,
+    Reason.GRAPH_UNAUTHENTICATED: StatusCode.UNAUTHENTICATED,
+    Reason.GRAPH_PERMISSION_DENIED: StatusCode.PERMISSION_DENIED,
+    Reason.GRAPH_NOT_FOUND: StatusCode.NOT_FOUND,
+    Reason.GRAPH_UNSUPPORTED: StatusCode.UNIMPLEMENTED,
+    Reason.GRAPH_CONFLICT: StatusCode.ABORTED,
+    Reason.GRAPH_LOCKED: StatusCode.FAILED_PRECONDITION,
+    Reason.GRAPH_THROTTLED: StatusCode.RESOURCE_EXHAUSTED,
+    Reason.MAILBOX_LIMIT: StatusCode.RESOURCE_EXHAUSTED,
+    Reason.GRAPH_QUOTA_EXCEEDED: StatusCode.RESOURCE_EXHAUSTED,
+    Reason.GRAPH_UNAVAILABLE: StatusCode.UNAVAILABLE,
+    Reason.GATEWAY_DRAINING: StatusCode.UNAVAILABLE,
+    Reason.LEDGER_UNAVAILABLE: StatusCode.UNAVAILABLE,
+    Reason.GATEWAY_OVERLOADED: StatusCode.RESOURCE_EXHAUSTED,
+    Reason.OUTCOME_UNKNOWN: StatusCode.UNKNOWN,
+    Reason.GATEWAY_ERROR: StatusCode.INTERNAL,
 }
 
-
-def code_of(error: GatewayError) -> StatusCode:
-    """Return the gRPC code of an error."""
-    return _TABLE[type(error)].code
-
-
-def reason_of(error: GatewayError) -> str:
-    """Return the reason of an error, as its ErrorInfo carries it."""
-    return _TABLE[type(error)].reason
+# Reasons for which a client's retry policy must not send again.
+_NEVER_AGAIN = {Reason.GRAPH_QUOTA_EXCEEDED, Reason.OUTCOME_UNKNOWN}
 
 
 def to_status(error: GatewayError, ids: Mapping[str, str]) -> Status:
@@ -77,16 +63,21 @@ def to_status(error: GatewayError, ids: Mapping[str, str]) -> Status:
 
     `ids` are the ids by which Microsoft's support finds the request, as ErrorInfo's metadata.
     """
-    info = ErrorInfo(reason=reason_of(error), domain=DOMAIN, metadata={**_metadata(error), **ids})
-    status = Status(code=code_of(error).value[0], message=str(error))
+    info = ErrorInfo(reason=error.reason, domain=DOMAIN, metadata={**_metadata(error), **ids})
+    status = Status(code=CODES[error.reason].value[0], message=str(error))
     for detail in (info, *_details(error)):
         status.details.add().Pack(detail)
     return status
 
 
+def id_trailers(ids: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the ids as trailers, whose names have hyphens."""
+    return tuple((name.replace("_", "-"), value) for name, value in ids.items())
+
+
 def pushback(error: GatewayError) -> tuple[tuple[str, str], ...]:
     """Return the trailer that gRPC's own retry policies obey, where there is something to obey."""
-    if _TABLE[type(error)].never_again:
+    if error.reason in _NEVER_AGAIN:
         return ((PUSHBACK, NEVER),)
     if error.retry_delay_s is not None:
         return ((PUSHBACK, str(round(error.retry_delay_s * 1000))),)
@@ -102,19 +93,18 @@ def _metadata(error: GatewayError) -> dict[str, str]:
         )
         if size is not None
     }
-    if error.answer is not None:
-        metadata["http_status"] = str(error.answer.http_status)
-        metadata["graph_code"] = error.answer.code
-        if error.answer.claims:
-            metadata["claims"] = error.answer.claims
+    if error.response is not None:
+        metadata["http_status"] = str(error.response.http_status)
+        metadata["graph_code"] = error.response.code
+        if error.response.claims:
+            metadata["claims"] = error.response.claims
     return metadata
 
 
 def _details(error: GatewayError) -> list[Message]:
     details: list[Message] = []
     if isinstance(error, InvalidRequest):
-        violation = BadRequest.FieldViolation(field=error.field, description=error.description)
-        details.append(BadRequest(field_violations=[violation]))
+        details.append(_bad_request(error))
     if isinstance(error, GraphNotFound):
         details.append(
             ResourceInfo(
@@ -126,3 +116,23 @@ def _details(error: GatewayError) -> list[Message]:
         delay.FromNanoseconds(round(error.retry_delay_s * 1e9))
         details.append(RetryInfo(retry_delay=delay))
     return details
+
+
+def _bad_request(error: InvalidRequest) -> BadRequest:
+    """Return the fields that are wrong, as many as the trailers have room for, and how many more.
+
+    The last one is no field of the request if there are more: its name is empty.
+    """
+    named: list[BadRequest.FieldViolation] = []
+    room_bytes = MAX_VIOLATIONS_BYTES
+    for violation in error.violations:
+        named.append(
+            BadRequest.FieldViolation(field=violation.field, description=violation.description)
+        )
+        room_bytes -= named[-1].ByteSize()
+        if room_bytes < 0 and len(named) > 1:
+            named.pop()
+            break
+    if more := error.more + len(error.violations) - len(named):
+        named.append(BadRequest.FieldViolation(description=f"and {more:,} more"))
+    return BadRequest(field_violations=named)

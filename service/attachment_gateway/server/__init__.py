@@ -1,0 +1,1 @@
+"""The process: assembly, lifecycle, workers, health, logs, and the operator's HTTP."""

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from prometheus_client import REGISTRY, CollectorRegistry, start_http_server
 
-from attachment_gateway.settings import SettingError
+from attachment_gateway.errors import SettingError
 
 
 @contextmanager

@@ -18,9 +18,10 @@ import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from attachment_gateway.server.operator_http import exposed
+from attachment_gateway.errors import SettingError
 from attachment_gateway.ledger.urls import is_redis
-from attachment_gateway.settings import ENVIRONMENT_PREFIX, SettingError, Settings
+from attachment_gateway.server.operator_http import exposed
+from attachment_gateway.settings import ENVIRONMENT_PREFIX, Settings
 
 # A worker that dies is replaced after so long, so that one that can't live doesn't take all CPU.
 REPLACED_AFTER_S = 1.0

@@ -1,0 +1,1 @@
+"""The contract's messages -> REST requests."""

@@ -1,45 +1,48 @@
 """CreateAttachmentRequest -> REST request: an attachment that comes whole, a file or an item."""
 
-from attachment_gateway.translation import validation
+from attachment_gateway.errors import Violations
 from attachment_gateway.graph.base64_encoder import Base64Stream
 from attachment_gateway.graph.request import (
     FILE,
     ITEM,
-    GraphRequest,
     FileRequest,
-    Head,
+    GraphRequest,
+    RequestHead,
     Sender,
     item_request,
 )
-from attachment_gateway.errors import InvalidRequest
-from attachment_gateway.graph.paths import attachments_path
+from attachment_gateway.translation import validation
 from graphattachments.v1.attachment_pb2 import Attachment
 from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
 
 
 def graph_request_of(request: CreateAttachmentRequest, sender: Sender) -> GraphRequest:
     """Return the REST request that a request asks for; raises CallerError."""
-    post = validation.parent(request)
-    attachment = validation.named_attachment(request)
-    request_id = validation.request_id(request.request_id)
-    head = Head(sender, attachments_path(post, within="post"), post)
+    violations = Violations()
+    path = validation.parents_path(request, violations)
+    attachment = validation.named_attachment(request, violations)
+    request_id = validation.request_id(request.request_id, violations)
+    head = RequestHead(sender, path, request.post)
     match attachment.WhichOneof("kind"):
         case "file_attachment":
-            return _file(head, attachment, request_id)
+            return _file(head, attachment, violations, request_id)
         case "item_attachment":
-            return item_request(head, attachment, request_id=request_id)
+            return item_request(head, attachment, violations, request_id=request_id)
         case None:
-            raise InvalidRequest("attachment.kind", f"missing; set {FILE}, or {ITEM} with an item")
+            violations.add("attachment.kind", f"missing; set {FILE}, or {ITEM} with an item")
         case kind:
-            raise InvalidRequest(
+            violations.add(
                 f"attachment.{kind}", "can be read but not created; attach a file or an item"
             )
+    raise violations.error()
 
 
-def _file(head: Head, attachment: Attachment, request_id: str) -> GraphRequest:
-    graph_request = FileRequest(head, attachment)
+def _file(
+    head: RequestHead, attachment: Attachment, violations: Violations, request_id: str
+) -> GraphRequest:
+    file_request = FileRequest(head, attachment, violations)
     content = attachment.file_attachment.content_bytes
-    graph_request.check(len(content))
+    file_request.check(len(content))
     encoded = Base64Stream()
     encoded.feed(content)
-    return graph_request.seal(encoded.finish(), file_bytes=len(content), request_id=request_id)
+    return file_request.seal(encoded.finish(), file_bytes=len(content), request_id=request_id)

@@ -7,16 +7,15 @@ is wrong is said at the first message that shows it, so that nothing more need b
 import hashlib
 from typing import Any, NamedTuple
 
-from attachment_gateway.translation import validation
-from attachment_gateway.graph.base64_encoder import Base64Stream, decoded
-from attachment_gateway.graph.request import FILE, GraphRequest, FileRequest, Head, Sender
 from attachment_gateway.errors import (
     ChecksumMismatch,
-    InvalidRequest,
     SizeMismatch,
     StreamProtocol,
+    Violations,
 )
-from attachment_gateway.graph.paths import attachments_path
+from attachment_gateway.graph.base64_encoder import Base64Stream, decoded
+from attachment_gateway.graph.request import FILE, FileRequest, GraphRequest, RequestHead, Sender
+from attachment_gateway.translation import validation
 from graphattachments.v1.attachment_pb2 import Attachment
 from graphattachments.v1.attachment_service_pb2 import (
     UploadFileAttachmentRequest,
@@ -32,22 +31,24 @@ class _Declared(NamedTuple):
     sha256: bytes
 
     @classmethod
-    def by(cls, message: UploadHeader | UploadFooter, within: str) -> "_Declared":
-        validation.declared_sha256(message.sha256, within=within)
+    def by(
+        cls, message: UploadHeader | UploadFooter, violations: Violations, within: str
+    ) -> "_Declared":
+        validation.declared_sha256(message.sha256, violations, within=within)
         if not message.HasField("size_bytes"):
             return cls(None, message.sha256)
-        validation.declared_size(message.size_bytes, within=within)
+        validation.declared_size(message.size_bytes, violations, within=within)
         return cls(message.size_bytes, message.sha256)
 
 
-class Assembly:
+class UploadAssembly:
     """One upload in the making."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._content = Base64Stream()
         self._size_bytes = 0
-        self._graph_request: FileRequest | None = None
+        self._file_request: FileRequest | None = None
         self._request_id = ""
         self._declared: list[_Declared] = []
         self._footer: UploadFooter | None = None
@@ -63,21 +64,23 @@ class Assembly:
             raise StreamProtocol(f"a {part} after the footer; the footer is the last message")
         if part == "header":
             self._take_header(held)
-        elif self._graph_request is None:
+        elif self._file_request is None:
             raise StreamProtocol(f"a {part} before the header; the header is the first message")
         elif part == "chunk":
-            self._take_chunk(held, self._graph_request)
+            self._take_chunk(held, self._file_request)
         else:
             self._take_footer(held)
 
     @property
     def memory_bytes(self) -> int:
         """What the upload takes, as far as the header tells; 0 before it has come."""
-        if self._graph_request is None:
+        if self._file_request is None:
             return 0
         declared_bytes = self._declared[0].size_bytes
-        most_bytes = self._graph_request.max_size_bytes if declared_bytes is None else declared_bytes
-        return self._graph_request.size_bytes(most_bytes)
+        largest_bytes = (
+            self._file_request.max_size_bytes if declared_bytes is None else declared_bytes
+        )
+        return self._file_request.size_bytes(largest_bytes)
 
     def is_whole(self) -> bool:
         """Tell whether the last message has come, for sure: the footer is the last by contract."""
@@ -85,12 +88,12 @@ class Assembly:
 
     def finish(self) -> GraphRequest:
         """Return the whole, at the half-close; raises CallerError if it isn't what was declared."""
-        if self._graph_request is None:
+        if self._file_request is None:
             raise StreamProtocol("half-closed before the header; the header is the first message")
         for declared in self._declared:
             self._check_size(declared)
         content = self._content.finish()
-        return self._graph_request.seal(
+        return self._file_request.seal(
             content,
             file_bytes=self._size_bytes,
             request_id=self._request_id,
@@ -98,35 +101,39 @@ class Assembly:
         )
 
     def _take_header(self, header: UploadHeader) -> None:
-        if self._graph_request is not None:
+        if self._file_request is not None:
             raise StreamProtocol("a second header; an upload has one")
-        post = validation.parent(header, within="header.")
-        attachment = validation.named_attachment(header, within="header.")
-        _check_kind(attachment)
-        request_id = validation.request_id(header.request_id, within="header.")
-        declared = _Declared.by(header, "header")
-        path = attachments_path(post, within="header.post")
-        graph_request = FileRequest(Head(self._sender, path, post), attachment)
+        violations = Violations()
+        path = validation.parents_path(header, violations, within="header.")
+        attachment = validation.named_attachment(header, violations, within="header.")
+        _check_kind(attachment, violations)
+        request_id = validation.request_id(header.request_id, violations, within="header.")
+        declared = _Declared.by(header, violations, "header")
+        file_request = FileRequest(
+            RequestHead(self._sender, path, header.post), attachment, violations
+        )
         if declared.size_bytes is not None:
-            graph_request.check(declared.size_bytes)
+            file_request.check(declared.size_bytes)
         self._declared.append(declared)
-        self._graph_request = graph_request
+        self._file_request = file_request
         self._request_id = request_id
         if declared.sha256 or request_id:
             self._hash = hashlib.sha256()
 
-    def _take_chunk(self, chunk: bytes | memoryview, graph_request: FileRequest) -> None:
+    def _take_chunk(self, chunk: bytes | memoryview, file_request: FileRequest) -> None:
         self._size_bytes += len(chunk)
         for declared in self._declared:
             if declared.size_bytes is not None and self._size_bytes > declared.size_bytes:
                 self._check_size(declared)
-        graph_request.check(self._size_bytes)
+        file_request.check(self._size_bytes)
         self._content.feed(chunk)
         if self._hash is not None:
             self._hash.update(chunk)
 
     def _take_footer(self, footer: UploadFooter) -> None:
-        declared = _Declared.by(footer, "footer")
+        violations = Violations()
+        declared = _Declared.by(footer, violations, "footer")
+        violations.check()
         self._check_size(declared)
         self._declared.append(declared)
         self._footer = footer
@@ -156,10 +163,10 @@ def _part_of(request: UploadFileAttachmentRequest | memoryview) -> tuple[str, An
     return part, getattr(request, part)
 
 
-def _check_kind(attachment: Attachment) -> None:
+def _check_kind(attachment: Attachment, violations: Violations) -> None:
     kind = attachment.WhichOneof("kind")
     if kind not in {None, FILE}:
-        raise InvalidRequest(
+        violations.add(
             f"header.attachment.{kind}", "an upload is a file; CreateAttachment takes items"
         )
     if attachment.file_attachment.HasField("content_bytes"):

@@ -1,12 +1,14 @@
 """What a request must say before anything is done with it, a check each.
 
-Every check raises InvalidRequest with the path of the field, which begins with `within`.
+Every check adds what is wrong to `violations`, with the path of the field, which begins with
+`within`.
 """
 
 import re
 
-from attachment_gateway.errors import InvalidRequest
-from graphattachments.v1.attachment_pb2 import Attachment, PostRef
+from attachment_gateway.errors import Violations
+from attachment_gateway.graph.paths import attachments_path
+from graphattachments.v1.attachment_pb2 import Attachment
 from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest, UploadHeader
 
 SHA256_BYTES = 32
@@ -14,43 +16,44 @@ SHA256_BYTES = 32
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
-def parent(request: UploadHeader | CreateAttachmentRequest, *, within: str = "") -> PostRef:
-    """Return the post that the request names."""
+def parents_path(
+    request: UploadHeader | CreateAttachmentRequest, violations: Violations, *, within: str = ""
+) -> str:
+    """Return the path of the attachments of the post that the request names."""
     if request.WhichOneof("parent") is None:
-        raise InvalidRequest(f"{within}post", "missing; name the post to attach to")
-    return request.post
+        violations.add(f"{within}post", "missing; name the post to attach to")
+        return ""
+    return attachments_path(request.post, violations, within=f"{within}post")
 
 
 def named_attachment(
-    request: UploadHeader | CreateAttachmentRequest, *, within: str = ""
+    request: UploadHeader | CreateAttachmentRequest, violations: Violations, *, within: str = ""
 ) -> Attachment:
     """Return the attachment that the request describes, which has a name."""
     if not request.attachment.name:
-        raise InvalidRequest(f"{within}attachment.name", "empty; an attachment has a name")
+        violations.add(f"{within}attachment.name", "empty; an attachment has a name")
     return request.attachment
 
 
-def request_id(value: str, *, within: str = "") -> str:
+def request_id(value: str, violations: Violations, *, within: str = "") -> str:
     """Check an optional request id and return it in lower case."""
     if value and not _UUID.fullmatch(value):
-        raise InvalidRequest(
-            f"{within}request_id", "no UUID; write one as 8-4-4-4-12 hexadecimal digits"
-        )
+        violations.add(f"{within}request_id", "no UUID; write one as 8-4-4-4-12 hexadecimal digits")
     return value.lower()
 
 
-def declared_size(size_bytes: int, *, within: str) -> None:
+def declared_size(size_bytes: int, violations: Violations, *, within: str) -> None:
     """Check a declared length."""
     if size_bytes < 0:
-        raise InvalidRequest(
+        violations.add(
             f"{within}.size_bytes", f"{size_bytes:,} is negative; give the file's length in bytes"
         )
 
 
-def declared_sha256(sha256: bytes, *, within: str) -> None:
+def declared_sha256(sha256: bytes, violations: Violations, *, within: str) -> None:
     """Check an optional declared hash."""
     if sha256 and len(sha256) != SHA256_BYTES:
-        raise InvalidRequest(
+        violations.add(
             f"{within}.sha256",
             f"{len(sha256):,} bytes; a SHA-256 has {SHA256_BYTES}, raw and not in hexadecimal",
         )

@@ -1,0 +1,81 @@
+"""A call's time: the one budget that pays for every wait and every retry."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from attachment_gateway.errors import GatewayError, NotSent
+
+_T = TypeVar("_T")
+
+# The gateway answers before the caller's deadline, so that its answer is seen: by a twentieth of
+# the time left when the call arrives, half a second at most.
+ANSWER_EARLY_SHARE = 0.05
+ANSWER_EARLY_MAX_S = 0.5
+
+
+class Deadline:
+    """The end of a call's time, a little before the caller's own deadline, `left_s` from now.
+
+    `expired` is done when the time is over, with what to answer if nothing was sent: because the
+    caller's deadline is near, or because the gateway has to stop. Every wait of the call looks at
+    it. Close it when the call ends.
+    """
+
+    def __init__(self, left_s: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.expired: asyncio.Future[GatewayError] = self._loop.create_future()
+        early_s = min(left_s * ANSWER_EARLY_SHARE, ANSWER_EARLY_MAX_S)
+        self._ends_at = self._loop.time() + left_s - early_s
+        self._timer = self._loop.call_at(self._ends_at, self._run_out)
+
+    def left_s(self) -> float:
+        """Return what is left of the time, 0.0 if it is over."""
+        return 0.0 if self.expired.done() else self._ends_at - self._loop.time()
+
+    def expire(self, error: GatewayError) -> None:
+        """End the time."""
+        if not self.expired.done():
+            self.expired.set_result(error)
+
+    def check(self) -> None:
+        """Raise what to answer if the time is over."""
+        if self.expired.done():
+            raise self.expired.result()
+
+    def close(self) -> None:
+        """Cancel the timer."""
+        self._timer.cancel()
+
+    async def in_time(
+        self, wait: Coroutine[Any, Any, _T], *, late: Callable[[], GatewayError]
+    ) -> _T:
+        """Wait for something in the call's time; raises `late` if the deadline comes first."""
+        waiting = asyncio.create_task(wait)
+        try:
+            if await self.outlasts(waiting):
+                return waiting.result()
+        finally:
+            waiting.cancel()
+        error = self.expired.result()
+        raise late() if isinstance(error, NotSent) else error
+
+    async def outlasts(self, work: asyncio.Task[Any]) -> bool:
+        """Wait for the work; whether it was done in the call's time. It is never cancelled."""
+        first = self._loop.create_future()
+
+        def tell(_: object) -> None:
+            if not first.done():
+                first.set_result(None)
+
+        work.add_done_callback(tell)
+        self.expired.add_done_callback(tell)
+        try:
+            await first
+        finally:
+            work.remove_done_callback(tell)
+            self.expired.remove_done_callback(tell)
+        return work.done()
+
+    def _run_out(self) -> None:
+        self.expire(NotSent())

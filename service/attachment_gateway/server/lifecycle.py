@@ -1,0 +1,48 @@
+"""A process's life: start, serve until a signal, drain."""
+
+import asyncio
+import signal
+import sys
+
+import structlog
+import uvloop
+
+from attachment_gateway.server.gateway import running
+from attachment_gateway.server.malloc import keep_pages
+from attachment_gateway.server.operator_http import exposed
+from attachment_gateway.settings import Settings
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
+
+
+def run(settings: Settings, *, worker: bool = False) -> None:
+    """Run the process to its end, on uvloop. Raises SettingError."""
+    keep_pages()
+    uvloop.run(serve(settings, worker=worker))
+
+
+async def serve(settings: Settings, *, worker: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT, then drain.
+
+    A `worker` shares its port, and stops, too, when its standard input ends: with its supervisor.
+    """
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    if worker:
+        loop.add_reader(sys.stdin.fileno(), stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    with exposed(settings.metrics_listen):
+        await _serve_until(stop, settings, share_port=worker)
+    log.info("stopped")
+
+
+async def _serve_until(stop: asyncio.Event, settings: Settings, *, share_port: bool) -> None:
+    loop = asyncio.get_running_loop()
+    async with running(settings, share_port=share_port) as gateway:
+        print(f"listening on {gateway.address}", flush=True)  # noqa: T201 the one line of stdout
+        await stop.wait()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)  # a second one ends it at once
+        log.info("draining", grace_s=settings.drain_s)
+        await gateway.drain(settings.drain_s)

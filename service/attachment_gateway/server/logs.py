@@ -1,0 +1,62 @@
+"""The log: one JSON object a line, on standard error. Nothing that befalls it changes an answer."""
+
+import logging
+import os
+import sys
+from typing import Any, TextIO
+
+import structlog
+from structlog.processors import ExceptionRenderer
+from structlog.tracebacks import ExceptionDictTransformer
+
+from attachment_gateway import metrics
+
+
+def to_standard_error(level: str) -> None:
+    """Send the log there; to nowhere if the process was started without one."""
+    stream = _standard_error()
+    logging.basicConfig(stream=stream, format="%(message)s")
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            # Without locals: requests and tokens are among them.
+            ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=lambda *_: LineLogger(stream),
+        cache_logger_on_first_use=True,
+    )
+
+
+class LineLogger:
+    """Writes lines to a stream. A line that can't be written is dropped, and counted."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # the second: the stream is closed
+            metrics.LOG_EVENTS_DROPPED.inc()
+
+    log = debug = info = warning = warn = error = critical = exception = fatal = failure = msg
+
+
+def _standard_error() -> TextIO:
+    """Return standard error, or the null device in its place.
+
+    Python has none where the process was started with it closed. Then its descriptor is taken, too,
+    so that no connection gets it: what libraries write there would go to a peer.
+    """
+    stream: TextIO | Any = sys.stderr
+    if stream is None:
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        if descriptor != 2:
+            os.dup2(descriptor, 2)
+        stream = sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 it stays open
+    return stream

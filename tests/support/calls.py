@@ -1,0 +1,99 @@
+"""Calls to a gateway: what a caller sends, and how a call failed."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grpc.aio
+import pytest
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, ResourceInfo, RetryInfo
+from grpc_status import rpc_status
+
+from attachment_gateway.server.gateway import Gateway
+from graphattachments.v1.attachment_pb2 import Attachment, PostRef
+from graphattachments.v1.attachment_service_pb2 import (
+    CreateAttachmentRequest,
+    UploadFileAttachmentRequest,
+    UploadFooter,
+    UploadHeader,
+)
+
+TOKEN = "eyJ0eXAi.eyJhcHBpZCI6.c2lnbg"
+BEARER = (("authorization", f"Bearer {TOKEN}"),)
+
+# A Graph that settles in no time, and a ledger that leaves nothing behind.
+QUICK: dict[str, Any] = {"ledger": "memory:", "settle_s": 0.2}
+
+Start = Callable[..., Awaitable[Gateway]]
+
+
+def upload(
+    post: PostRef, chunks: Iterable[bytes], footer: UploadFooter | None = None, **header: Any
+) -> list[UploadFileAttachmentRequest]:
+    """The messages of an upload."""
+    described = {"post": post, "attachment": Attachment(name="report.pdf"), **header}
+    requests = [UploadFileAttachmentRequest(header=UploadHeader(**described))]
+    requests += [UploadFileAttachmentRequest(chunk=chunk) for chunk in chunks]
+    return [*requests, UploadFileAttachmentRequest(footer=footer)] if footer else requests
+
+
+def create(post: PostRef, attachment: Attachment, **fields: Any) -> CreateAttachmentRequest:
+    """The message of a create."""
+    return CreateAttachmentRequest(post=post, attachment=attachment, **fields)
+
+
+@dataclass
+class Failure:
+    """How a call failed, its details by their type."""
+
+    code: grpc.StatusCode
+    message: str
+    info: ErrorInfo
+    details: dict[str, Message]
+    trailers: dict[str, str]
+    trailers_bytes: int
+    """Names, values and 32 bytes for each, as HPACK counts them; base64 where it is binary."""
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """ErrorInfo's metadata without the ids."""
+        ids = {"graph_request_id", "client_request_id"}
+        return {name: text for name, text in self.info.metadata.items() if name not in ids}
+
+
+async def failure(call: Any) -> Failure:
+    """How a call fails; it must."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await call
+    status = rpc_status.from_call(caught.value)  # type: ignore[arg-type]
+    assert status is not None, caught.value
+    details: dict[str, Message] = {}
+    for packed in status.details:
+        for kind in (ErrorInfo, BadRequest, ResourceInfo, RetryInfo):
+            unpacked = kind()
+            if packed.Unpack(unpacked):
+                details[kind.__name__] = unpacked
+    info = details.pop("ErrorInfo")
+    assert info.domain == "attachment-gateway"
+    trailing = list(caught.value.trailing_metadata())
+    message = caught.value.details() or ""
+    return Failure(
+        code=caught.value.code(),
+        message=message,
+        info=info,
+        details=details,
+        trailers={key: text for key, text in trailing if "bin" not in key},
+        trailers_bytes=_wire_bytes([*trailing, ("grpc-message", message), ("grpc-status", "14")]),
+    )
+
+
+def _wire_bytes(trailers: Sequence[tuple[str, str | bytes]]) -> int:
+    return sum(len(name) + 32 + _value_bytes(value) for name, value in trailers)
+
+
+def _value_bytes(value: str | bytes) -> int:
+    """Base64 without padding of bytes; of text, three characters for what is percent-encoded."""
+    if isinstance(value, bytes):
+        return -(-len(value) * 4 // 3)
+    return sum(1 if 0x20 <= byte <= 0x7E and byte != 0x25 else 3 for byte in value.encode())
