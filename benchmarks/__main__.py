@@ -14,12 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from tqdm import tqdm
+
 from benchmarks.contestants import AGAINST, CONTESTANTS
 from benchmarks.document import document
 from benchmarks.plan import QUICK, SCENARIOS, SIZES, Amounts, Plan
 from benchmarks.run import Run, run, steps
 from benchmarks.tables import tables
-from tqdm import tqdm
 
 ROOT = Path(__file__).parent.parent
 JSON = ROOT / "build/bench.json"

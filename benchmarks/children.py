@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.jobs import READY, Done, Job
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parent.parent
 
 START_S = 60.0
 
@@ -64,12 +64,12 @@ async def server(*command: str, tree: Path | None = None) -> AsyncIterator[Serve
 
 
 @asynccontextmanager
-async def caller(script: str) -> AsyncIterator[Caller]:
+async def caller(module: str) -> AsyncIterator[Caller]:
     """Run a caller until the context is left."""
-    async with _child(str(HERE / script)) as process:
+    async with _child("-m", module) as process:
         line = await _line_of(process, within_s=START_S)
         if line != READY:
-            raise RuntimeError(f"{script} said {line!r}")
+            raise RuntimeError(f"{module} said {line!r}")
         yield Caller(process)
 
 
@@ -101,6 +101,7 @@ def _environment(tree: Path | None) -> dict[str, str]:
     """Return the environment, without settings of a gateway's: they are to be the defaults."""
     kept = {name: value for name, value in os.environ.items() if "ATTACHMENT_GATEWAY" not in name}
     paths = [str(tree)] if tree is not None else []
+    paths.append(str(ROOT))  # where the benchmark's own modules are
     inherited = os.environ.get("PYTHONPATH", "")
     return {**kept, "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [inherited])])}
 

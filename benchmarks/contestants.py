@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from benchmarks.children import HERE
 from benchmarks.traffic import ROOT
 
 GATEWAY = "gateway"
@@ -61,7 +60,7 @@ def command_of(name: str, graph: str, place: Path) -> tuple[str, ...]:
     """
     graph_url = f"http://{graph}{ROOT}"
     if name in {FLOOR, PLAIN}:
-        return (str(HERE / f"{name}.py"), "--graph-url", graph_url)
+        return ("-m", f"benchmarks.{name}", "--graph-url", graph_url)
     ledger = "memory:" if name == GATEWAY_MEMORY else f"sqlite:///{place}/{name}.sqlite"
     flags = {
         "listen": "127.0.0.1:0",

@@ -14,12 +14,14 @@ from urllib.parse import urlsplit
 
 import grpc.aio
 import uvloop
-from benchmarks.traffic import CONTENT_TYPE, NAME, ROOT, TOKEN, posts
 
-from attachment_gateway.server.gateway import _options
+from attachment_gateway.server.options import server_options
 from attachment_gateway.settings import Settings
+from benchmarks.traffic import CONTENT_TYPE, NAME, ROOT, TOKEN, posts
 from graphattachments.v1.attachment_pb2 import Attachment
 from graphattachments.v1.attachment_service_pb2 import (
+    CreateAttachmentRequest,
+    CreateAttachmentResponse,
     UploadFileAttachmentRequest,
     UploadFileAttachmentResponse,
 )
@@ -101,10 +103,17 @@ class Floor(AttachmentServiceServicer):
         _, connection = await loop.create_connection(Connection, host, int(port))
         return connection
 
+    async def CreateAttachment(  # noqa: N802 the contract's name
+        self, _request: CreateAttachmentRequest, context: Any
+    ) -> CreateAttachmentResponse:
+        """Refuse: nobody measures it."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "uploads only")
+        raise NotImplementedError
+
 
 async def serve(graph_url: str) -> None:
     """Serve until killed."""
-    server = grpc.aio.server(options=_options(Settings(), share_port=False))
+    server = grpc.aio.server(options=server_options(Settings(), share_port=False))
     add_AttachmentServiceServicer_to_server(Floor(urlsplit(graph_url).netloc), server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 from functools import cache, partial
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import grpc.aio
+
 from benchmarks.jobs import Job, Upload, work
 from benchmarks.traffic import CONTENT_TYPE, NAME, TOKEN, Post, content, posts
-
 from graphattachments.v1.attachment_pb2 import Attachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import UploadFileAttachmentRequest, UploadHeader
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+
+if TYPE_CHECKING:
+    from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceAsyncStub
 
 _METADATA = (("authorization", f"Bearer {TOKEN}"),)
 _POSTS = posts()
@@ -26,9 +30,9 @@ def prepared(job: Job) -> Sequence[Upload]:
     return [partial(_upload, stub, [header, *chunks], job.timeout_s) for header in headers]
 
 
-async def _upload(stub: AttachmentServiceStub, messages: Messages, timeout_s: float) -> None:
+async def _upload(stub: "AttachmentServiceAsyncStub", messages: Messages, timeout_s: float) -> None:
     try:
-        await stub.UploadFileAttachment(messages, metadata=_METADATA, timeout=timeout_s)
+        await stub.UploadFileAttachment(iter(messages), metadata=_METADATA, timeout=timeout_s)
     except grpc.aio.AioRpcError as error:
         raise RuntimeError(f"{error.code().name}: {error.details()}") from None
 
@@ -52,7 +56,7 @@ def _chunks(size_bytes: int, chunk_bytes: int) -> Messages:
 
 
 @cache
-def _stub(address: str) -> AttachmentServiceStub:
+def _stub(address: str) -> "AttachmentServiceAsyncStub":
     return AttachmentServiceStub(grpc.aio.insecure_channel(address))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import usage
-from benchmarks.children import HERE, Caller, Server, caller, server
+from benchmarks.children import Caller, Server, caller, server
 from benchmarks.contestants import AGAINST, FLOOR, GATEWAY, PLAIN, SDK, command_of, knows
 from benchmarks.jobs import Job
 from benchmarks.plan import AT_ONCE, CHUNK_BYTES, KB, LARGE_BYTES, MIB, Plan
@@ -86,7 +86,7 @@ async def _peak(
     """Measure in a new process, after as many small uploads: connections don't count."""
     delay = f"--delay-s={plan.amounts.delay_s}"
     async with AsyncExitStack() as stack:
-        graph = await stack.enter_async_context(server(str(HERE / "sink.py"), delay))
+        graph = await stack.enter_async_context(server("-m", "benchmarks.sink", delay))
         by, process, target = await _ready(plan, name, graph, place, flags, stack)
         await by.run(_job(target, uploads, KB, uploads))
         await asyncio.sleep(_QUIET_S)
@@ -117,11 +117,11 @@ async def _ready(
 ) -> tuple[Caller, int, str]:
     """Return the caller, the process whose memory it is about, and where the caller goes."""
     if name == SDK:
-        sdk = await stack.enter_async_context(caller("sdk.py"))
+        sdk = await stack.enter_async_context(caller("benchmarks.sdk"))
         target = f"http://{graph.address}{ROOT}"
         await sdk.run(_job(target, 1, LARGE_BYTES))  # the file itself is the caller's in any case
         return sdk, sdk.pid, target
-    load = await stack.enter_async_context(caller("load.py"))
+    load = await stack.enter_async_context(caller("benchmarks.load"))
     command = (*command_of(name, graph.address, place), *flags)
     tree = plan.against if name == AGAINST else None
     started = await stack.enter_async_context(server(*command, tree=tree))
@@ -161,9 +161,9 @@ async def _gateway_and_load(
 ) -> AsyncIterator[tuple[Server, Caller]]:
     tree = plan.against if name == AGAINST else None
     async with (
-        server(str(HERE / "sink.py")) as graph,
+        server("-m", "benchmarks.sink") as graph,
         server(*command_of(name, graph.address, place), tree=tree) as gateway,
-        caller("load.py") as load,
+        caller("benchmarks.load") as load,
     ):
         yield gateway, load
 

@@ -17,6 +17,8 @@ import httpx
 
 from graphattachments.v1.attachment_pb2 import Attachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import (
+    CreateAttachmentRequest,
+    CreateAttachmentResponse,
     UploadFileAttachmentRequest,
     UploadFileAttachmentResponse,
 )
@@ -67,6 +69,13 @@ class Plain(AttachmentServiceServicer):
         return UploadFileAttachmentResponse(
             attachment=Attachment(id=created["id"], name=created["name"], size=created["size"])
         )
+
+    async def CreateAttachment(  # noqa: N802 the contract's name
+        self, _request: CreateAttachmentRequest, context: Any
+    ) -> CreateAttachmentResponse:
+        """Refuse: nobody measures it."""
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "uploads only")
+        raise NotImplementedError
 
 
 def _path(post: PostRef) -> str:

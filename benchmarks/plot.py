@@ -5,24 +5,25 @@ from pathlib import Path
 from statistics import median
 
 import matplotlib as mpl
-from benchmarks.contestants import FLOOR, GATEWAY, PLAIN, SDK
-from benchmarks.findings import Cost, busy, caller_cpu_s, server_cpu_s, total_cpu_s
-from benchmarks.plan import size_name
-from benchmarks.run import Run
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
+from benchmarks.contestants import FLOOR, GATEWAY, PLAIN, SDK
+from benchmarks.findings import Cost, busy, caller_cpu_s, server_cpu_s, total_cpu_s
+from benchmarks.plan import size_name
+from benchmarks.run import Run
+
 # Of Okabe and Ito's palette, which everybody can tell apart.
 _COLOURS = {GATEWAY: "#0072B2", FLOOR: "#999999", PLAIN: "#E69F00", SDK: "#D55E00"}
-
-# Without a date and random ids: the same run draws the same file.
-_STEADY = {"svg.hashsalt": "benchmark", "svg.fonttype": "none", "font.family": "sans-serif"}
 
 
 def draw(run: Run, path: Path) -> None:
     """Draw it as SVG."""
-    with mpl.rc_context(_STEADY):
+    # Without a date and random ids: the same run draws the same file.
+    with mpl.rc_context(
+        {"svg.hashsalt": "benchmark", "svg.fonttype": "none", "font.family": "sans-serif"}
+    ):
         figure = Figure(figsize=(12, 4), layout="constrained")
         server, both, memory = figure.subplots(1, 3)
         _lines(

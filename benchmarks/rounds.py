@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import usage
-from benchmarks.children import HERE, Caller, Server, caller, server
+from benchmarks.children import Caller, Server, caller, server
 from benchmarks.contestants import AGAINST, CONTESTANTS, GATEWAY_ID, GATEWAY_MEMORY, SDK, command_of
 from benchmarks.jobs import Job
 from benchmarks.plan import AT_ONCE, CHUNK_BYTES, MB, Plan, chunks_of
@@ -79,11 +79,11 @@ class Field:
     async def of(cls, plan: Plan, stack: AsyncExitStack, place: Path) -> "Field":
         """Start all that a plan needs."""
         echo = ["--echo"] if plan.echo else []
-        graph = await stack.enter_async_context(server(str(HERE / "sink.py"), *echo))
-        load = await stack.enter_async_context(caller("load.py"))
+        graph = await stack.enter_async_context(server("-m", "benchmarks.sink", *echo))
+        load = await stack.enter_async_context(caller("benchmarks.load"))
         callers = dict.fromkeys(plan.contestants, load)
         if SDK in callers:
-            callers[SDK] = await stack.enter_async_context(caller("sdk.py"))
+            callers[SDK] = await stack.enter_async_context(caller("benchmarks.sdk"))
         made = cls(graph, callers, plan)
         for name in dict.fromkeys(CONTESTANTS[each].server for each in plan.contestants):
             if name is not None:

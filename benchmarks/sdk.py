@@ -9,16 +9,17 @@ from functools import cache, partial
 from typing import Any
 
 from azure.core.credentials import AccessToken
-from benchmarks.jobs import Job, Upload, work
-from benchmarks.traffic import CONTENT_TYPE, NAME, TOKEN, Post, content, posts
 from kiota_authentication_azure.azure_identity_authentication_provider import (
     AzureIdentityAuthenticationProvider,
 )
 from kiota_http.kiota_client_factory import KiotaClientFactory
-from msgraph import GraphServiceClient
 from msgraph.generated.models.file_attachment import FileAttachment
 from msgraph.graph_request_adapter import GraphRequestAdapter, options
+from msgraph.graph_service_client import GraphServiceClient
 from msgraph_core import GraphClientFactory
+
+from benchmarks.jobs import Job, Upload, work
+from benchmarks.traffic import CONTENT_TYPE, NAME, TOKEN, Post, content, posts
 
 _POSTS = posts()
 _EXPIRES_ON = 4102444800  # in 2100

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.children import HERE, Server, caller, server
+from benchmarks.children import Server, caller, server
 from benchmarks.contestants import AGAINST, FLOOR, GATEWAY, PLAIN, SDK, command_of
 from benchmarks.jobs import Job
 from benchmarks.plan import CHUNK_BYTES, KB, Plan
@@ -29,7 +29,7 @@ async def starts(plan: Plan, place: Path, tell: Tell) -> list[Start]:
     """Start every contestant's process several times, one after the other."""
     names = [each for each in STARTED if each in plan.contestants]
     took: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
-    async with server(str(HERE / "sink.py")) as graph:
+    async with server("-m", "benchmarks.sink") as graph:
         for number in range(plan.amounts.starts):
             for name in names:
                 tell(f"start {number + 1}: {name}")
@@ -47,12 +47,12 @@ async def starts(plan: Plan, place: Path, tell: Tell) -> list[Start]:
 async def _start(plan: Plan, name: str, graph: Server, place: Path) -> tuple[float, float]:
     if name == SDK:
         began = time.perf_counter()
-        async with caller("sdk.py") as sdk:
+        async with caller("benchmarks.sdk") as sdk:
             listening_s = time.perf_counter() - began
             await sdk.run(_job(f"http://{graph.address}{ROOT}"))
             return listening_s, time.perf_counter() - began
     tree = plan.against if name == AGAINST else None
-    async with caller("load.py") as load:
+    async with caller("benchmarks.load") as load:
         began = time.perf_counter()
         async with server(*command_of(name, graph.address, place), tree=tree) as started:
             listening_s = time.perf_counter() - began

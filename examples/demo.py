@@ -47,7 +47,7 @@ LONG = PostRef(
 
 ADA = EmailAddress(name="Ada Lovelace", address="ada@contoso.com")
 
-ITEMS = {
+ITEMS: dict[str, Message | Event | Contact] = {
     "message": Message(
         subject="Minutes",
         body=ItemBody(content_type=BodyType.BODY_TYPE_TEXT, content="All agreed."),
@@ -97,6 +97,7 @@ def started(*command: str) -> Iterator[str]:
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert process.stdout is not None  # noqa: S101 it is a pipe
     try:
         announced = re.fullmatch(r"listening on (\S+)\n", process.stdout.readline())
         if announced is None:
@@ -121,7 +122,8 @@ def attach_everything(client: AttachmentClient, file: Path) -> Iterator[Made]:
     for route, post in (("short", SHORT), ("long", LONG)):
         yield Made(route, "file", client.upload(file, post))
         for kind, item in ITEMS.items():
-            whole = ItemAttachment(**{kind: item})
+            whole = ItemAttachment()
+            getattr(whole, kind).CopyFrom(item)
             attachment = client.create(
                 Attachment(name=item_name(item), item_attachment=whole), post
             )
@@ -147,7 +149,7 @@ def check(made: Made, graph_url: str, file: Path) -> str:
     item = httpx.get(path, headers=headers, params=expand).raise_for_status().json()["item"]
     if item["@odata.type"] != f"#microsoft.graph.{made.what}":
         raise SystemExit(f"{attachment.name}: stored as {item['@odata.type']}")
-    return item.get("subject") or item["surname"]
+    return str(item.get("subject") or item["surname"])
 
 
 def show(everything: Iterable[Made], graph_url: str, file: Path) -> None:

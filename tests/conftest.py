@@ -1,5 +1,6 @@
 """What the tests share: a Graph made of bytes, and a gateway in front of it."""
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -8,18 +9,28 @@ from typing import Any
 import grpc.aio
 import pytest
 from hypothesis import HealthCheck, settings
-from tests.support.calls import QUICK, Start
-from tests.support.raw_graph import RawGraph, raw_graph
-from tests.support.tools import path_with_grpcurl
 
 from attachment_gateway.server.gateway import Gateway, running
 from attachment_gateway.settings import Settings
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.support.calls import QUICK, Start
+from tests.support.grpcurl import path_with_grpcurl
+from tests.support.raw_graph import RawGraph, raw_graph
 
 # No test asserts a time, so none fails for want of it on a busy machine.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """What the tests start can be interrupted, also where the tests run in the background.
+
+    A shell lets its background jobs ignore SIGINT, and their children inherit that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -17,15 +17,6 @@ import pytest
 from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
-from tests.support.tools import (
-    DEMO,
-    GRPCURL_BUILT_WITHIN_S,
-    PROTOSET,
-    ended,
-    left_behind,
-    lines_until,
-    started,
-)
 
 from graph_emulator.world import GROUP_ID, POST_ID, THREAD_ID, Post
 from graphattachments.v1.attachment_pb2 import Attachment
@@ -33,10 +24,19 @@ from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentResponse,
     UploadFileAttachmentResponse,
 )
+from tests.support.grpcurl import BUILT_WITHIN_S
+from tests.support.processes import (
+    DEMO,
+    PROTOSET,
+    ended,
+    left_behind,
+    lines_until,
+    program,
+)
 
 CALLED_WITHIN_S = 30
 
-pytestmark = pytest.mark.timeout(GRPCURL_BUILT_WITHIN_S + 100)
+pytestmark = pytest.mark.timeout(BUILT_WITHIN_S + 100)
 
 SERVICE = "graphattachments.v1.AttachmentService"
 POST = {"groupId": GROUP_ID, "threadId": THREAD_ID, "postId": POST_ID}
@@ -76,13 +76,13 @@ class Demo:
 @pytest.fixture(scope="module")
 def demo(path: str) -> Iterator[Demo]:
     """The demo, which stays up and leaves nothing behind."""
-    with started(*DEMO, "--stay", "--listen", "127.0.0.1:0") as program:
-        lines = lines_until(r"Ctrl-C ends it\.", program)
+    with program(*DEMO, "--stay", "--listen", "127.0.0.1:0") as process:
+        lines = lines_until(r"Ctrl-C ends it\.", process)
         where = re.fullmatch(r"a local Graph at (\S+), a gateway at (\S+)", lines[0])
         yield Demo(lines, where[1], where[2])
-        program.terminate()
-        assert ended(program) == (0, "", "")
-        assert not left_behind(program)
+        process.terminate()
+        assert ended(process) == (0, "", "")
+        assert not left_behind(process)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
-from tests.support.tools import PROTOSET
 
 from graphattachments.v1 import (
     attachment_pb2,
@@ -14,6 +13,7 @@ from graphattachments.v1 import (
     message_pb2,
     outlook_pb2,
 )
+from tests.support.processes import PROTOSET
 
 PACKAGE = "graphattachments.v1"
 FILES = (

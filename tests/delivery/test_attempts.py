@@ -1,15 +1,15 @@
 """sending, search, delivery, confirmation: what becomes of a call, against the local Graph."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any, TypeAlias
 from uuid import uuid4
 
 import grpc.aio
 import pytest
 from structlog.testing import capture_logs
-from tests.support.calls import BEARER, QUICK, failure
 
 from attachment_gateway.server.gateway import running
 from attachment_gateway.settings import Settings
@@ -21,12 +21,21 @@ from graph_emulator.world import AttachmentDraft, Post
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,
+    CreateAttachmentResponse,
     UploadFileAttachmentRequest,
+    UploadFileAttachmentResponse,
     UploadHeader,
 )
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
 from graphattachments.v1.event_pb2 import Event
 from graphattachments.v1.outlook_pb2 import DateTimeTimeZone, ItemBody
+from tests.support.calls import BEARER, QUICK, AsyncStub, failure
+
+UploadCall: TypeAlias = (
+    "grpc.aio.StreamUnaryCall[UploadFileAttachmentRequest, UploadFileAttachmentResponse]"
+)
+CreateCall: TypeAlias = "grpc.aio.UnaryUnaryCall[CreateAttachmentRequest, CreateAttachmentResponse]"
+Make: TypeAlias = "Callable[[AsyncStub, Post], UploadCall | CreateCall]"
 
 SETTLE_S = 0.5
 CONTENT = b"hello, world"
@@ -62,7 +71,7 @@ def post(control: EmulatorClient) -> Post:
 
 
 @pytest.fixture
-async def stub(emulator: RunningEmulator, tmp_path: Path) -> AsyncIterator[AttachmentServiceStub]:
+async def stub(emulator: RunningEmulator, tmp_path: Path) -> AsyncIterator[AsyncStub]:
     """A gateway's client."""
     usual = {**QUICK, "settle_s": SETTLE_S, "graph_url": emulator.url}
     async with (
@@ -83,7 +92,7 @@ def named(post: Post, *, long: bool = False) -> PostRef:
 
 
 def upload(
-    stub: AttachmentServiceStub,
+    stub: AsyncStub,
     post: Post,
     content: bytes = CONTENT,
     *,
@@ -91,19 +100,19 @@ def upload(
     request_id: str = "",
     timeout_s: float = 10,
     token: str = "t",
-) -> grpc.aio.StreamUnaryCall:
+) -> UploadCall:
     header = UploadHeader(post=named(post), attachment=Attachment(name=name), request_id=request_id)
     messages = [
         UploadFileAttachmentRequest(header=header),
         UploadFileAttachmentRequest(chunk=content),
     ]
     metadata = (("authorization", f"Bearer {token}"),)
-    return stub.UploadFileAttachment(messages, metadata=metadata, timeout=timeout_s)
+    return stub.UploadFileAttachment(iter(messages), metadata=metadata, timeout=timeout_s)
 
 
 def create(
-    stub: AttachmentServiceStub, post: Post, *, request_id: str = "", timeout_s: float = 10
-) -> grpc.aio.UnaryUnaryCall:
+    stub: AsyncStub, post: Post, *, request_id: str = "", timeout_s: float = 10
+) -> CreateCall:
     attachment = Attachment(name="Planning", item_attachment=ItemAttachment(event=EVENT))
     request = CreateAttachmentRequest(
         post=named(post), attachment=attachment, request_id=request_id
@@ -111,11 +120,11 @@ def create(
     return stub.CreateAttachment(request, metadata=BEARER, timeout=timeout_s)
 
 
-def trouble(status: int = 504, code: str = "UnknownError", **how: object) -> Fault:
+def trouble(status: int = 504, code: str = "UnknownError", **how: Any) -> Fault:
     return Fault(answer=FaultAnswer(status=status, code=code), **how)
 
 
-def twin(control: EmulatorClient, post: Post, age: timedelta, **draft: object) -> str:
+def twin(control: EmulatorClient, post: Post, age: timedelta, **draft: Any) -> str:
     """Someone else's file, as the post's clock has it."""
     described = {"kind": "file", "name": "hello.txt", "content": CONTENT, **draft}
     offset = timedelta(seconds=control.config().clock_offset_s)
@@ -147,7 +156,7 @@ STORED = [
 @pytest.mark.parametrize("fault", STORED)
 @pytest.mark.parametrize("make", [upload, create])
 async def test_what_was_stored_is_found(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post, fault: Fault, make: object
+    stub: AsyncStub, control: EmulatorClient, post: Post, fault: Fault, make: Make
 ) -> None:
     """However its success was hidden, one attachment comes of it, and the caller gets its id."""
     control.inject(fault)
@@ -173,7 +182,7 @@ async def test_what_was_stored_is_found(
 )
 @pytest.mark.parametrize("make", [upload, create])
 async def test_what_was_not_stored_is_sent_again(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post, fault: Fault, make: object
+    stub: AsyncStub, control: EmulatorClient, post: Post, fault: Fault, make: Make
 ) -> None:
     """When it is certain that nothing came of it."""
     control.inject(fault)
@@ -183,7 +192,7 @@ async def test_what_was_not_stored_is_sent_again(
 
 
 async def test_nothing_more_is_sent_where_all_goes_well(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+    stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
     """One POST, and no look."""
     await upload(stub, post, request_id=str(uuid4()))
@@ -207,7 +216,7 @@ async def test_it_is_not_sent_again_before_it_is_settled(
 
 @pytest.mark.parametrize("status", [401, 404, 412, 429, 500])
 async def test_unclear_is_sticky(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post, status: int
+    stub: AsyncStub, control: EmulatorClient, post: Post, status: int
 ) -> None:
     """What Graph says to the looks afterwards doesn't end it otherwise."""
     control.inject(trouble(504, store="before"))
@@ -218,7 +227,7 @@ async def test_unclear_is_sticky(
 
 @pytest.mark.parametrize("status", [401, 404, 412, 429, 500])
 async def test_looks_that_fail_for_a_while(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post, status: int
+    stub: AsyncStub, control: EmulatorClient, post: Post, status: int
 ) -> None:
     """They are repeated."""
     control.inject(trouble(504, store="before"))
@@ -230,7 +239,7 @@ async def test_looks_that_fail_for_a_while(
 @pytest.mark.parametrize("offset_s", [-3600, 0, 3600])
 @pytest.mark.parametrize("stored", [True, False])
 async def test_twins_that_were_there_before(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post, offset_s: int, stored: bool
+    stub: AsyncStub, control: EmulatorClient, post: Post, offset_s: int, stored: bool
 ) -> None:
     """Are told by Graph's clock, whatever ours says."""
     control.configure(clock_offset_s=offset_s)
@@ -242,7 +251,7 @@ async def test_twins_that_were_there_before(
 
 
 async def test_a_neighbour_in_the_second_of_the_send(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+    stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
     """The same bytes under another name, perhaps before, perhaps after: nobody can tell."""
     twin(control, post, timedelta(0), name="other.txt")
@@ -253,7 +262,7 @@ async def test_a_neighbour_in_the_second_of_the_send(
 
 
 async def test_what_other_calls_were_answered_is_theirs(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+    stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
     """The same file, sent on purpose twice, is two attachments, also where an answer was lost."""
     first = (await upload(stub, post)).attachment
@@ -263,9 +272,7 @@ async def test_what_other_calls_were_answered_is_theirs(
     assert [one.id for one in control.stored()] == [first.id, second.id, third.id]
 
 
-async def test_pages_and_lag(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
-) -> None:
+async def test_pages_and_lag(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
     """All pages are looked through, and what shows up late is waited for."""
     control.configure(page_size=1, lag_s=0.6 * SETTLE_S)
     for _ in range(3):
@@ -276,9 +283,7 @@ async def test_pages_and_lag(
     assert requests(control, "POST") == 1
 
 
-async def test_one_writer_for_a_post(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
-) -> None:
+async def test_one_writer_for_a_post(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
     """Calls to one post go one after the other, so that Graph has no conflict to tell of."""
     control.configure(latency_s=0.02)
     await asyncio.gather(*(upload(stub, post, b"%d" % number) for number in range(16)))
@@ -288,7 +293,7 @@ async def test_one_writer_for_a_post(
     assert control.peaks().posts[post.post_id] == 1
 
 
-async def test_sixty_four_callers(stub: AttachmentServiceStub, control: EmulatorClient) -> None:
+async def test_sixty_four_callers(stub: AsyncStub, control: EmulatorClient) -> None:
     """On one group and on sixteen, none of Graph's limits reaches a caller."""
     control.configure(latency_s=0.01)
     one = [control.add_post() for _ in range(64)]
@@ -304,7 +309,7 @@ async def test_sixty_four_callers(stub: AttachmentServiceStub, control: Emulator
 # request_id
 
 
-async def test_a_repeat(stub: AttachmentServiceStub, control: EmulatorClient, post: Post) -> None:
+async def test_a_repeat(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
     """Is answered with what was created, as Graph shows it to the repeat's own token."""
     request_id = str(uuid4())
     first = (await upload(stub, post, request_id=request_id)).attachment
@@ -315,9 +320,7 @@ async def test_a_repeat(stub: AttachmentServiceStub, control: EmulatorClient, po
     assert shown.method == "GET"
 
 
-async def test_a_repeat_of_an_item(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
-) -> None:
+async def test_a_repeat_of_an_item(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
     """Likewise."""
     request_id = str(uuid4())
     first = (await create(stub, post, request_id=request_id)).attachment
@@ -327,7 +330,7 @@ async def test_a_repeat_of_an_item(
 
 
 async def test_a_repeat_by_the_other_rpc_and_route(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+    stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
     """The same request, whichever way it comes."""
     request_id = str(uuid4())
@@ -343,7 +346,7 @@ async def test_a_repeat_by_the_other_rpc_and_route(
 
 @pytest.mark.parametrize("change", [{"content": b"other"}, {"name": "other"}])
 async def test_a_request_id_for_another_request(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post, change: dict
+    stub: AsyncStub, control: EmulatorClient, post: Post, change: dict[str, Any]
 ) -> None:
     """Is the caller's mistake, and nothing is sent."""
     request_id = str(uuid4())
@@ -357,7 +360,7 @@ async def test_a_request_id_for_another_request(
 
 
 async def test_a_repeat_beside_a_busy_writer(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+    stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
     """What is known needs no turn at the post."""
     request_id = str(uuid4())
@@ -372,9 +375,7 @@ async def test_a_repeat_beside_a_busy_writer(
     await busy
 
 
-async def test_repeats_at_once(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
-) -> None:
+async def test_repeats_at_once(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
     """All get the one attachment."""
     control.configure(latency_s=0.05)
     request_id = str(uuid4())
@@ -386,7 +387,7 @@ async def test_repeats_at_once(
 
 
 async def test_a_repeat_of_what_is_gone(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+    stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
     """Is never created anew."""
     request_id = str(uuid4())
@@ -408,7 +409,7 @@ async def test_a_repeat_of_what_is_gone(
     ],
 )
 async def test_a_repeat_that_graph_does_not_confirm(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post, status: int, reason: str
+    stub: AsyncStub, control: EmulatorClient, post: Post, status: int, reason: str
 ) -> None:
     """What the ledger says is for those alone to whom Graph says it, too."""
     request_id = str(uuid4())
@@ -419,7 +420,7 @@ async def test_a_repeat_that_graph_does_not_confirm(
 
 
 async def test_a_repeat_of_what_was_unknown(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+    stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
     """Learns what came of it, and sends it only if that was nothing."""
     for store, posts in (("before", 1), ("never", 2)):
@@ -435,7 +436,7 @@ async def test_a_repeat_of_what_was_unknown(
 
 
 async def test_a_success_that_cannot_be_named_is_never_sent_again(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+    stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
     """Nor by its repeats."""
     request_id = str(uuid4())
@@ -447,9 +448,7 @@ async def test_a_success_that_cannot_be_named_is_never_sent_again(
     assert requests(control, "POST") == 1
 
 
-async def test_a_repeat_of_a_refusal(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
-) -> None:
+async def test_a_repeat_of_a_refusal(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
     """Nothing came of it, so it is sent."""
     request_id = str(uuid4())
     control.inject(trouble(403, "ErrorAccessDenied"))
@@ -459,9 +458,7 @@ async def test_a_repeat_of_a_refusal(
     assert [one.id for one in control.stored()] == [made.id]
 
 
-async def test_a_repeat_that_joins(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
-) -> None:
+async def test_a_repeat_that_joins(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
     """In time it learns the end; else it is told to come again."""
     request_id = str(uuid4())
     control.inject(Fault(store="before", delay_s=0.5))
@@ -475,7 +472,7 @@ async def test_a_repeat_that_joins(
 
 
 async def test_a_caller_that_goes_away(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+    stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
     """A POST under way runs to its end, and the repeat learns it."""
     request_id = str(uuid4())
@@ -490,7 +487,7 @@ async def test_a_caller_that_goes_away(
 
 @pytest.mark.parametrize("how", ["cancel", "deadline"])
 async def test_a_caller_that_goes_away_when_all_is_done(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post, how: str
+    stub: AsyncStub, control: EmulatorClient, post: Post, how: str
 ) -> None:
     """What was created is known to be, also while a surplus is still looked for."""
     request_id = str(uuid4())
@@ -530,9 +527,7 @@ async def test_a_storm_of_cancels_leaves_nothing(
     control.configure(latency_s=0)
 
 
-async def test_a_surplus_is_reported(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
-) -> None:
+async def test_a_surplus_is_reported(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
     """Two attachments of one call, because Graph took longer than it may: never hidden."""
     control.inject(trouble(504, store="after", store_after_s=1.2 * SETTLE_S))
     with capture_logs() as log:
@@ -543,7 +538,7 @@ async def test_a_surplus_is_reported(
 
 
 async def test_a_new_connection_after_a_503(
-    stub: AttachmentServiceStub, control: EmulatorClient, post: Post
+    stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
     """As Microsoft asks."""
     await upload(stub, post)

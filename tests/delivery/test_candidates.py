@@ -1,6 +1,7 @@
 """lookup: whether it is there, and ours."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -19,6 +20,7 @@ from attachment_gateway.graph.request import (
 )
 from attachment_gateway.graph.request import item_request as enclosed
 from attachment_gateway.graph.response import Response
+from attachment_gateway.graph.values import JsonObject
 from graphattachments.v1.attachment_pb2 import Attachment, ItemAttachment
 from graphattachments.v1.event_pb2 import Event
 
@@ -48,7 +50,7 @@ def item(subject: str) -> GraphRequest:
     return enclosed(HEAD, Attachment(name="a.txt", item_attachment=holder), Violations())
 
 
-def listed(**properties: object) -> dict:
+def listed(**properties: Any) -> JsonObject:
     return {
         "@odata.type": FILE_TYPE,
         "id": "A",
@@ -132,7 +134,7 @@ def test_graphs_date() -> None:
         ({"id": "claimed"}, False),
     ],
 )
-def test_who_is_suspected(properties: dict, suspected: bool) -> None:
+def test_who_is_suspected(properties: JsonObject, suspected: bool) -> None:
     """All that is new, of the kind, and not known to be another's; by no means by its name."""
     found = candidates.candidates_among(
         [listed(**properties)], SENT, file(b"x"), frozenset({"claimed"})

@@ -1,5 +1,7 @@
 """fingerprint: which request it is."""
 
+from typing import Any
+
 import pytest
 
 from attachment_gateway.delivery.fingerprint import fingerprint, post_key
@@ -42,7 +44,7 @@ def file(content: bytes) -> Attachment:
     return Attachment(name="n", file_attachment=FileAttachment(content_bytes=content))
 
 
-def item(**extra: object) -> Attachment:
+def item(**extra: Any) -> Attachment:
     event = Event(subject="s")
     event.additional_properties.update(extra)
     return Attachment(name="n", item_attachment=ItemAttachment(event=event))

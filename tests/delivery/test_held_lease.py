@@ -12,6 +12,7 @@ from attachment_gateway.errors import LedgerUnavailable
 from attachment_gateway.ledger import (
     Acquired,
     Created,
+    End,
     EndedAbsent,
     EndedUnknown,
     InProgress,
@@ -51,7 +52,7 @@ class Ledger(MemoryLedger):
             lease, settles_in_s=settles_in_s, is_new_attempt=is_new_attempt
         )
 
-    async def release(self, lease: Lease, end: object) -> None:
+    async def release(self, lease: Lease, end: End) -> None:
         self._check()
         await super().release(lease, end)
 

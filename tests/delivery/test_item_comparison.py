@@ -3,6 +3,7 @@
 import pytest
 
 from attachment_gateway.delivery.item_comparison import Comparison, compare_items
+from attachment_gateway.graph.values import JsonObject
 
 MESSAGE = {"@odata.type": "#microsoft.graph.message", "subject": "Minutes"}
 EVENT = {"@odata.type": "#microsoft.graph.event", "subject": "Planning"}
@@ -45,7 +46,7 @@ PAGE = '<html><head>\r\n<meta charset="utf-8"></head><body>{}</body></html>'
         ),
     ],
 )
-def test_alike(sent: dict, shown: dict) -> None:
+def test_alike(sent: JsonObject, shown: JsonObject) -> None:
     """What Graph is known to rewrite makes no other item."""
     assert compare_items({**MESSAGE, **sent}, {**MESSAGE, **shown}) is Comparison.ALIKE
 
@@ -64,7 +65,7 @@ def test_alike(sent: dict, shown: dict) -> None:
         ),
     ],
 )
-def test_another(sent: dict, shown: dict) -> None:
+def test_another(sent: JsonObject, shown: JsonObject) -> None:
     """Plain values come back as they went."""
     assert compare_items(sent, shown) is Comparison.OTHER
 

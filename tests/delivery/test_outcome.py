@@ -1,6 +1,7 @@
 """outcome: what a response of Graph's, or a broken connection, means."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -293,7 +294,7 @@ def at(attempt: int = 1, left_s: float = 100.0, chance: float = 0.5) -> Situatio
     return Situation(attempt=attempt, left_s=left_s, chance=chance, now=NOW)
 
 
-def again(result: Response | NoResponse, **situation: object) -> SendAgain:
+def again(result: Response | NoResponse, **situation: Any) -> SendAgain:
     step = decide(result, FILE, at(**situation))
     assert isinstance(step, SendAgain), step
     return step

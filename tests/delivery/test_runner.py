@@ -1,6 +1,7 @@
 """delivery: each call's delivery, where the call's end comes first."""
 
 import asyncio
+from typing import Any
 
 from structlog.testing import capture_logs
 
@@ -21,19 +22,31 @@ class Call:
     ids = {"client_request_id": "c"}  # noqa: RUF012 nobody changes it
 
 
+async def written_in(delay_s: float) -> Attachment:
+    await asyncio.sleep(delay_s)
+    return Made.made
+
+
+async def end(running: asyncio.Task[Attachment]) -> None:
+    """End it with no more of a delivery and of a call than that takes."""
+    delivery: Any = Made()
+    ids: Any = Call()
+    await _end(delivery, running, ids)
+
+
 async def test_what_is_made_at_the_last_moment_is_written_first() -> None:
     """The answer waits for it a moment."""
-    running = asyncio.create_task(asyncio.sleep(0.01))
+    running = asyncio.create_task(written_in(0.01))
     with capture_logs() as events:
-        await _end(Made(), running, Call())
+        await end(running)
     assert (running.done(), events) == (True, [])
 
 
 async def test_what_cant_be_written_in_time_is_written_later() -> None:
     """The answer doesn't wait for that."""
-    running = asyncio.create_task(asyncio.sleep(2 * WRITTEN_WITHIN_S))
+    running = asyncio.create_task(written_in(2 * WRITTEN_WITHIN_S))
     with capture_logs() as events:
-        await _end(Made(), running, Call())
+        await end(running)
         assert not running.done()
         await running
         await asyncio.sleep(0)

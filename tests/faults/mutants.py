@@ -1,6 +1,8 @@
 """Gateways with one thing wrong, to see whether the campaign notices."""
 
 import shutil
+import subprocess
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,19 +11,30 @@ import attachment_gateway
 
 PACKAGE = Path(attachment_gateway.__file__).parent
 
+# F821: undefined name, F822: in __all__, F823: a local that is referenced before it is assigned.
+_UNDEFINED_NAMES = "F821,F822,F823"
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Mutation:
-    """In one file of the package these words become those; `cases` are what should notice."""
+    """In one file of the package the words `old` become `new`.
+
+    `cases` are what should notice it, by the violation that begins with one of `violated`.
+    """
 
     file: str
     old: str
     new: str
     cases: tuple[str, ...]
+    violated: tuple[str, ...]
 
 
 def mutant(mutation: Mutation, folder: Path) -> Path:
-    """Copy the package with that change; the folder that goes on the import path."""
+    """Copy the package with that change; the folder that goes on the import path.
+
+    Raises ValueError if the words aren't there once, or if the change uses a name that there isn't:
+    such a mutant would fail for a reason of its own.
+    """
     copy = folder / PACKAGE.name
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
     file = copy / mutation.file
@@ -29,39 +42,61 @@ def mutant(mutation: Mutation, folder: Path) -> Path:
     if text.count(mutation.old) != 1:
         raise ValueError(f"{mutation.old!r} is {text.count(mutation.old)} times in {mutation.file}")
     file.write_text(text.replace(mutation.old, mutation.new))
+    if undefined := _undefined_names(file):
+        raise ValueError(f"{mutation.new!r} in {mutation.file}: {undefined}")
     return folder
+
+
+def _undefined_names(file: Path) -> str:
+    checked = subprocess.run(
+        [
+            *(sys.executable, "-m", "ruff", "check", "--isolated", "--quiet"),
+            *("--output-format=concise", "--select", _UNDEFINED_NAMES, str(file)),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return checked.stdout + checked.stderr
 
 
 # What the promise rests on, each taken away.
 MUTATIONS: Mapping[str, Mutation] = {
     "no look-up": Mutation(
-        "sending.py",
-        "sight = await self._search.settle(unclear, awaited=lambda: not self._call.expired.done())",
-        "sight = None",
-        ("late/000?", "status/00??"),
+        file="delivery/attempts.py",
+        old="""finding = await self._reconciliation.settle(
+            unclear, awaited=lambda: not self._deadline.expired.done()
+        )""",
+        new="finding = None",
+        cases=("late/000?", "status/00??"),
+        violated=("duplicate",),
     ),
     "no settling": Mutation(
-        "sending.py",
-        "settled_at=ended_at + self._world.settle_s",
-        "settled_at=ended_at",
-        ("late/000?", "late/001?"),
+        file="delivery/attempts.py",
+        old="settled_at=ended_at + self._resources.settle_s",
+        new="settled_at=ended_at",
+        cases=("late/000?", "late/001?"),
+        violated=("duplicate",),
     ),
     "uncertainty not sticky": Mutation(
-        "sending.py",
-        "if isinstance(sight, Doubt) or (self.unnamed and not isinstance(sight, Found)):",
-        "if self.unnamed and not isinstance(sight, Found):",
-        ("sticky/000?", "sticky/001?", "sticky/002?", "sticky/003?"),
+        file="delivery/attempts.py",
+        old="if isinstance(finding, CannotTell) or (self.unnamed",
+        new="if (self.unnamed",
+        cases=("sticky/000?", "sticky/001?", "sticky/002?", "sticky/003?"),
+        violated=("denied", "duplicate"),
     ),
     "no write-ahead": Mutation(
-        "tenure.py",
-        "self._ledger.enter(self._place, settled_in_s=settled_in_s)",
-        "self._ledger.enter(self._place)",
-        ("kill/000?",),
+        file="delivery/held_lease.py",
+        old="self._ledger.acquire(self._lease, settles_in_s=settles_in_s)",
+        new="self._ledger.acquire(self._lease)",
+        cases=("kill/000?",),
+        violated=("duplicate",),
     ),
     "no writer per post": Mutation(
-        "errand.py",
-        "post=post_key(envelope.head.post),",
-        "post=uuid4().hex,",
-        ("together/000?", "together/001?"),
+        file="delivery/delivery.py",
+        old="post=post_key(graph_request.head.post),",
+        new="post=graph_request.head.sender.ids.client_request_id,",
+        cases=("together/000?", "together/001?"),
+        violated=("one id for two intents", "lost"),
     ),
 }

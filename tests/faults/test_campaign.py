@@ -4,18 +4,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+
+from attachment_gateway.settings import Settings
+from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, stored
 from tests.faults import report
 from tests.faults.__main__ import SHORT
 from tests.faults.caller import Ended
 from tests.faults.campaign import Campaign
+from tests.faults.cases import Case
 from tests.faults.contents import Content
 from tests.faults.families import FAMILIES, case, cases
 from tests.faults.mutants import MUTATIONS, Mutation, mutant
 from tests.faults.storms import Usage, grown
 from tests.faults.verdict import Intent, in_time, violations
-
-from attachment_gateway.settings import Settings
-from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, stored
 
 
 @pytest.mark.timeout(400)
@@ -26,24 +27,47 @@ async def test_a_short_campaign() -> None:
     assert {result.case.family for result in results} == set(FAMILIES)
 
 
+# What every mutant has to carry through, so that what it is noticed for is the rule.
+HEALTHY = (
+    Case(family="wire", number=9998, seed="healthy/upload"),
+    Case(family="wire", number=9999, seed="healthy/create", rpc="create", kind="event"),
+)
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", MUTATIONS)
 async def test_the_campaign_notices(name: str, tmp_path: Path) -> None:
-    """Without a thing that the promise rests on, the campaign finds violations."""
+    """Without a rule that the promise rests on, what the rule is for is violated."""
     mutation = MUTATIONS[name]
     campaign = Campaign(tree=mutant(mutation, tmp_path))
-    results = await campaign.run(list(cases("mutant", 2000, mutation.cases)))
-    assert any(map(report.violated, results)), "\n".join(report.table(results))
+    results = await campaign.run([*HEALTHY, *cases("mutant", 2000, mutation.cases)])
+    healthy = [result for result in results if result.case in HEALTHY]
+    assert [(each.first and each.first.code, each.violations) for each in healthy] == [
+        ("OK", []),
+        ("OK", []),
+    ]
+    told = "\n".join([*report.table(results), *report.details(results, "mutant", 2000)])
+    assert not [each for each in results if each.first and each.first.reason == "GATEWAY_ERROR"], (
+        told
+    )
+    violations = [words for each in results if report.violated(each) for words in each.violations]
+    assert any(words.startswith(mutation.violated) for words in violations), told
 
 
 def test_a_mutant(tmp_path: Path) -> None:
-    """One thing is other than in the package; words that aren't there once are an error."""
-    mutation = Mutation("settings.py", "graph_timeout_s: float = ", "graph_timeout_s: int = ", ())
-    tree = mutant(mutation, tmp_path / "one")
+    """One thing is other than in the package; what couldn't work at all is an error."""
+
+    def made(old: str, new: str) -> Path:
+        mutation = Mutation(file="settings.py", old=old, new=new, cases=(), violated=())
+        return mutant(mutation, tmp_path / new[:10])
+
+    tree = made("graph_timeout_s: float = ", "graph_timeout_s: int = ")
     assert "graph_timeout_s: int = " in (tree / "attachment_gateway/settings.py").read_text()
     assert Settings.__module__ == "attachment_gateway.settings"
     with pytest.raises(ValueError, match=r"0 times in settings\.py"):
-        mutant(Mutation("settings.py", "no such words", "", ()), tmp_path / "other")
+        made("no such words", "")
+    with pytest.raises(ValueError, match=r"Undefined name `uuid4`"):
+        made('log_level: str = _setting("info"', "log_level: str = _setting(uuid4()")
 
 
 def test_cases_are_the_same_again() -> None:

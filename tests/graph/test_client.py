@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import trustme
-from tests.support.raw_graph import Exchange, RawGraph, answer, raw_graph
 
 from attachment_gateway.graph.client import GraphClient, GraphClientLimits
 from attachment_gateway.graph.paths import GraphRoot
@@ -22,6 +21,7 @@ from attachment_gateway.graph.request import (
 )
 from attachment_gateway.graph.response import NoResponse, Response
 from attachment_gateway.http1.failure import Failure
+from tests.support.raw_graph import Exchange, Handler, RawGraph, answer, raw_graph
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ async def cut_head(exchange: Exchange) -> None:
     ],
 )
 async def test_no_reply(
-    client: GraphClient, graph: RawGraph, handler: object, failure: Failure
+    client: GraphClient, graph: RawGraph, handler: Handler, failure: Failure
 ) -> None:
     """No answer after the whole request left."""
     graph.script = [handler]
@@ -142,7 +142,7 @@ async def no_gzip(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("handler", [cut_body, no_gzip, answer(201, b"x" * 100_001)])
 async def test_a_body_that_cannot_be_had(
-    client: GraphClient, graph: RawGraph, handler: object
+    client: GraphClient, graph: RawGraph, handler: Handler
 ) -> None:
     """A body that is cut, can't be decoded or is beyond the limit leaves the status."""
     graph.script = [handler]

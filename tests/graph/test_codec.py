@@ -15,7 +15,6 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.metadata_facts import ENUMS, TYPES, output_only, properties
 
 from attachment_gateway.errors import InvalidRequest, Violations
 from attachment_gateway.graph.codec import attachment_from_json, attachment_to_json, parsed
@@ -30,23 +29,30 @@ from graphattachments.v1.attachment_service_pb2 import CreateAttachmentResponse
 from graphattachments.v1.contact_pb2 import Contact
 from graphattachments.v1.event_pb2 import (
     Attendee,
+    DayOfWeek,
     Event,
+    EventType,
     Location,
     OnlineMeetingInfo,
     OutlookGeoCoordinates,
     PatternedRecurrence,
+    Phone,
+    PhoneType,
     RecurrencePattern,
     RecurrenceRange,
+    RecurrenceRangeType,
 )
 from graphattachments.v1.message_pb2 import FollowupFlag, InternetMessageHeader, Message
 from graphattachments.v1.outlook_pb2 import (
     IMPORTANCE_HIGH,
     Date,
     EmailAddress,
+    Importance,
     ItemBody,
     Recipient,
     ResponseStatus,
 )
+from tests.support.metadata_facts import ENUMS, TYPES, output_only, properties
 
 
 def written_as(attachment: Attachment, *, kind: str) -> dict[str, Any]:
@@ -62,7 +68,8 @@ Item = Message | Event | Contact
 
 def holding(item: Item) -> Attachment:
     """Return an attachment of the item and nothing else."""
-    return Attachment(item_attachment={item.DESCRIPTOR.name.lower(): item})
+    held: dict[str, Any] = {item.DESCRIPTOR.name.lower(): item}
+    return Attachment(item_attachment=ItemAttachment(**held))
 
 
 def written(item: Item) -> Any:
@@ -97,6 +104,11 @@ def read_item(of: str, described: Any) -> Any:
     return getattr(attachment.item_attachment, of)
 
 
+def days(*numbers: int) -> list[DayOfWeek.ValueType]:
+    """Return days of the week, and what is none, by number."""
+    return [DayOfWeek.ValueType(number) for number in numbers]
+
+
 def struct(**members: Any) -> Struct:
     made = Struct()
     made.update(members)
@@ -108,7 +120,7 @@ def struct(**members: Any) -> Struct:
 
 def test_a_file_with_only_a_name_is_the_body_of_graph_s_page() -> None:
     """The type and the name, in that order; the request writes the bytes."""
-    attachment = Attachment(name="report.pdf", file_attachment={"content_bytes": b"abc"})
+    attachment = Attachment(name="report.pdf", file_attachment=FileAttachment(content_bytes=b"abc"))
     assert list(written_as(attachment, kind=FILE).items()) == [
         ("@odata.type", "#microsoft.graph.fileAttachment"),
         ("name", "report.pdf"),
@@ -126,7 +138,10 @@ def test_a_file_s_kind_need_not_be_set() -> None:
 def test_all_that_a_caller_sets_of_a_file_is_written() -> None:
     """Those of every attachment and those of a file, in one object."""
     attachment = Attachment(
-        name="n", content_type="t", is_inline=True, file_attachment={"content_id": "c"}
+        name="n",
+        content_type="t",
+        is_inline=True,
+        file_attachment=FileAttachment(content_id="c"),
     )
     assert written_as(attachment, kind=FILE) == {
         "@odata.type": "#microsoft.graph.fileAttachment",
@@ -151,7 +166,7 @@ def test_an_item_with_nothing_set_has_its_type(item: Item, of: str) -> None:
 def test_an_item_attachment_without_an_item_is_refused() -> None:
     """There would be nothing to attach."""
     with pytest.raises(InvalidRequest) as raised:
-        written_as(Attachment(name="n", item_attachment={}), kind=ITEM)
+        written_as(Attachment(name="n", item_attachment=ItemAttachment()), kind=ITEM)
     assert raised.value.violations[0].field == "attachment.item_attachment.item"
 
 
@@ -173,12 +188,16 @@ def test_false_zero_and_empty_texts_are_sent() -> None:
 
 def test_what_is_not_set_is_not_sent() -> None:
     """Nor is an empty list, nor the enum value that stands for not set."""
-    assert written(Message(categories=[], to_recipients=[], importance=0)) == {}
+    assert (
+        written(Message(categories=[], to_recipients=[], importance=Importance.ValueType(0))) == {}
+    )
 
 
 def test_an_object_with_nothing_set_is_sent_as_an_empty_one() -> None:
     """It was set, if to nothing; in a list it keeps its place."""
-    message = Message(body=ItemBody(), to_recipients=[Recipient(), Recipient(email_address={})])
+    message = Message(
+        body=ItemBody(), to_recipients=[Recipient(), Recipient(email_address=EmailAddress())]
+    )
     assert written(message) == {"body": {}, "toRecipients": [{}, {"emailAddress": {}}]}
 
 
@@ -200,7 +219,7 @@ def test_each_type_of_value_has_its_form() -> None:
     start = Date(year=2026, month=3, day=1)
     event = Event(
         recurrence=PatternedRecurrence(
-            pattern=RecurrencePattern(days_of_week=[2, 7], interval=2),
+            pattern=RecurrencePattern(days_of_week=days(2, 7), interval=2),
             range=RecurrenceRange(start_date=start),
         ),
         location=Location(coordinates=OutlookGeoCoordinates(latitude=48.0)),
@@ -240,7 +259,7 @@ def test_what_graph_sets_is_ignored() -> None:
         name="n",
         size=5,
         last_modified_date_time=then,
-        file_attachment={"content_location": "l", "content_bytes": b"b"},
+        file_attachment=FileAttachment(content_location="l", content_bytes=b"b"),
     )
     assert written_as(attachment, kind=FILE) == {
         "@odata.type": "#microsoft.graph.fileAttachment",
@@ -262,7 +281,7 @@ def test_what_graph_sets_is_ignored() -> None:
         is_draft=False,
         is_organizer=False,
         online_meeting_url="o",
-        type=1,
+        type=EventType.ValueType(1),
         web_link="w",
     )
     contact = Contact(**own, parent_folder_id="p")
@@ -273,7 +292,7 @@ def test_what_graph_sets_is_not_even_looked_at() -> None:
     """An instant that can't be written does no harm where it isn't."""
     never = Timestamp(seconds=2**60)
     assert written(Message(created_date_time=never, last_modified_date_time=never)) == {}
-    assert written(Event(type=99)) == {}
+    assert written(Event(type=EventType.ValueType(99))) == {}
 
 
 # Writing: what is refused.
@@ -317,24 +336,30 @@ def test_what_graph_sets_is_not_even_looked_at() -> None:
             "year 0, month 0, day 0 is no day of the calendar; set all three",
         ),
         (
-            Message(importance=4),
+            Message(importance=Importance.ValueType(4)),
             "attachment.item_attachment.message.importance",
             "4 is no value of Importance; take one of its names",
         ),
         (
             Event(
-                recurrence=PatternedRecurrence(pattern=RecurrencePattern(days_of_week=[1, 2, -1]))
+                recurrence=PatternedRecurrence(
+                    pattern=RecurrencePattern(days_of_week=days(1, 2, -1))
+                )
             ),
             "attachment.item_attachment.event.recurrence.pattern.days_of_week[2]",
             "-1 is no value of DayOfWeek; take one of its names",
         ),
         (
-            Event(recurrence=PatternedRecurrence(pattern=RecurrencePattern(days_of_week=[0]))),
+            Event(recurrence=PatternedRecurrence(pattern=RecurrencePattern(days_of_week=days(0)))),
             "attachment.item_attachment.event.recurrence.pattern.days_of_week[0]",
             "0 is no value of DayOfWeek; take one of its names",
         ),
         (
-            Event(online_meeting=OnlineMeetingInfo(phones=[{}, {"type": 99}])),
+            Event(
+                online_meeting=OnlineMeetingInfo(
+                    phones=[Phone(), Phone(type=PhoneType.ValueType(99))]
+                )
+            ),
             "attachment.item_attachment.event.online_meeting.phones[1].type",
             "99 is no value of PhoneType; take one of its names",
         ),
@@ -353,7 +378,7 @@ def test_what_graph_could_not_take_is_refused_by_its_path(
 
 def test_additional_properties_are_members_beside_the_others() -> None:
     """Of any shape, in all three open types; null too, for it was asked for."""
-    extra = {
+    extra: dict[str, Any] = {
         "com.example.a": {"b": [1, 0.5, "c", True, None, {"d": {}}]},
         "com.example.null": None,
         "singleValueExtendedProperties": [{"id": "String 0x1", "value": "v"}],
@@ -656,7 +681,7 @@ def test_a_day_that_is_none_is_left_out(value: Any) -> None:
     """The rest of the range is read."""
     recurrence = {"range": {"startDate": value, "type": "noEnd"}}
     assert read_item("event", {"recurrence": recurrence}).recurrence.range == RecurrenceRange(
-        type=2
+        type=RecurrenceRangeType.ValueType(2)
     )
 
 
@@ -697,7 +722,10 @@ def test_unknown_properties_of_a_closed_type_are_left_out() -> None:
 
 def test_unknown_properties_of_an_open_type_are_additional() -> None:
     """Annotations aren't properties, and are left out."""
-    extra = {"com.example.x": [1, 0.5, "t", True, None, {"y": {}}], "SomethingNew": None}
+    extra: dict[str, Any] = {
+        "com.example.x": [1, 0.5, "t", True, None, {"y": {}}],
+        "SomethingNew": None,
+    }
     annotations = {"@odata.etag": "e", "subject@odata.type": "t", "SomethingNew@odata.type": "t"}
     message = read_item("message", {"subject": "s", **annotations, **extra})
     assert message == Message(subject="s", additional_properties=struct(**extra))

@@ -3,12 +3,23 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+
+from attachment_gateway.errors import InvalidRequest
+from attachment_gateway.graph import codec
+from attachment_gateway.graph.paths import GraphRoot
+from attachment_gateway.graph.request import FILE, Sender, SupportIds
+from attachment_gateway.graph.values import enum_names
+from attachment_gateway.translation.create import graph_request_of
+from graphattachments.v1 import attachment_pb2, contact_pb2, event_pb2, message_pb2, outlook_pb2
+from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment, PostRef
+from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
+from graphattachments.v1.outlook_pb2 import Date
 from tests.support.metadata_facts import (
     ENUMS,
     TYPES,
@@ -18,17 +29,6 @@ from tests.support.metadata_facts import (
     output_only,
     properties,
 )
-
-from attachment_gateway.errors import InvalidRequest
-from attachment_gateway.graph import codec
-from attachment_gateway.graph.paths import GraphRoot
-from attachment_gateway.graph.request import FILE, Sender, SupportIds
-from attachment_gateway.graph.values import enum_names
-from attachment_gateway.translation.create import graph_request_of
-from graphattachments.v1 import attachment_pb2, contact_pb2, event_pb2, message_pb2, outlook_pb2
-from graphattachments.v1.attachment_pb2 import Attachment, ItemAttachment, PostRef
-from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
-from graphattachments.v1.outlook_pb2 import Date
 
 FILES = (attachment_pb2, contact_pb2, event_pb2, message_pb2, outlook_pb2)
 
@@ -51,7 +51,7 @@ BASES = {"entity", "outlookItem", "attendeeBase"}
 ITEMS = ("message", "event", "contact")
 
 # What a field is that has a value of an Edm type.
-SHAPES = {
+SHAPES: dict[str, int | str] = {
     "Binary": FieldDescriptor.TYPE_BYTES,
     "Boolean": FieldDescriptor.TYPE_BOOL,
     "Date": "graphattachments.v1.Date",
@@ -92,7 +92,8 @@ def sent(attachment: Attachment) -> dict[str, Any]:
     """Return the JSON that goes to Graph."""
     post = PostRef(group_id="g", thread_id="t", post_id="p")
     request = CreateAttachmentRequest(post=post, attachment=attachment)
-    return json.loads(b"".join(graph_request_of(request, SENDER).body))
+    described: dict[str, Any] = json.loads(b"".join(graph_request_of(request, SENDER).body))
+    return described
 
 
 def to_the_letter(described: dict[str, Any]) -> str:
@@ -110,6 +111,11 @@ def read(described: dict[str, Any]) -> Attachment:
 # Fields.
 
 
+def descriptor_of(message: Message | type[Message]) -> Descriptor:
+    """Return a message's type; the types know another class for it, with the same fields."""
+    return cast("Descriptor", message.DESCRIPTOR)
+
+
 def modelled(descriptor: Descriptor) -> Iterator[FieldDescriptor]:
     """Yield the fields that stand for a property; the members of `kind` and `item` are types."""
     for field in descriptor.fields:
@@ -122,6 +128,13 @@ def kind_of(field: FieldDescriptor) -> int | str:
     """Return a scalar's protobuf type, or the full name of an enum or a message."""
     named = field.enum_type or field.message_type
     return field.type if named is None else named.full_name
+
+
+def name_of_type(field: FieldDescriptor) -> str:
+    """Return the name of a field's enum or message."""
+    named = field.enum_type or field.message_type
+    assert named is not None
+    return named.name
 
 
 def filled(descriptor: Descriptor) -> Message:
@@ -146,7 +159,7 @@ def attachment_of(of: str) -> Attachment:
     """Return an attachment with every field set: a "file", or the type of an item."""
     attachment = filled(Attachment.DESCRIPTOR)
     assert isinstance(attachment, Attachment)
-    special = (
+    special: Any = (
         attachment.file_attachment if of == "file" else getattr(attachment.item_attachment, of)
     )
     special.CopyFrom(filled(special.DESCRIPTOR))
@@ -175,7 +188,7 @@ def places(described: dict[str, Any], attachment: Attachment) -> Iterator[Place]
 
 def _places(described: dict[str, Any], message: Message) -> Iterator[Place]:
     yield described, message
-    for field in modelled(message.DESCRIPTOR):
+    for field in modelled(descriptor_of(message)):
         held, values = getattr(message, field.name), described.get(field.json_name)
         pairs = zip(values or (), held, strict=True) if field.is_repeated else [(values, held)]
         for value, member in pairs:
@@ -229,8 +242,8 @@ def test_a_oneof_has_what_derives_from_an_abstract_type(
 ) -> None:
     """Every kind of attachment, and every Outlook item that can be attached."""
     assert TYPES[base].is_abstract
-    members = holder.DESCRIPTOR.oneofs_by_name[oneof].fields
-    assert {lower_first(field.message_type.name) for field in members} == {
+    members = descriptor_of(holder).oneofs_by_name[oneof].fields
+    assert {lower_first(name_of_type(field)) for field in members} == {
         name for name, fact in TYPES.items() if fact.base == base
     }
 
@@ -292,7 +305,7 @@ def test_null_reads_as_not_set(of: str, nullable: bool) -> None:
     """Whichever property it stands for, nothing else changes, also where Graph has no null."""
     for at, (_, holder) in enumerate(places(attachment_in_json(of), read_of(of))):
         facts = properties(lower_first(holder.DESCRIPTOR.name))
-        for field in modelled(holder.DESCRIPTOR):
+        for field in modelled(descriptor_of(holder)):
             whole, attachment = attachment_in_json(of), read_of(of)
             described, message = list(places(whole, attachment))[at]
             if facts[field.json_name].is_nullable == nullable:
@@ -305,13 +318,14 @@ def test_null_reads_as_not_set(of: str, nullable: bool) -> None:
 def test_null_everywhere_reads_as_nothing_set(of: str) -> None:
     """The kind is all that is left."""
     described = attachment_in_json(of)
-    nothing = dict.fromkeys(described) | {"@odata.type": described["@odata.type"]}
+    nothing: dict[str, Any] = dict.fromkeys(described) | {"@odata.type": described["@odata.type"]}
     if of == "file":
-        expected = Attachment(file_attachment={})
+        expected = Attachment(file_attachment=FileAttachment())
     else:
         nothing["item"] = dict.fromkeys(described["item"])
         nothing["item"]["@odata.type"] = described["item"]["@odata.type"]
-        expected = Attachment(item_attachment={of: {}})
+        item: dict[str, Any] = {of: {}}
+        expected = Attachment(item_attachment=ItemAttachment(**item))
     assert read(nothing) == expected
 
 
@@ -321,14 +335,14 @@ def test_null_everywhere_reads_as_nothing_set(of: str) -> None:
 def enum_places(of: str) -> Iterator[tuple[int, FieldDescriptor]]:
     """Yield every enum that is sent: its place, by number, and its field."""
     for at, (described, message) in enumerate(places(sent(attachment_of(of)), attachment_of(of))):
-        for field in modelled(message.DESCRIPTOR):
+        for field in modelled(descriptor_of(message)):
             if field.enum_type is not None and field.json_name in described:
                 yield at, field
 
 
 def test_every_enum_is_met_in_some_item() -> None:
     """But for an event's type, which Graph sets."""
-    met = {field.enum_type.name for of in ITEMS for _, field in enum_places(of)}
+    met = {name_of_type(field) for of in ITEMS for _, field in enum_places(of)}
     assert met == ENUM_TYPES.keys() - {"EventType"}
 
 
@@ -336,7 +350,7 @@ def test_every_enum_is_met_in_some_item() -> None:
 def test_every_value_of_an_enum_is_written_by_its_name_and_read_by_it(of: str) -> None:
     """In every property that is an enum; a contact has none."""
     for at, field in enum_places(of):
-        for number, name in enumerate(ENUMS[lower_first(field.enum_type.name)], start=1):
+        for number, name in enumerate(ENUMS[lower_first(name_of_type(field))], start=1):
             whole, attachment = sent(attachment_of(of)), attachment_of(of)
             described, message = list(places(whole, attachment))[at]
             described[field.json_name] = [name] if field.is_repeated else name

@@ -16,12 +16,9 @@ from kiota_authentication_azure.azure_identity_authentication_provider import (
     AzureIdentityAuthenticationProvider,
 )
 from kiota_http.kiota_client_factory import KiotaClientFactory
-from msgraph import GraphServiceClient
 from msgraph.graph_request_adapter import GraphRequestAdapter, options
+from msgraph.graph_service_client import GraphServiceClient
 from msgraph_core import GraphClientFactory
-from tests.support.metadata_facts import ENUMS, attachment_in_json, leaves
-from tests.support.raw_graph import RawGraph, Received, answer
-from tests.support.sdk_samples import SAMPLES, Of, Sample, of_sdk
 
 from graphattachments.v1.attachment_pb2 import Attachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import (
@@ -29,7 +26,10 @@ from graphattachments.v1.attachment_service_pb2 import (
     UploadFileAttachmentRequest,
     UploadHeader,
 )
-from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.support.calls import AsyncStub
+from tests.support.metadata_facts import ENUMS, attachment_in_json, leaves
+from tests.support.raw_graph import RawGraph, Received, answer
+from tests.support.sdk_samples import SAMPLES, Of, Sample, of_sdk
 
 # Modules of the SDK warn of themselves when they are imported.
 pytestmark = [
@@ -89,7 +89,7 @@ def by_sdk(sdk: GraphServiceClient, graph: RawGraph) -> Way:
 
 
 @pytest.fixture
-def by_gateway(stub: AttachmentServiceStub, graph: RawGraph) -> Way:
+def by_gateway(stub: AsyncStub, graph: RawGraph) -> Way:
     """Send a sample by the gateway and return what came."""
 
     async def send(post: PostRef, sample: Sample) -> Received:
@@ -101,7 +101,7 @@ def by_gateway(stub: AttachmentServiceStub, graph: RawGraph) -> Way:
 
 
 @pytest.fixture
-def by_upload(stub: AttachmentServiceStub, graph: RawGraph) -> Way:
+def by_upload(stub: AsyncStub, graph: RawGraph) -> Way:
     """Stream a file by the gateway, a byte at a time, and return what came."""
 
     async def send(post: PostRef, sample: Sample) -> Received:

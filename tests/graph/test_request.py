@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from attachment_gateway.errors import AttachmentTooLarge, Violations
 from attachment_gateway.graph.base64_encoder import Base64Stream
+from attachment_gateway.graph.paths import GraphRoot
 from attachment_gateway.graph.request import (
     FileRequest,
     GraphRequest,
-    GraphRoot,
     RequestHead,
     Sender,
     SupportIds,

@@ -261,7 +261,7 @@ def test_what_graph_calls_unknown_is_a_value_of_its_own() -> None:
 def test_values_of_any_shape_are_written_as_they_are() -> None:
     """Objects, lists, texts, truth and null, one in another."""
     struct = Struct()
-    described = {
+    described: dict[str, Any] = {
         "text": "Grüße",
         "empty": "",
         "false": False,
@@ -310,7 +310,7 @@ def test_a_number_that_json_has_not_is_refused(number: float) -> None:
         values.struct_to_json(struct)
 
 
-def nested(levels: int, *, of: type[list] | type[dict]) -> Any:
+def nested(levels: int, *, of: type[list[Any]] | type[dict[str, Any]]) -> Any:
     value: Any = 1
     for _ in range(levels):
         value = [value] if of is list else {"a": value}
@@ -322,7 +322,7 @@ def told(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("of", [list, dict])
-def test_what_lies_too_deep_is_left_out(of: type[list] | type[dict]) -> None:
+def test_what_lies_too_deep_is_left_out(of: type[list[Any]] | type[dict[str, Any]]) -> None:
     """Objects and lists below the deepest level are null; what lies above is whole."""
     assert told(nested(24, of=of)) == nested(24, of=of)
     assert depth(told(nested(25, of=of))) == values.MAX_DEPTH == 24

@@ -15,6 +15,14 @@ from typing import Any
 
 import pytest
 import uvloop
+
+from attachment_gateway.http1.connection import (
+    ONE_WRITE_BYTES,
+    TLS_PORTION_BYTES,
+    Connection,
+)
+from attachment_gateway.http1.failure import Failure, NoResponseError
+from attachment_gateway.http1.origin import Origin
 from tests.support.peer import (
     CREATED,
     SMALL,
@@ -25,14 +33,6 @@ from tests.support.peer import (
     small_buffer,
     until,
 )
-
-from attachment_gateway.http1.connection import (
-    ONE_WRITE_BYTES,
-    TLS_PORTION_BYTES,
-    Connection,
-)
-from attachment_gateway.http1.failure import Failure, NoResponseError
-from attachment_gateway.http1.origin import Origin
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -62,18 +62,29 @@ def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..
 
     signature = inspect.signature(test)
     also = inspect.Parameter("loop", inspect.Parameter.KEYWORD_ONLY)
-    run.__signature__ = signature.replace(  # type: ignore[attr-defined]
+    run.__dict__["__signature__"] = signature.replace(
         parameters=[*signature.parameters.values(), also]
     )
-    return pytest.mark.parametrize("loop", LOOPS)(run)
+    on_both: Callable[..., None] = pytest.mark.parametrize("loop", LOOPS)(run)
+    return on_both
 
 
-async def broken(connection: Connection, request: tuple[bytes, ...], **how: Any) -> str:
+async def broken(connection: Connection, request: tuple[bytes, ...], **how: Any) -> Failure:
     """What broke it."""
     with pytest.raises(NoResponseError) as caught:
         await exchange(connection, request, **how)
     assert (connection.is_open, connection.is_quiet()) == (False, False)
     return caught.value.failure
+
+
+def noting(asked: list[bool]) -> Callable[[], bool]:
+    """Let a request be offered, and note that that was asked for."""
+
+    def may_offer() -> bool:
+        asked.append(True)
+        return True
+
+    return may_offer
 
 
 # What is sent.
@@ -162,16 +173,16 @@ async def test_leaving(scheme: str, size: int, may_offer: bool) -> None:
     early = b"".join(request[:-1]) if size > ONE_WRITE_BYTES else b""
     asked: list[bool] = []
 
-    def may_offer() -> bool:
+    def allowed() -> bool:
         asked.append(sink.has(len(early)))
         return may_offer
 
     if may_offer:
-        assert (await exchange(connection, request, may_offer=may_offer)).http_status == 201
+        assert (await exchange(connection, request, may_offer=allowed)).http_status == 201
         assert connection.is_open
         connection.reset()
     else:
-        assert await broken(connection, request, may_offer=may_offer) == Failure.WITHHELD
+        assert await broken(connection, request, may_offer=allowed) == Failure.WITHHELD
     assert asked == [True]
     assert await sink.ended() == (b"".join(request) if may_offer else early)
 
@@ -188,9 +199,7 @@ async def test_an_early_answer(scheme: str, caplog: pytest.LogCaptureFixture) ->
             peer.writer.write(TOO_LARGE)
 
         refusing = asyncio.create_task(refuse())
-        response = await exchange(
-            connection, large(12_000_000), may_offer=lambda: asked.append(True) or True
-        )
+        response = await exchange(connection, large(12_000_000), may_offer=noting(asked))
         await refusing
         assert (response.http_status, response.body, asked) == (413, b"", [])
         assert not connection.is_open
@@ -217,7 +226,7 @@ async def test_a_reset_before_it_has_left(
 
         ending = asyncio.create_task(end())
         request = large(12_000_000)
-        sent = exchange(connection, request, may_offer=lambda: asked.append(True) or True)
+        sent = exchange(connection, request, may_offer=noting(asked))
         if data == TOO_LARGE:
             assert (await sent).http_status == 413
         else:
@@ -235,9 +244,7 @@ async def test_a_peer_that_does_not_read(scheme: str, size: int) -> None:
     """Is a WriteTimeout, and the request doesn't leave; nothing of it arrives later."""
     async with connected(scheme) as (connection, peer):
         asked: list[bool] = []
-        what = await broken(
-            connection, large(size), may_offer=lambda: asked.append(True) or True, timeout_s=0.2
-        )
+        what = await broken(connection, large(size), may_offer=noting(asked), timeout_s=0.2)
         assert (what, asked) == (Failure.WRITE_TIMEOUT, [])
         assert await peer.reset()
 
@@ -251,9 +258,7 @@ async def test_a_peer_that_stops_reading(scheme: str, left_bytes: int) -> None:
         request = large(1_000_000)
         reading = asyncio.create_task(peer.reader.readexactly(1_000_000 - left_bytes))
         asked: list[bool] = []
-        sending = broken(
-            connection, request, may_offer=lambda: asked.append(True) or True, timeout_s=0.2
-        )
+        sending = broken(connection, request, may_offer=noting(asked), timeout_s=0.2)
         async with asyncio.timeout(5):
             what = await sending
         await reading
@@ -318,7 +323,7 @@ async def test_the_time_for_an_answer() -> None:
     """Ends, whatever fraction of a second it is, and whenever it began."""
     async with listening("http") as listener:
 
-        async def ends(at: int) -> str:
+        async def ends(at: int) -> Failure:
             connection, _ = await listener.connect()
             await asyncio.sleep(at * 0.0013)
             return await broken(connection, SMALL, timeout_s=0.2 + at % 10 * 0.0001)
@@ -354,7 +359,7 @@ async def test_an_end_before_the_answer(scheme: str, end: str, data: bytes) -> N
 @on_both_loops
 async def test_a_peer_that_goes_in_the_middle() -> None:
     """Its end is mostly seen before the request leaves, by TLS too, whose buffers go with it."""
-    left = []
+    left: list[bool] = []
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         root = Origin("https", f"127.0.0.1:{server.getsockname()[1]}")
@@ -369,7 +374,7 @@ async def test_a_peer_that_goes_in_the_middle() -> None:
         going = asyncio.create_task(asyncio.to_thread(go))
         for _ in range(10):
             connection = await Connection.connect(root, contexts()[1], timeout_s=10)
-            await broken(connection, large(3_000_000), may_offer=lambda: left.append(1) or True)
+            await broken(connection, large(3_000_000), may_offer=noting(left))
         await going
     assert len(left) < 5
 
@@ -382,7 +387,7 @@ async def test_a_peer_that_goes_before_tls() -> None:
 
         async def attempt() -> None:
             connection = await Connection.connect(root, contexts()[1], timeout_s=10)
-            await exchange(connection, SMALL, may_offer=lambda: 1 / 0)
+            await exchange(connection, SMALL, may_offer=lambda: bool(1 / 0))
 
         def go() -> None:
             for _ in range(60):
@@ -572,6 +577,16 @@ async def unconnected(root: Origin, tls: ssl.SSLContext | None = None, **how: An
     with pytest.raises(NoResponseError) as caught:
         await Connection.connect(root, tls or contexts()[1], **{"timeout_s": 10, **how})
     return caught.value.failure
+
+
+def noting(asked: list[bool]) -> Callable[[], bool]:
+    """Let a request be offered, and note that that was asked for."""
+
+    def may_offer() -> bool:
+        asked.append(True)
+        return True
+
+    return may_offer
 
 
 @BOTH_SCHEMES

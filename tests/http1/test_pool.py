@@ -5,12 +5,12 @@ import os
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from tests.support.peer import SMALL, Listener, contexts, exchange, listening, until
 
 from attachment_gateway.http1.connection import Connection
 from attachment_gateway.http1.failure import Failure, NoResponseError
 from attachment_gateway.http1.origin import Origin
 from attachment_gateway.http1.pool import KEEPALIVE_S, Pool
+from tests.support.peer import SMALL, Listener, contexts, exchange, listening, until
 
 
 @pytest.fixture

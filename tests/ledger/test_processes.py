@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from tests.support.tools import WITHIN_S, Program, ended, lines_until, started
+from tests.support.processes import WITHIN_S, Process, ended, lines_until, program
 
 from attachment_gateway.ledger import Acquired, InProgress, Lease, Standing
 from attachment_gateway.ledger.opening import open_ledger
@@ -31,8 +31,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def contender(
     url: str, directory: Path, *what: str, lease_s: float = 10
-) -> AbstractContextManager[Program]:
-    return started(sys.executable, CONTENDER, url, str(lease_s), str(directory), *what)
+) -> AbstractContextManager[Process]:
+    return program(sys.executable, CONTENDER, url, str(lease_s), str(directory), *what)
 
 
 def test_one_at_a_time(url: str, tmp_path: Path) -> None:
@@ -42,16 +42,16 @@ def test_one_at_a_time(url: str, tmp_path: Path) -> None:
             stack.enter_context(contender(url, tmp_path, "contend", f"p{n}", "100"))
             for n in range(4)
         ]
-        for program in programs:
-            assert ended(program) == (0, "done\n", "")
+        for process in programs:
+            assert ended(process) == (0, "done\n", "")
 
 
 async def test_a_killed_process_is_taken_over(url: str, tmp_path: Path) -> None:
     """Its lease ends by itself, and what it wrote ahead is there."""
     lease = Lease(holder="h", post="g/p", request_id="r1", fingerprint=b"f")
-    with contender(url, tmp_path, "send_and_hang", lease_s=0.5) as program:
-        lines_until("sending", program)
-        os.killpg(program.pid, signal.SIGKILL)
+    with contender(url, tmp_path, "send_and_hang", lease_s=0.5) as process:
+        lines_until("sending", process)
+        os.killpg(process.pid, signal.SIGKILL)
         ledger = await open_ledger(url, settle_s=15, retention_s=1000)
         standing: Standing = InProgress(lease_left_s=1)
         async with asyncio.timeout(WITHIN_S):
@@ -70,11 +70,11 @@ async def test_a_process_may_be_killed_at_any_moment(tmp_path: Path, time: int) 
     """Half a transaction is none, and the file is whole."""
     path = tmp_path / "ledger.sqlite3"
     url = f"sqlite:///{path}"
-    with contender(url, tmp_path, "write_for_ever", lease_s=0.01) as program:
-        lines_until("writing", program)
+    with contender(url, tmp_path, "write_for_ever", lease_s=0.01) as process:
+        lines_until("writing", process)
         await asyncio.sleep(0.003 * time)
-        os.killpg(program.pid, signal.SIGKILL)
-        program.wait(WITHIN_S)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait(WITHIN_S)
     ledger = await open_ledger(url, settle_s=15, retention_s=1000)
     for post in range(7):
         lease = Lease(holder=f"last-{post}", post=f"g/{post}")
@@ -93,5 +93,5 @@ def test_all_make_the_file_at_once(tmp_path: Path) -> None:
         programs = [
             stack.enter_context(contender(url, tmp_path, "contend", f"p{n}", "1")) for n in range(8)
         ]
-        for program in programs:
-            assert ended(program) == (0, "done\n", "")
+        for process in programs:
+            assert ended(process) == (0, "done\n", "")

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.tools import REPOSITORY
+
+from tests.support.processes import REPOSITORY
 
 # Some seconds, on an idle machine.
 WITHIN_S = 100
 
-COMMAND = (sys.executable, str(REPOSITORY / "benchmarks"), "--quick", "--sizes", "1KB")
+COMMAND = (sys.executable, "-m", "benchmarks", "--quick", "--sizes", "1KB")
 
 HAS_MATPLOTLIB = find_spec("matplotlib") is not None
 
@@ -37,6 +38,7 @@ def printed(folder: Path) -> str:
         text=True,
         timeout=WITHIN_S,
         check=False,
+        cwd=REPOSITORY,
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
@@ -113,12 +115,15 @@ def test_it_leaves_no_process_behind(number: signal.Signals, tmp_path: Path) -> 
         [*COMMAND, "--scenario", "rounds", "--rounds", "1000", "--json", str(tmp_path / "json")],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        cwd=REPOSITORY,
     )
     try:
         children = until_there_are(5, run.pid)
-    finally:
         run.send_signal(number)
         run.wait(timeout=WITHIN_S)
+    finally:
+        run.kill()
+        run.wait()
     end = time.monotonic() + WITHIN_S
     while any(map(runs, children)) and time.monotonic() < end:
         time.sleep(0.01)

@@ -7,7 +7,8 @@ import socket
 from pathlib import Path
 
 import pytest
-from tests.support.tools import DEMO, PROTOSET, ended, left_behind, lines_until, started
+
+from tests.support.processes import DEMO, PROTOSET, ended, left_behind, lines_until, program
 
 ITEMS = """\
 {route:<6} message  Minutes                    Minutes
@@ -27,7 +28,7 @@ def report(file: Path) -> str:
 
 def test_each_kind_by_each_route() -> None:
     """Without options it uploads a file of its own, attaches each kind of item, and ends."""
-    with started(*DEMO) as demo:
+    with program(*DEMO) as demo:
         code, output, errors = ended(demo)
         assert not left_behind(demo)
     assert (code, errors) == (0, "")
@@ -42,7 +43,7 @@ def test_a_file_of_ones_own(tmp_path: Path, size_bytes: int) -> None:
     """Whatever its bytes, and however many chunks they come in, Graph has them."""
     file = tmp_path / "my own file.bin"
     file.write_bytes(os.urandom(size_bytes))
-    with started(*DEMO, "--file", str(file)) as demo:
+    with program(*DEMO, "--file", str(file)) as demo:
         code, output, errors = ended(demo)
         assert not left_behind(demo)
     assert (code, errors) == (0, "")
@@ -53,7 +54,7 @@ def test_a_port_in_use() -> None:
     """A gateway that can't start is a failure with a sentence, and the local Graph goes too."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
-        with started(*DEMO, "--listen", listen) as demo:
+        with program(*DEMO, "--listen", listen) as demo:
             code, output, errors = ended(demo)
             assert not left_behind(demo)
     assert (code, output) == (1, "")
@@ -65,7 +66,7 @@ def test_a_port_in_use() -> None:
 
 def test_it_stays_until_sigterm() -> None:
     """With --stay it is up until it is told to end, and then all of it ends."""
-    with started(*DEMO, "--stay") as demo:
+    with program(*DEMO, "--stay") as demo:
         lines_until(r"Ctrl-C ends it\.", demo)
         demo.terminate()
         assert ended(demo) == (0, "", "")
@@ -74,7 +75,7 @@ def test_it_stays_until_sigterm() -> None:
 
 def test_it_stays_until_ctrl_c() -> None:
     """A terminal sends SIGINT to the whole process group, the gateway and the local Graph too."""
-    with started(*DEMO, "--stay") as demo:
+    with program(*DEMO, "--stay") as demo:
         lines_until(r"Ctrl-C ends it\.", demo)
         os.killpg(demo.pid, signal.SIGINT)
         assert ended(demo) == (0, "", "")

@@ -14,7 +14,8 @@ from zipfile import ZipFile
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
-from tests.support.tools import REPOSITORY, ended, left_behind, lines_until, started
+
+from tests.support.processes import REPOSITORY, ended, left_behind, lines_until, program
 
 PYPROJECT = (REPOSITORY / "pyproject.toml").read_text()
 PROJECT = tomllib.loads(PYPROJECT)["project"]
@@ -68,8 +69,8 @@ def python(site: Path) -> dict[str, object]:
 
 def output_of(site: Path, *arguments: str) -> str:
     """Run that Python and return what it prints."""
-    with started(sys.executable, "-S", *arguments, **python(site)) as program:
-        code, output, errors = ended(program)
+    with program(sys.executable, "-S", *arguments, **python(site)) as process:
+        code, output, errors = ended(process)
     assert (code, errors) == (0, "")
     return output
 
@@ -167,12 +168,12 @@ def test_it_says_its_version(site: Path) -> None:
 def test_it_starts_and_ends(site: Path, command: tuple[str, ...]) -> None:
     """It says where it listens, and that it does, and SIGTERM is a good end."""
     module = (sys.executable, "-S", "-m", "attachment_gateway")
-    with started(*module, *command, **python(site)) as program:
-        lines_until(r"listening on 127\.0\.0\.1:[1-9]\d*", program)
-        program.terminate()
-        code, output, _ = ended(program)
+    with program(*module, *command, **python(site)) as process:
+        lines_until(r"listening on 127\.0\.0\.1:[1-9]\d*", process)
+        process.terminate()
+        code, output, _ = ended(process)
         assert (code, output) == (0, "")
-        assert not left_behind(program)
+        assert not left_behind(process)
 
 
 def test_the_gateway_imports_nothing_of_the_local_graph(site: Path) -> None:

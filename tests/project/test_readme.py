@@ -9,11 +9,11 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from tests.support.processes import started
-from tests.support.tools import GRPCURL_BUILT_WITHIN_S
 
 from attachment_gateway.rpc import status
 from attachment_gateway.settings import ENVIRONMENT_PREFIX, Settings
+from tests.support.grpcurl import BUILT_WITHIN_S
+from tests.support.processes import started
 
 ROOT = Path(__file__).parent.parent.parent
 README = (ROOT / "README.md").read_text()
@@ -90,7 +90,7 @@ SHELL = [block for block in blocks("sh") if not any(name in block for name in RU
 
 
 @pytest.mark.parametrize("block", SHELL, ids=range(len(SHELL)))
-@pytest.mark.timeout(GRPCURL_BUILT_WITHIN_S + 100)
+@pytest.mark.timeout(BUILT_WITHIN_S + 100)
 def test_the_commands(block: str, address: str, path: str) -> None:
     """Every command line works as it is pasted."""
     finished = subprocess.run(

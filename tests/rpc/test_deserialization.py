@@ -1,5 +1,7 @@
 """reading: how a request's bytes are read."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ LENGTHS = [0, 1, 127, 128, 16_383, 16_384, 262_144, 2_097_151, 2_097_152]
 def test_a_chunk(length: int) -> None:
     """It is what protobuf reads, at every change of its length's encoding; and no copy."""
     message = UploadFileAttachmentRequest(chunk=b"\x12" * length).SerializeToString()
-    chunk = chunk_of(message)
+    chunk: Any = chunk_of(message)
     assert chunk is not None
     assert (chunk, chunk.obj is message) == (b"\x12" * length, True)
 
@@ -26,7 +28,8 @@ def test_a_chunk(length: int) -> None:
 def test_a_length_with_more_groups_than_it_needs() -> None:
     """Is a length, as for protobuf."""
     message = b"\x12\x83\x80\x00abc"
-    assert UploadFileAttachmentRequest.FromString(message).chunk == b"abc" == chunk_of(message)
+    found: Any = chunk_of(message)
+    assert UploadFileAttachmentRequest.FromString(message).chunk == b"abc" == found
 
 
 @pytest.mark.parametrize(

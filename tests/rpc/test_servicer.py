@@ -8,14 +8,13 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from uuid import RFC_4122, UUID
 
 import grpc.aio
 import pytest
 from google.rpc.error_details_pb2 import BadRequest, ResourceInfo, RetryInfo
 from structlog.testing import capture_logs
-from tests.support.calls import BEARER, TOKEN, Start, create, failure, upload
-from tests.support.raw_graph import CREATED, Exchange, Handler, RawGraph, answer, error, hang
 
 from attachment_gateway.graph.request import GraphRequest
 from attachment_gateway.rpc import servicer
@@ -34,6 +33,8 @@ from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStu
 from graphattachments.v1.event_pb2 import Event
 from graphattachments.v1.message_pb2 import Message as OutlookMessage
 from graphattachments.v1.outlook_pb2 import Recipient
+from tests.support.calls import BEARER, TOKEN, AsyncStub, Start, create, failure, upload
+from tests.support.raw_graph import CREATED, Exchange, Handler, RawGraph, answer, error, hang
 
 CAP = 4194304
 MORE_THAN_SOCKETS_HOLD = 40_000_000
@@ -58,7 +59,7 @@ async def test_an_answer_is_in_the_ledger_before_it_is_given(
 
 
 async def test_an_item_of_many_parts_is_made_beside_the_event_loop(
-    stub: AttachmentServiceStub,
+    stub: AsyncStub,
     graph: RawGraph,
     post: PostRef,
     monkeypatch: pytest.MonkeyPatch,
@@ -66,7 +67,7 @@ async def test_an_item_of_many_parts_is_made_beside_the_event_loop(
     """It takes a microsecond for each, of which 4 MB may have a million; others are served."""
     threads = []
 
-    def noted(*args: object) -> GraphRequest:
+    def noted(*args: Any) -> GraphRequest:
         threads.append(threading.get_ident())
         return graph_request_of(*args)
 
@@ -80,7 +81,7 @@ async def test_an_item_of_many_parts_is_made_beside_the_event_loop(
     assert few == threading.get_ident() != many
 
 
-async def test_an_upload(stub: AttachmentServiceStub, graph: RawGraph, post: PostRef) -> None:
+async def test_an_upload(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
     """Chunks become one POST with the caller's token and exactly the page's body."""
     call = stub.UploadFileAttachment(upload(post, [b"hello,", b" world"]), metadata=BEARER)
     response = await call
@@ -104,7 +105,7 @@ async def test_an_upload(stub: AttachmentServiceStub, graph: RawGraph, post: Pos
     assert response.attachment.last_modified_date_time.ToJsonString() == "2026-03-01T09:00:00Z"
 
 
-async def test_the_long_route(stub: AttachmentServiceStub, graph: RawGraph, post: PostRef) -> None:
+async def test_the_long_route(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
     """With a conversation the other route is taken, by both RPCs."""
     post.conversation_id = "c/1"
     await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
@@ -117,7 +118,7 @@ async def test_the_long_route(stub: AttachmentServiceStub, graph: RawGraph, post
 
 
 async def test_a_file_and_an_item_in_one_message(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+    stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
     """CreateAttachment takes a file with its bytes, and an item."""
     file = Attachment(name="n", file_attachment=FileAttachment(content_bytes=b"abc"))
@@ -134,7 +135,7 @@ async def test_a_file_and_an_item_in_one_message(
     ]
 
 
-async def largest(stub: AttachmentServiceStub, post: PostRef) -> int:
+async def largest(stub: AsyncStub, post: PostRef) -> int:
     """The largest file that fits, as the gateway tells it on the header."""
     failed = await failure(
         stub.UploadFileAttachment(upload(post, [], size_bytes=CAP), metadata=BEARER)
@@ -145,7 +146,7 @@ async def largest(stub: AttachmentServiceStub, post: PostRef) -> int:
 @pytest.mark.parametrize("name", ["report.pdf", "r"])
 @pytest.mark.parametrize("declared", [True, False])
 async def test_the_largest_file(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef, name: str, declared: bool
+    stub: AsyncStub, graph: RawGraph, post: PostRef, name: str, declared: bool
 ) -> None:
     """The largest file goes through, within the cap as counted on the wire; a byte more doesn't."""
     named = Attachment(name=name)
@@ -157,7 +158,7 @@ async def test_the_largest_file(
     most = int(failed.metadata["max_size_bytes"])
     content = bytes(range(256)) * (most // 256) + b"x" * (most % 256)
     chunks = [content[at : at + 262144] for at in range(0, most, 262144)]
-    size = {"size_bytes": most} if declared else {}
+    size: dict[str, Any] = {"size_bytes": most} if declared else {}
     requests = upload(post, chunks, attachment=named, **size)
     await stub.UploadFileAttachment(requests, metadata=BEARER)
     [received] = graph.received
@@ -175,7 +176,7 @@ async def test_the_largest_file(
 
 
 async def test_the_largest_file_in_one_message(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+    stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
     """CreateAttachment takes as large a file as an upload; more gets our error and not gRPC's."""
     most = await largest(stub, post)
@@ -191,7 +192,7 @@ async def test_the_largest_file_in_one_message(
         assert failed.metadata == {"size_bytes": str(size), "max_size_bytes": str(most)}
 
 
-async def test_the_token_counts(stub: AttachmentServiceStub, post: PostRef) -> None:
+async def test_the_token_counts(stub: AsyncStub, post: PostRef) -> None:
     """A longer token leaves less room for the file, to the byte."""
     longer = (("authorization", f"Bearer {'x' * (len(TOKEN) + 4000)}"),)
     failed = await failure(
@@ -200,9 +201,7 @@ async def test_the_token_counts(stub: AttachmentServiceStub, post: PostRef) -> N
     assert await largest(stub, post) - int(failed.metadata["max_size_bytes"]) == 3000
 
 
-async def test_an_item_too_large(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
-) -> None:
+async def test_an_item_too_large(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
     """An item over the cap gets our error, with the sizes of the request."""
     item = ItemAttachment(event=Event(subject="s" * CAP))
     attachment = Attachment(name="n", item_attachment=item)
@@ -213,9 +212,7 @@ async def test_an_item_too_large(
     assert graph.received == []
 
 
-async def test_ids_in_the_trailers(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
-) -> None:
+async def test_ids_in_the_trailers(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
     """Graph's request id and ours, a UUID for each call, are in every answer's trailers."""
     graph.script = [answer(request_id="g-1"), error(400, "c", request_id="g-2")]
     call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
@@ -227,12 +224,12 @@ async def test_ids_in_the_trailers(
     assert failed.trailers["graph-request-id"] == failed.info.metadata["graph_request_id"] == "g-2"
     assert failed.info.metadata["client_request_id"] == failed.trailers["client-request-id"]
     assert failed.trailers["client-request-id"] == graph.received[1].headers["client-request-id"]
-    ids = {UUID(each["client-request-id"]) for each in (trailers, failed.trailers)}
+    ids = {UUID(str(each["client-request-id"])) for each in (trailers, failed.trailers)}
     assert [(each.version, each.variant) for each in ids] == [(4, RFC_4122)] * 2
 
 
 async def test_a_request_id_that_breaks_a_trailer(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+    stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
     """What stands in Graph's request-id can't break the answer."""
     graph.script = [answer(request_id="x" * 200)]
@@ -241,9 +238,7 @@ async def test_a_request_id_that_breaks_a_trailer(
     assert "graph-request-id" not in dict(await call.trailing_metadata())
 
 
-async def test_an_echo_of_the_file(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
-) -> None:
+async def test_an_echo_of_the_file(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
     """An answer that echoes the bytes is read up to the cap and 64 KiB, and they are left out."""
     frame = len(json.dumps({**CREATED, "contentBytes": ""}))
     echo = {**CREATED, "contentBytes": "x" * (CAP + 65536 - frame)}
@@ -255,9 +250,7 @@ async def test_an_echo_of_the_file(
     assert failed.info.reason == "OUTCOME_UNKNOWN"
 
 
-async def test_an_echo_of_an_item(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
-) -> None:
+async def test_an_echo_of_an_item(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
     """An answer stays under a client's default limit: an item that would pass it is left out."""
     item = {"@odata.type": "#microsoft.graph.event", "subject": "s" * CAP}
     described = {"@odata.type": "#microsoft.graph.itemAttachment", "id": "A=", "item": item}
@@ -291,7 +284,7 @@ async def test_an_echo_of_an_item(
     ],
 )
 async def test_graphs_errors(  # noqa: PLR0917 a row of the table
-    stub: AttachmentServiceStub,
+    stub: AsyncStub,
     graph: RawGraph,
     post: PostRef,
     status: int,
@@ -312,9 +305,7 @@ async def test_graphs_errors(  # noqa: PLR0917 a row of the table
     assert (len(graph.received) > 1) is (status in {409, 412})
 
 
-async def test_the_details_of_errors(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
-) -> None:
+async def test_the_details_of_errors(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
     """RetryInfo, its mirror for retry policies, ResourceInfo and BadRequest, where they apply."""
     graph.script = [
         error(429, "x", Retry_After="1.5"),
@@ -353,7 +344,7 @@ async def test_the_details_of_errors(
     ],
 )
 async def test_bad_streams(
-    stub: AttachmentServiceStub,
+    stub: AsyncStub,
     graph: RawGraph,
     metadata: tuple[tuple[str, str], ...],
     requests: list[UploadHeader | bytes],
@@ -366,18 +357,18 @@ async def test_bad_streams(
         else UploadFileAttachmentRequest(header=part)
         for part in requests
     ]
-    failed = await failure(stub.UploadFileAttachment(messages, metadata=metadata))
+    failed = await failure(stub.UploadFileAttachment(iter(messages), metadata=metadata))
     assert failed.info.reason == reason
     assert graph.connections == 0
 
 
 async def test_an_error_ends_a_stream_at_once(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+    stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
     """A size that can't fit is refused while the caller still has all of the file to send."""
 
     async def requests() -> AsyncIterator[UploadFileAttachmentRequest]:
-        yield upload(post, [], size_bytes=CAP)[0]
+        yield next(upload(post, [], size_bytes=CAP))
         await asyncio.sleep(60)
 
     call = stub.UploadFileAttachment(requests(), metadata=BEARER)
@@ -393,11 +384,16 @@ async def test_bytes_that_are_no_message(start: Start, graph: RawGraph, method: 
     not_utf8 = b"\x1a\x03\xff\xff\xff"
     async with grpc.aio.insecure_channel(gateway.address) as channel:
         for data in (b"\xff\xff", not_utf8):
+            call: grpc.aio.Call
             if method == "CreateAttachment":
-                call = channel.unary_unary(path)(data, metadata=BEARER)
+                create_raw: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
+                create_raw = channel.unary_unary(path)
+                call = create_raw(data, metadata=BEARER)
             else:
                 header = b"\x0a" + bytes([len(data)]) + data
-                call = channel.stream_unary(path)(iter([header]), metadata=BEARER)
+                upload_raw: grpc.aio.StreamUnaryMultiCallable[bytes, bytes]
+                upload_raw = channel.stream_unary(path)
+                call = upload_raw(iter([header]), metadata=BEARER)
             failed = await failure(call)
             assert (failed.code, failed.info.reason) == (
                 grpc.StatusCode.INVALID_ARGUMENT,
@@ -450,9 +446,7 @@ async def cut_unread(exchange: Exchange) -> None:
     exchange.reset()
 
 
-async def test_a_cut_after_the_request(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
-) -> None:
+async def test_a_cut_after_the_request(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
     """What came of it can't be known where Graph shows nothing: UNKNOWN, and no policy retries."""
     graph.script = [cut]
     graph.read_script = [error(500, "x")] * 99
@@ -506,7 +500,7 @@ async def test_graphs_timeout(start: Start, graph: RawGraph, post: PostRef) -> N
 
 
 async def test_a_deadline_while_graph_works(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+    stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
     """The answer comes before the caller's deadline, and tells what is known: UNKNOWN."""
     graph.script = [hang]
@@ -516,12 +510,12 @@ async def test_a_deadline_while_graph_works(
 
 
 async def test_a_deadline_while_chunks_come(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+    stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
     """The deadline is near and nothing was sent: DEADLINE_EXCEEDED, in the gateway's words."""
 
     async def requests() -> AsyncIterator[UploadFileAttachmentRequest]:
-        yield upload(post, [])[0]
+        yield next(upload(post, []))
         await asyncio.sleep(60)
 
     call = stub.UploadFileAttachment(requests(), metadata=BEARER, timeout=1)
@@ -581,7 +575,7 @@ async def test_no_deadline(start: Start, graph: RawGraph, post: PostRef) -> None
     ],
 )
 async def test_a_cancel_while_graph_works(
-    stub: AttachmentServiceStub,
+    stub: AsyncStub,
     graph: RawGraph,
     post: PostRef,
     status: int,
@@ -629,7 +623,7 @@ async def test_callers_that_vanish_half_way(
     gateway = await start(listen="127.0.0.1:0")
     alone = [("grpc.use_local_subchannel_pool", 1)]
     for at in range(450):
-        size = {"size_bytes": at * 7 % 3000} if sized else {}
+        size: dict[str, Any] = {"size_bytes": at * 7 % 3000} if sized else {}
         async with grpc.aio.insecure_channel(gateway.address, options=alone) as channel:
             call = AttachmentServiceStub(channel).UploadFileAttachment(metadata=BEARER)
             for request in upload(post, [bytes(at * 7 % 3000)], **size):
@@ -645,7 +639,7 @@ async def test_callers_that_vanish_half_way(
 
 
 async def test_an_overlong_message_is_grpcs(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
+    stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
     """Beyond twice the cap it is gRPC that refuses, before the gateway sees it."""
     file = FileAttachment(content_bytes=bytes(8 * 1024 * 1024))

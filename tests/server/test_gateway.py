@@ -8,18 +8,19 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any, cast
 
 import grpc.aio
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
-from tests.support.calls import BEARER, Start, failure, upload
-from tests.support.processes import run, started
-from tests.support.raw_graph import RawGraph, answer, hang
 
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2 import UploadFileAttachmentRequest
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.support.calls import BEARER, Start, failure, upload
+from tests.support.processes import run, started
+from tests.support.raw_graph import RawGraph, answer, hang
 
 SERVICE = "graphattachments.v1.AttachmentService"
 SERVING = health_pb2.HealthCheckResponse.SERVING
@@ -136,7 +137,7 @@ async def test_health(start: Start) -> None:
     """Health tells of the whole and of the service, and of the drain while calls finish."""
     gateway = await start()
     async with grpc.aio.insecure_channel(gateway.address) as channel:
-        stub = health_pb2_grpc.HealthStub(channel)
+        stub: Any = health_pb2_grpc.HealthStub(channel)
         for name in ("", SERVICE):
             request = health_pb2.HealthCheckRequest(service=name)
             assert (await stub.Check(request)).status == SERVING
@@ -148,7 +149,8 @@ async def test_reflection(start: Start) -> None:
     """Reflection lists the services and knows the error details."""
     gateway = await start()
     async with grpc.aio.insecure_channel(gateway.address) as channel:
-        stub = reflection_pb2_grpc.ServerReflectionStub(channel)
+        # Its types know of synchronous channels alone.
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast("Any", channel))
         asked = [
             reflection_pb2.ServerReflectionRequest(list_services=""),
             reflection_pb2.ServerReflectionRequest(file_containing_symbol="google.rpc.ErrorInfo"),
@@ -182,7 +184,7 @@ async def test_a_drain_answers_what_does_not_finish(
     gateway = await start()
 
     async def endless() -> AsyncIterator[UploadFileAttachmentRequest]:
-        yield upload(post, [])[0]
+        yield next(upload(post, []))
         await asyncio.sleep(60)
 
     async with grpc.aio.insecure_channel(gateway.address) as channel:

@@ -6,27 +6,25 @@ import urllib.request
 
 import pytest
 from prometheus_client import REGISTRY
-from tests.support.calls import BEARER, failure, upload
-from tests.support.raw_graph import RawGraph, error
 
+from attachment_gateway.errors import SettingError
 from attachment_gateway.server.operator_http import exposed
-from attachment_gateway.settings import SettingError
 from graphattachments.v1.attachment_pb2 import PostRef
-from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.support.calls import BEARER, AsyncStub, failure, upload
+from tests.support.raw_graph import RawGraph, error
 
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
+        port: int = free.getsockname()[1]
+        return port
 
 
 def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(f"attachment_gateway_{name}_total", labels) or 0.0
 
 
-async def test_calls_are_counted(
-    stub: AttachmentServiceStub, graph: RawGraph, post: PostRef
-) -> None:
+async def test_calls_are_counted(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
     """By method, code and reason; attempts by what was next, and looks by what they saw."""
     refused = {"code": "NOT_FOUND", "reason": "GRAPH_NOT_FOUND", "method": "UploadFileAttachment"}
     made = {"code": "OK", "reason": "", "method": "UploadFileAttachment"}

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import grpc.aio
 import pytest
-from tests.support.calls import BEARER, upload
-from tests.support.processes import Process, run, started
-from tests.support.raw_graph import RawGraph, answer
 
 from attachment_gateway.server.supervisor import _share
 from attachment_gateway.settings import Settings
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.support.calls import BEARER, upload
+from tests.support.processes import Process, run, started
+from tests.support.raw_graph import RawGraph, answer
 
 WORKERS = 2
 

@@ -1,8 +1,8 @@
 """Calls to a gateway: what a caller sends, and how a call failed."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import grpc.aio
 import pytest
@@ -19,6 +19,9 @@ from graphattachments.v1.attachment_service_pb2 import (
     UploadHeader,
 )
 
+if TYPE_CHECKING:
+    from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceAsyncStub
+
 TOKEN = "eyJ0eXAi.eyJhcHBpZCI6.c2lnbg"
 BEARER = (("authorization", f"Bearer {TOKEN}"),)
 
@@ -27,15 +30,18 @@ QUICK: dict[str, Any] = {"ledger": "memory:", "settle_s": 0.2}
 
 Start = Callable[..., Awaitable[Gateway]]
 
+# A stub on an asynchronous channel, which only type checkers know for a class of its own.
+AsyncStub: TypeAlias = "AttachmentServiceAsyncStub"
+
 
 def upload(
     post: PostRef, chunks: Iterable[bytes], footer: UploadFooter | None = None, **header: Any
-) -> list[UploadFileAttachmentRequest]:
+) -> Iterator[UploadFileAttachmentRequest]:
     """The messages of an upload."""
     described = {"post": post, "attachment": Attachment(name="report.pdf"), **header}
     requests = [UploadFileAttachmentRequest(header=UploadHeader(**described))]
     requests += [UploadFileAttachmentRequest(chunk=chunk) for chunk in chunks]
-    return [*requests, UploadFileAttachmentRequest(footer=footer)] if footer else requests
+    return iter([*requests, UploadFileAttachmentRequest(footer=footer)] if footer else requests)
 
 
 def create(post: PostRef, attachment: Attachment, **fields: Any) -> CreateAttachmentRequest:
@@ -66,7 +72,7 @@ async def failure(call: Any) -> Failure:
     """How a call fails; it must."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
-    status = rpc_status.from_call(caught.value)  # type: ignore[arg-type]
+    status = rpc_status.from_call(cast("grpc.Call", caught.value))
     assert status is not None, caught.value
     details: dict[str, Message] = {}
     for packed in status.details:
@@ -75,6 +81,7 @@ async def failure(call: Any) -> Failure:
             if packed.Unpack(unpacked):
                 details[kind.__name__] = unpacked
     info = details.pop("ErrorInfo")
+    assert isinstance(info, ErrorInfo)
     assert info.domain == "attachment-gateway"
     trailing = list(caught.value.trailing_metadata())
     message = caught.value.details() or ""

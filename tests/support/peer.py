@@ -40,7 +40,8 @@ class Peer:
 
     @property
     def descriptor(self) -> int:
-        return self.writer.get_extra_info("socket").fileno()
+        number: int = self.writer.get_extra_info("socket").fileno()
+        return number
 
     async def response(self, request: tuple[bytes, ...], data: bytes = CREATED) -> None:
         """Read the whole request, which must be this, and answer."""

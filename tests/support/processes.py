@@ -1,43 +1,103 @@
-"""The package's commands as processes of their own."""
+"""Programs that the tests run: each in a process group of its own, so that none is left behind."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Timer
+from typing import Any
 
-START_S = 60
+REPOSITORY = Path(__file__).parent.parent.parent
+PROTOSET = REPOSITORY / "generated/graphattachments/v1/graphattachments.protoset"
+DEMO = (sys.executable, str(REPOSITORY / "examples/demo.py"))
+
+# How long a program of ours may take to start, to do its work, and to end. A loaded machine takes
+# ten times what an idle one does, and that is 1.5 s for the whole demo.
+WITHIN_S = 60.0
 
 Process = subprocess.Popen[str]
+
+_PACKAGE = (sys.executable, "-m", "attachment_gateway")
+
+
+@contextmanager
+def program(*command: str, **options: Any) -> Iterator[Process]:
+    """Run a program in a process group of its own, and kill what is left of the group."""
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    ) as process:
+        try:
+            yield process
+        finally:
+            kill(process)
 
 
 @contextmanager
 def started(*command: str, **environment: str) -> Iterator[tuple[Process, str]]:
     """Run a command of the package; give the process and the line that it prints first."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "attachment_gateway", *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
-    try:
+    with program(*_PACKAGE, *command, env={**os.environ, **environment}) as process:
         assert process.stdout is not None
         yield process, process.stdout.readline().rstrip("\n")
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.communicate(timeout=START_S)
+        kill(process)
+        process.communicate(timeout=WITHIN_S)
 
 
 def run(*command: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the package to its end."""
     return subprocess.run(
-        [sys.executable, "-m", "attachment_gateway", *command],
+        [*_PACKAGE, *command],
         capture_output=True,
         text=True,
         input=stdin,
-        timeout=START_S,
+        timeout=WITHIN_S,
         check=False,
         env={**os.environ, **environment},
     )
+
+
+def kill(process: Process) -> None:
+    """Kill a program and all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def lines_until(last: str, process: Process) -> list[str]:
+    """Read what a program prints up to the line that matches `last`, as long as it may take."""
+    assert process.stdout is not None
+    lines = []
+    timer = Timer(WITHIN_S, kill, [process])
+    timer.start()
+    try:
+        for line in process.stdout:
+            lines.append(line.rstrip("\n"))
+            if re.fullmatch(last, lines[-1]):
+                return lines
+    finally:
+        timer.cancel()
+    kill(process)
+    assert process.stderr is not None
+    raise AssertionError(f"{last!r} isn't in {lines}; errors: {process.stderr.read()}")
+
+
+def ended(process: Process) -> tuple[int, str, str]:
+    """Wait for a program's end; its exit code, the rest of its output, its errors."""
+    output, errors = process.communicate(timeout=WITHIN_S)
+    return process.returncode, output, errors
+
+
+def left_behind(process: Process) -> bool:
+    """Tell whether anything that a program started outlived it."""
+    try:
+        os.killpg(process.pid, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -9,10 +9,11 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 Handler = Callable[["Exchange"], Awaitable[None]]
 
-CREATED = {
+CREATED: dict[str, Any] = {
     "@odata.type": "#microsoft.graph.fileAttachment",
     "id": "AAMkAD=",
     "lastModifiedDateTime": "2026-03-01T09:00:00Z",
@@ -41,8 +42,9 @@ class Received:
         return dict(line.decode().split(": ", 1) for line in lines if line)
 
     @property
-    def json(self) -> dict:
-        return json.loads(self.body)
+    def json(self) -> dict[str, Any]:
+        parsed: dict[str, Any] = json.loads(self.body)
+        return parsed
 
 
 @dataclass
@@ -86,7 +88,7 @@ class Exchange:
 
 def answer(
     status: int = 201,
-    body: bytes | dict | None = None,
+    body: bytes | dict[str, Any] | None = None,
     *,
     delay_s: float = 0,
     close: bool = False,
@@ -109,7 +111,7 @@ def answer(
     return handle
 
 
-def error(status: int, code: str, message: str = "", **headers: str) -> Handler:
+def error(status: int, code: str, message: str = "", **headers: Any) -> Handler:
     """Answer with an error of Graph's shape."""
     return answer(status, {"error": {"code": code, "message": message}}, **headers)
 
@@ -128,7 +130,7 @@ class RawGraph:
     script: list[Handler] = field(default_factory=list)
     read_script: list[Handler] = field(default_factory=list)
     connections: int = 0
-    tasks: set[asyncio.Task] = field(default_factory=set)
+    tasks: set[asyncio.Task[Any]] = field(default_factory=set)
 
     @property
     def url(self) -> str:

@@ -11,7 +11,6 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from graphattachments.v1 import attachment_pb2, contact_pb2, event_pb2, message_pb2, outlook_pb2
@@ -61,7 +60,8 @@ class Value:
         return getattr(of_sdk(self.enum), self.name)
 
     def for_gateway(self) -> int:
-        return of_contract(_snake(f"{self.enum}_{self.name}").upper())
+        number: int = of_contract(_snake(f"{self.enum}_{self.name}").upper())
+        return number
 
 
 class Of:
@@ -80,7 +80,7 @@ class Of:
         made.additional_data = self.extra or {}
         return made
 
-    def for_gateway(self) -> Message:
+    def for_gateway(self) -> Any:
         properties = {name: _for("gateway", value) for name, value in self.properties.items()}
         made = of_contract(self.type_name)(**properties)
         if self.extra is not None:
@@ -104,7 +104,8 @@ class Sample:
         made = self.content.for_gateway()
         if isinstance(made, attachment_pb2.FileAttachment):
             return Attachment(**self.shared, file_attachment=made)
-        return Attachment(**self.shared, item_attachment={self.content.type_name.lower(): made})
+        item = attachment_pb2.ItemAttachment(**{self.content.type_name.lower(): made})
+        return Attachment(**self.shared, item_attachment=item)
 
 
 def _for(client: str, value: Any) -> Any:
@@ -154,6 +155,9 @@ FILE = Sample(
     ),
 )
 
+# A reserved word can't be an argument's name.
+FROM: dict[str, Any] = {"from": recipient("Ada Lovelace", "ada@example.com")}
+
 MESSAGE = Sample(
     shared={"name": "Re: Grüße.eml", "content_type": "message/rfc822", "is_inline": False},
     content=Of(
@@ -174,7 +178,7 @@ MESSAGE = Sample(
             flag_status=Value("FollowupFlagStatus", "Complete"),
             start_date_time=when("2026-03-02T12:00:00", "Pacific Standard Time"),
         ),
-        **{"from": recipient("Ada Lovelace", "ada@example.com")},
+        **FROM,
         importance=Value("Importance", "High"),
         inference_classification=Value("InferenceClassificationType", "Other"),
         internet_message_headers=[

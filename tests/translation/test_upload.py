@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -47,7 +48,7 @@ def assemble(requests: Iterable[UploadFileAttachmentRequest], cap: int = 4194304
     return assembly.finish()
 
 
-def header(**fields: object) -> UploadFileAttachmentRequest:
+def header(**fields: Any) -> UploadFileAttachmentRequest:
     return UploadFileAttachmentRequest(
         header=UploadHeader(**{"post": POST, "attachment": NAMED, **fields})
     )
@@ -57,7 +58,7 @@ def chunk(content: bytes) -> UploadFileAttachmentRequest:
     return UploadFileAttachmentRequest(chunk=content)
 
 
-def footer(**fields: object) -> UploadFileAttachmentRequest:
+def footer(**fields: Any) -> UploadFileAttachmentRequest:
     return UploadFileAttachmentRequest(footer=UploadFooter(**fields))
 
 

@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from typing import Any, TextIO
+from typing import TextIO
 
 import structlog
 from structlog.processors import ExceptionRenderer
@@ -48,15 +48,6 @@ class LineLogger:
 
 
 def _standard_error() -> TextIO:
-    """Return standard error, or the null device in its place.
-
-    Python has none where the process was started with it closed. Then its descriptor is taken, too,
-    so that no connection gets it: what libraries write there would go to a peer.
-    """
-    stream: TextIO | Any = sys.stderr
-    if stream is None:
-        descriptor = os.open(os.devnull, os.O_WRONLY)
-        if descriptor != 2:
-            os.dup2(descriptor, 2)
-        stream = sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 it stays open
-    return stream
+    """Return standard error, or the null device where the process was started without one."""
+    stream: TextIO | None = sys.stderr
+    return stream or open(os.devnull, "w", encoding="utf-8")
