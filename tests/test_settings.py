@@ -1,8 +1,11 @@
 """settings: every limit and name that an operator can set."""
 
+from typing import Any
+
 import pytest
 
-from attachment_gateway.settings import SettingError, Settings
+from attachment_gateway.errors import SettingError
+from attachment_gateway.settings import Settings
 
 
 def test_the_defaults() -> None:
@@ -56,9 +59,25 @@ def test_graph_urls(url: str) -> None:
         ({"stream_idle_s": float("inf")}, "stream_idle_s is inf"),
         ({"drain_s": float("nan")}, "drain_s is nan"),
         ({"log_level": "loud"}, "log_level is 'loud'"),
+        ({"workers": 5}, r"mailbox_concurrent is 4 for 5 workers, .* give 4 workers at most"),
+        ({"workers": 2, "mailbox_concurrent": 1}, "mailbox_concurrent is 1 for 2 workers"),
     ],
 )
-def test_what_cannot_be(settings: dict[str, object], words: str) -> None:
+def test_what_cannot_be(settings: dict[str, Any], words: str) -> None:
     """A setting that can't be is named, with what was got and what is wanted."""
     with pytest.raises(SettingError, match=words):
         Settings(**settings)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"workers": 4},
+        {"workers": 8, "mailbox_concurrent": 0},
+        {"workers": 8, "mailbox_concurrent": 8},
+        {"workers": 8, "ledger": "redis://127.0.0.1/0"},
+    ],
+)
+def test_workers_that_keep_the_mailboxes_limit(settings: dict[str, Any]) -> None:
+    """As many as may go at once, or any number that keeps the limit together, or has none."""
+    assert Settings(**settings).workers == settings["workers"]

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from attachment_gateway.errors import SettingError
-from attachment_gateway.ledger.urls import MEMORY, ledger_fault
+from attachment_gateway.ledger.urls import MEMORY, is_redis, ledger_fault
 
 ENVIRONMENT_PREFIX = "ATTACHMENT_GATEWAY_"
 
@@ -113,6 +113,13 @@ class Settings:
             raise SettingError(f"listen is {self.listen!r} {wanted} host:port, which can be shared")
         if self.ledger == MEMORY:
             raise SettingError(f"ledger is {self.ledger!r} {wanted} one that they share")
+        # Each worker lets one request at a time through, at the least.
+        if not is_redis(self.ledger) and 0 < self.mailbox_concurrent < self.workers:
+            raise SettingError(
+                f"mailbox_concurrent is {self.mailbox_concurrent} for {self.workers} workers, "
+                f"which share it out and would exceed it; give {self.mailbox_concurrent} workers "
+                f"at most, or a ledger in Redis, by which they keep it together"
+            )
 
     @property
     def max_message_bytes(self) -> int:

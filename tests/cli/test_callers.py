@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from tests.support.calls import Start
 from tests.support.processes import run
 from tests.support.raw_graph import RawGraph, answer, error

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-import grpc_testing
+import grpc_testing  # type: ignore[import-untyped]  # it has no types
 import pytest
 from grpc_status import rpc_status
 
@@ -43,7 +43,9 @@ class Talk:
         )
         self._pool = ThreadPoolExecutor(1)
 
-    def begin(self, method: Callable[..., Attachment], *args: Any, **kwargs: Any) -> Future:
+    def begin(
+        self, method: Callable[..., Attachment], *args: Any, **kwargs: Any
+    ) -> Future[Attachment]:
         return self._pool.submit(method, *args, **kwargs)
 
     def take_upload(self) -> tuple[dict[str, str], list[UploadFileAttachmentRequest], Any]:

@@ -79,6 +79,7 @@ def demo(path: str) -> Iterator[Demo]:
     with program(*DEMO, "--stay", "--listen", "127.0.0.1:0") as process:
         lines = lines_until(r"Ctrl-C ends it\.", process)
         where = re.fullmatch(r"a local Graph at (\S+), a gateway at (\S+)", lines[0])
+        assert where is not None
         yield Demo(lines, where[1], where[2])
         process.terminate()
         assert ended(process) == (0, "", "")
@@ -145,6 +146,7 @@ def refusal_of(ran: Ran) -> Refusal:
     """Read what grpcurl prints of an error; fails where it couldn't decode a detail."""
     head, _, details = ran.stderr.partition("  Details:\n")
     said = re.fullmatch(r"ERROR:\n  Code: (\w+)\n  Message: (.*)\n", head)
+    assert said is not None
     first, *rest = (
         json_format.Parse(detail, AnyMessage())
         for detail in re.findall(r"^  \d+\)\t(\{.*?^    \t\})", details, re.DOTALL | re.MULTILINE)

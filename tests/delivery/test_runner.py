@@ -6,6 +6,7 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from attachment_gateway.delivery.runner import WRITTEN_WITHIN_S, _end
+from attachment_gateway.graph.request import SupportIds
 from graphattachments.v1.attachment_pb2 import Attachment
 
 
@@ -16,22 +17,15 @@ class Made:
     may_have_effect = True
 
 
-class Call:
-    """One whose time has ended."""
-
-    ids = {"client_request_id": "c"}  # noqa: RUF012 nobody changes it
-
-
 async def written_in(delay_s: float) -> Attachment:
     await asyncio.sleep(delay_s)
     return Made.made
 
 
 async def end(running: asyncio.Task[Attachment]) -> None:
-    """End it with no more of a delivery and of a call than that takes."""
+    """End it, as when the time of its call has ended."""
     delivery: Any = Made()
-    ids: Any = Call()
-    await _end(delivery, running, ids)
+    await _end(delivery, running, SupportIds("c"))
 
 
 async def test_what_is_made_at_the_last_moment_is_written_first() -> None:

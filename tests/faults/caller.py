@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 import grpc.aio
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
@@ -13,10 +13,14 @@ from tests.faults.contents import Content
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,
+    CreateAttachmentResponse,
     UploadFileAttachmentRequest,
+    UploadFileAttachmentResponse,
     UploadHeader,
 )
-from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+
+if TYPE_CHECKING:
+    from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceAsyncStub
 
 DOMAIN = "attachment-gateway"
 BEARER = (("authorization", "Bearer faults"),)
@@ -69,6 +73,11 @@ class Wish:
     request_id: str
 
 
+Made: TypeAlias = (
+    "grpc.aio.StreamUnaryCall[UploadFileAttachmentRequest, UploadFileAttachmentResponse]"
+    " | grpc.aio.UnaryUnaryCall[CreateAttachmentRequest, CreateAttachmentResponse]"
+)
+
 Between = Callable[[], Awaitable[None]]
 
 
@@ -77,7 +86,7 @@ async def nothing() -> None:
 
 
 async def call(
-    stub: AttachmentServiceStub,
+    stub: "AttachmentServiceAsyncStub",
     wish: Wish,
     *,
     deadline_s: float,
@@ -91,7 +100,7 @@ async def call(
     made = _made(stub, wish, deadline_s, midway)
     cancelling = asyncio.create_task(_cancel(made, cancel_after_s, cancel_when))
     try:
-        ended = {"code": "OK", "attachment_id": (await made).attachment.id}
+        ended: dict[str, Any] = {"code": "OK", "attachment_id": (await made).attachment.id}
     except grpc.aio.AioRpcError as error:
         ended = _told(error)
     except asyncio.CancelledError:
@@ -115,9 +124,9 @@ async def _cancel(made: grpc.aio.Call, after_s: float | None, when: asyncio.Even
 
 
 def _made(
-    stub: AttachmentServiceStub, wish: Wish, deadline_s: float, midway: Between
-) -> grpc.aio.Call:
-    options = {"timeout": deadline_s, "metadata": BEARER}
+    stub: "AttachmentServiceAsyncStub", wish: Wish, deadline_s: float, midway: Between
+) -> Made:
+    options: dict[str, Any] = {"timeout": deadline_s, "metadata": BEARER}
     if wish.rpc == "upload":
         return stub.UploadFileAttachment(_upload(wish, midway), **options)
     request = CreateAttachmentRequest(
@@ -149,8 +158,8 @@ def _chunks(data: bytes) -> Iterator[UploadFileAttachmentRequest]:
         yield UploadFileAttachmentRequest(chunk=data[start : start + CHUNK_BYTES])
 
 
-def _told(error: grpc.aio.AioRpcError) -> dict[str, object]:
-    ended: dict[str, object] = {"code": error.code().name, "message": error.details() or ""}
+def _told(error: grpc.aio.AioRpcError) -> dict[str, Any]:
+    ended: dict[str, Any] = {"code": error.code().name, "message": error.details() or ""}
     for detail in _details(error):
         info, retry = ErrorInfo(), RetryInfo()
         if detail.Unpack(info) and info.domain == DOMAIN:
@@ -162,7 +171,7 @@ def _told(error: grpc.aio.AioRpcError) -> dict[str, object]:
 
 def _details(error: grpc.aio.AioRpcError) -> Iterable[Any]:
     try:
-        status = rpc_status.from_call(error)
+        status = rpc_status.from_call(cast("grpc.Call", error))
     except ValueError:  # the gateway's answer came as the deadline passed; gRPC's code stands
         return ()
-    return () if status is None else status.details
+    return () if status is None else cast("Iterable[Any]", status.details)

@@ -41,8 +41,8 @@ class Content:
         if self.item is None:
             file = FileAttachment(content_bytes=self.data)
             return Attachment(name=self.name, file_attachment=file)
-        field = self.item.DESCRIPTOR.name.lower()
-        return Attachment(name=self.name, item_attachment=ItemAttachment(**{field: self.item}))
+        held: dict[str, Any] = {self.item.DESCRIPTOR.name.lower(): self.item}
+        return Attachment(name=self.name, item_attachment=ItemAttachment(**held))
 
     def is_in(self, stored: StoredAttachment) -> bool:
         """Tell whether this is what was stored, whatever its name."""

@@ -34,7 +34,7 @@ def turn(number: int, *axes: Sequence[Any]) -> Iterator[Any]:
         yield axis[index]
 
 
-def file(random: Random, **more: object) -> dict[str, object]:
+def file(random: Random, **more: Any) -> dict[str, Any]:
     """Draw a file by either RPC."""
     return {
         "rpc": random.choice(("upload", "upload", "create")),
@@ -44,7 +44,7 @@ def file(random: Random, **more: object) -> dict[str, object]:
     }
 
 
-def anything(random: Random, **more: object) -> dict[str, object]:
+def anything(random: Random, **more: Any) -> dict[str, Any]:
     """Draw a file, or an item that Graph doesn't rewrite."""
     kind = random.choices(KINDS, (7, 1, 1, 1))[0]
     if kind == "file":
@@ -52,7 +52,7 @@ def anything(random: Random, **more: object) -> dict[str, object]:
     return {"rpc": "create", "kind": kind, **_any(random), **more}
 
 
-def _any(random: Random) -> dict[str, object]:
+def _any(random: Random) -> dict[str, Any]:
     return {
         "with_id": random.random() < 0.7,
         "long_route": random.random() < 0.3,

@@ -17,7 +17,7 @@ LAST_WORDS_S = 0.5
 class Cut(Exception):
     """The client's connection ends here, and how; `then` is what goes on behind it."""
 
-    def __init__(self, act: str, then: Hook | None = None) -> None:
+    def __init__(self, act: str, then: Rest | None = None) -> None:
         self.act = act
         self.then = then
 
@@ -116,7 +116,7 @@ class Exchange:
             self._traffic.last_at = time.time()
             await sink.send(piece, self._fault.shape)
 
-    async def _befall(self, then: Hook | None = None) -> None:
+    async def _befall(self, then: Rest | None = None) -> None:
         if self._traffic.hook is not None and self._fault.strikes:
             await self._traffic.hook()
         if self._fault.pause_s:

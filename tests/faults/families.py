@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from random import Random
+from typing import Any
 
 from tests.faults import families_graph, families_process, families_wire
 from tests.faults.cases import Case
 
-Make = Callable[[int, Random], dict[str, object]]
+Make = Callable[[int, Random], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)

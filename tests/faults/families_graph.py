@@ -8,7 +8,7 @@ from tests.faults.draws import DELAYS_S, KINDS, anything, file, turn
 from tests.faults.timing import GRAPH_TIMEOUT_S, LATEST_S
 from tests.faults.wire_faults import WireFault
 
-from graph_emulator.faults import Fault, FaultAnswer
+from graph_emulator.faults import Fault, FaultAnswer, Store
 
 # By these Graph says that it created nothing; it is taken at its word.
 DEFINITE = (
@@ -22,14 +22,14 @@ UNCLEAR = (408, 500, 502, 503, 504, 509, 520, 599)
 # With these it says that it may have been for now.
 _FOR_NOW = {409, 412, 429, 404}
 
-STORES: tuple[tuple[str, float], ...] = (
+STORES: tuple[tuple[Store, float], ...] = (
     ("never", 0.0),
     ("before", 0.0),
     *(("after", delay_s) for delay_s in DELAYS_S),
 )
 
 
-def status(number: int, random: Random) -> dict[str, object]:
+def status(number: int, random: Random) -> dict[str, Any]:
     """A status to the POST; an unclear one with the attachment stored, not, or later."""
     if number % 3 == 0:
         return _definite(number // 3, random)
@@ -46,7 +46,7 @@ def status(number: int, random: Random) -> dict[str, object]:
     return {**made, "faults": (fault,)}
 
 
-def _definite(number: int, random: Random) -> dict[str, object]:
+def _definite(number: int, random: Random) -> dict[str, Any]:
     code, times = turn(number, DEFINITE, (1, 2, 0))
     fault = Fault(
         answer=_answer(code, random),
@@ -72,15 +72,15 @@ def _retry_after(random: Random) -> dict[str, str]:
     return {} if value is None else {"Retry-After": value}
 
 
-def broken(number: int, random: Random) -> dict[str, object]:
+def broken(number: int, random: Random) -> dict[str, Any]:
     """A success that can't be read, and answers that end in the middle."""
     kind, store = turn(
         number,
         ("truncated", "garbage", "empty", "{}", "text", "no content", "mid", "mid RST", "cut"),
         (("before", 0.0), ("after", 0.0), ("after", LATEST_S), ("before", 0.0)),
     )
-    how: dict[str, object] = {"store": store[0], "store_after_s": store[1]}
-    how |= {
+    how: dict[str, Any] = {"store": store[0], "store_after_s": store[1]}
+    breaks: dict[str, dict[str, Any]] = {
         "truncated": {"broken": "truncated"},
         "garbage": {"broken": "garbage"},
         "empty": {"answer": FaultAnswer(status=201)},
@@ -90,7 +90,8 @@ def broken(number: int, random: Random) -> dict[str, object]:
         "mid": {"cut": "mid_answer"},
         "mid RST": {"cut": "mid_answer", "reset": True},
         "cut": {"cut": "before_answer", "reset": random.random() < 0.5},
-    }[kind]
+    }
+    how |= breaks[kind]
     if number % 7 == 6 and "answer" in how:  # it tells of what it never stores
         return {
             **anything(random),
@@ -100,7 +101,7 @@ def broken(number: int, random: Random) -> dict[str, object]:
     return {**anything(random), "faults": (Fault(**how),)}
 
 
-def unclear_first(store: tuple[str, float], random: Random) -> Fault | WireFault:
+def unclear_first(store: tuple[Store, float], random: Random) -> Fault | WireFault:
     """An unclear outcome to begin with."""
     if store[0] == "before" and random.random() < 0.3:
         return WireFault(side="answer", at="nothing", act="reset")
@@ -117,7 +118,7 @@ def nth_look(which: int, **how: Any) -> tuple[WireFault, ...]:
     return (*before, WireFault(method="GET", **how))
 
 
-def look_up(number: int, random: Random) -> dict[str, object]:
+def look_up(number: int, random: Random) -> dict[str, Any]:
     """The outcome is unclear, and so are the look-ups, for a while."""
     how, store, times = turn(
         number,
@@ -125,7 +126,7 @@ def look_up(number: int, random: Random) -> dict[str, object]:
         STORES[:2] + STORES[-1:],
         (1, 2),
     )
-    answers = {
+    answers: dict[object, dict[str, Any]] = {
         "cut": {"cut": "before_answer"},
         "reset": {"cut": "before_answer", "reset": True},
         "mid": {"cut": "mid_answer"},
@@ -143,13 +144,13 @@ def look_up(number: int, random: Random) -> dict[str, object]:
     return {**file(random), "faults": (unclear_first(store, random), read), "truth": truth}
 
 
-def lag(number: int, random: Random) -> dict[str, object]:
+def lag(number: int, random: Random) -> dict[str, Any]:
     """What was stored shows after a while."""
     (store,) = turn(number, (("never", 0.0), ("before", 0.0), ("after", 0.2), ("after", 0.4)))
     return {**file(random), "stage": "lag", "faults": (unclear_first(store, random),)}
 
 
-def pages(number: int, random: Random) -> dict[str, object]:
+def pages(number: int, random: Random) -> dict[str, Any]:
     """There are many others on the post, and a list comes in pages."""
     size, store = turn(number, (1, 2, 3), STORES)
     return {
@@ -161,7 +162,7 @@ def pages(number: int, random: Random) -> dict[str, object]:
     }
 
 
-def items(number: int, random: Random) -> dict[str, object]:
+def items(number: int, random: Random) -> dict[str, Any]:
     """Items after an unclear outcome, as Graph rewrites them or as they were sent."""
     kind, rich, stage, store = turn(number, KINDS[1:], (False, True), ("plain", "verbatim"), STORES)
     made = anything(random, kind=kind, rpc="create", rich=rich, stage=stage)
@@ -173,7 +174,7 @@ def items(number: int, random: Random) -> dict[str, object]:
     }
 
 
-def twins(number: int, random: Random) -> dict[str, object]:
+def twins(number: int, random: Random) -> dict[str, Any]:
     """The same content has been there for a while, put there by somebody else."""
     stage, same_name, store = turn(number, ("plain", "ahead", "behind"), (True, False), STORES)
     ago_s = random.choice((2.5, 5.0, 600.0, 86_400.0))
@@ -182,7 +183,7 @@ def twins(number: int, random: Random) -> dict[str, object]:
     return {**file(random), "stage": stage, "twins": twins, "faults": faults}
 
 
-def sticky(number: int, random: Random) -> dict[str, object]:
+def sticky(number: int, random: Random) -> dict[str, Any]:
     """After an unclear outcome comes a clear no, to the look-ups or to the next POST."""
     no, to, store, deadline_s = turn(
         number, (429, 401, 404, 412), ("look-ups", "POST", "both"), STORES, (5.0, 12.0)
@@ -196,7 +197,7 @@ def sticky(number: int, random: Random) -> dict[str, object]:
     return {**file(random), "faults": tuple(faults), "truth": "later", "deadline_s": deadline_s}
 
 
-def deadline(number: int, random: Random) -> dict[str, object]:
+def deadline(number: int, random: Random) -> dict[str, Any]:
     """The caller's time runs out somewhere on the way."""
     deadline_s, how, store = turn(
         number, (0.05, 0.3, 0.8, 1.3, 2.0, 3.0), ("slow", "hang", "unclear", 1, 2, 3), STORES

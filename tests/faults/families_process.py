@@ -1,12 +1,13 @@
 """Cases in which callers and gateways go away, stand still, or are more than one."""
 
 from random import Random
+from typing import Any
 
 from tests.faults.draws import DELAYS_S, anything, file, turn
 from tests.faults.families_graph import STORES, nth_look, unclear_first
 from tests.faults.wire_faults import WireFault
 
-from graph_emulator.faults import Fault, FaultAnswer
+from graph_emulator.faults import Fault, FaultAnswer, Store
 
 # Where a gateway is struck: among the chunks, just after them, in the exchange with Graph, ...
 STRIKES: tuple[tuple[str, WireFault | None], ...] = (
@@ -24,7 +25,7 @@ STRIKES: tuple[tuple[str, WireFault | None], ...] = (
 )
 
 
-def cancel(number: int, random: Random) -> dict[str, object]:
+def cancel(number: int, random: Random) -> dict[str, Any]:
     """A caller cancels, once or several times or during a look-up, and then repeats."""
     how, store = turn(number, ("clear", "unclear", "slow", "hang", 1, 2, 3, 4), STORES)
     if isinstance(how, int):
@@ -41,7 +42,7 @@ def cancel(number: int, random: Random) -> dict[str, object]:
     return {**made, "script": "cancelled", "truth": "later"}
 
 
-def _cancel_at_a_look(which: int, store: tuple[str, float], random: Random) -> dict[str, object]:
+def _cancel_at_a_look(which: int, store: tuple[Store, float], random: Random) -> dict[str, Any]:
     faults = (unclear_first(store, random), *nth_look(which, strikes=True, pause_s=0.1))
     made = anything(random, faults=faults, at="wire")
     return {**made, "script": "cancelled", "truth": "later"}
@@ -51,7 +52,7 @@ def _cancel_at_a_look(which: int, store: tuple[str, float], random: Random) -> d
 SPARED = (WireFault(), Fault(store="before"))
 
 
-def together(number: int, random: Random) -> dict[str, object]:
+def together(number: int, random: Random) -> dict[str, Any]:
     """Two callers attach the same bytes at once, and one of them meets a fault."""
     other, store, spared = turn(number, ("", "other without id"), STORES, (0, 2))
     faults = () if number % 6 == 5 else (*SPARED[:spared], unclear_first(store, random))
@@ -64,7 +65,7 @@ def together(number: int, random: Random) -> dict[str, object]:
     }
 
 
-def same(number: int, random: Random) -> dict[str, object]:
+def same(number: int, random: Random) -> dict[str, Any]:
     """Two replicas get one request id at once, and perhaps a fault."""
     (store,) = turn(number, STORES)
     faults = () if number % 3 == 0 else (unclear_first(store, random),)
@@ -78,23 +79,23 @@ def same(number: int, random: Random) -> dict[str, object]:
     }
 
 
-def redis(number: int, random: Random) -> dict[str, object]:
+def redis(number: int, random: Random) -> dict[str, Any]:
     """The same two, with Redis for a ledger."""
     made = together(number // 2, random) if number % 2 else same(number // 2, random)
     return {**made, "stage": "replicas on redis"}
 
 
-def kill(number: int, random: Random) -> dict[str, object]:
+def kill(number: int, random: Random) -> dict[str, Any]:
     """SIGKILL at a stage of the call, and the repeat at the successor."""
     return _struck("kill", number, random)
 
 
-def term(number: int, random: Random) -> dict[str, object]:
+def term(number: int, random: Random) -> dict[str, Any]:
     """SIGTERM at a stage of the call, and the repeat at the successor."""
     return _struck("term", number, random)
 
 
-def _struck(script: str, number: int, random: Random) -> dict[str, object]:
+def _struck(script: str, number: int, random: Random) -> dict[str, Any]:
     ((at, fault),) = turn(number, STRIKES)
     faults: tuple[WireFault | Fault, ...] = () if fault is None else (fault,)
     if at == "settling":
@@ -112,7 +113,7 @@ def _struck(script: str, number: int, random: Random) -> dict[str, object]:
     }
 
 
-def storm(number: int, random: Random) -> dict[str, object]:
+def storm(number: int, random: Random) -> dict[str, Any]:
     """Storms of cancels, on posts of their own, beside the post of the case."""
     return {"script": "storm", "size_bytes": 300_000, "truth": "later"}
 
@@ -128,7 +129,7 @@ PAUSES = (
 )
 
 
-def pause(number: int, random: Random) -> dict[str, object]:
+def pause(number: int, random: Random) -> dict[str, Any]:
     """SIGSTOP past the lease while another replica gets the repeat; then SIGCONT."""
     fault, size_bytes = turn(number, PAUSES, (3_000_000, 5_000))
     return {

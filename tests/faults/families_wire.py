@@ -1,16 +1,17 @@
 """Cases that break the connection to Graph."""
 
 from random import Random
+from typing import Any
 
 from tests.faults.draws import DELAYS_S, anything, file, turn
 from tests.faults.timing import GRAPH_TIMEOUT_S
-from tests.faults.wire_faults import POINTS, Shape, WireFault
+from tests.faults.wire_faults import POINTS, Act, Shape, Side, WireFault
 
-SIDES = ("request", "answer")
-ACTS = ("reset", "close", "hang")
+SIDES: tuple[Side, ...] = ("request", "answer")
+ACTS: tuple[Act, ...] = ("reset", "close", "hang")
 
 
-def wire(number: int, random: Random) -> dict[str, object]:
+def wire(number: int, random: Random) -> dict[str, Any]:
     """Break a POST, and perhaps a look-up after it, at a point that has a name."""
     at, act, side, times = turn(number, tuple(POINTS), ACTS, SIDES, (1, 1, 2, 0))
     made = file(random) if number % 3 else anything(random)
@@ -25,7 +26,7 @@ def wire(number: int, random: Random) -> dict[str, object]:
     }
 
 
-def _short(times: int) -> dict[str, object]:
+def _short(times: int) -> dict[str, Any]:
     """What goes wrong for ever need not be tried for long."""
     return {} if times else {"deadline_s": 6.0}
 
@@ -45,7 +46,7 @@ def _broken_read(random: Random) -> WireFault:
     )
 
 
-def offset(number: int, random: Random) -> dict[str, object]:
+def offset(number: int, random: Random) -> dict[str, Any]:
     """Break a POST at a byte, most often near an end of something."""
     side, act = turn(number, SIDES, ACTS)
     at = random.choice(
@@ -55,7 +56,7 @@ def offset(number: int, random: Random) -> dict[str, object]:
     return {**anything(random), "faults": (fault,)}
 
 
-def late(number: int, random: Random) -> dict[str, object]:
+def late(number: int, random: Random) -> dict[str, Any]:
     """The gateway sees a break; Graph gets the end of the request later, and acts on it."""
     act, late_s, again = turn(number, ACTS, DELAYS_S, (False, True))
     fault = WireFault(at="all", act=act, late_s=late_s)
@@ -63,7 +64,7 @@ def late(number: int, random: Random) -> dict[str, object]:
     return {**anything(random), "faults": faults}
 
 
-def shape(number: int, random: Random) -> dict[str, object]:
+def shape(number: int, random: Random) -> dict[str, Any]:
     """Nothing breaks, but it takes its time."""
     made = anything(random)
     size = max(int(made.get("size_bytes", 300)), 300)
@@ -83,6 +84,6 @@ def shape(number: int, random: Random) -> dict[str, object]:
     return {**made, "faults": tuple(fault)}
 
 
-def connect(number: int, random: Random) -> dict[str, object]:
+def connect(number: int, random: Random) -> dict[str, Any]:
     """Nothing is wrong with the requests; the stage's connections are what fails."""
     return {**anything(random), "stage": "connections"}

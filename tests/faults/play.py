@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import Any
 from uuid import UUID
 
 from tests.faults import history, verdict
@@ -27,6 +28,7 @@ from tests.faults.traffic import Hook, Traffic
 from tests.faults.verdict import Intent
 from tests.faults.wire_faults import WireFault
 
+from graph_emulator.faults import Fault
 from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, new_id
 from graphattachments.v1.attachment_pb2 import PostRef
 
@@ -65,8 +67,14 @@ class Play:
             if isinstance(fault, WireFault):
                 self.traffic.faults.append(fault)
             else:
-                mine = replace(fault, post_id=self.post.post_id)
-                await self.stage.told(lambda control, mine=mine: control.inject(mine))
+                await self._inject(replace(fault, post_id=self.post.post_id))
+
+    async def _inject(self, fault: Fault) -> None:
+        await self.stage.told(lambda control: control.inject(fault))
+
+    async def _place(self, draft: AttachmentDraft, at: datetime) -> None:
+        placed = await self.stage.told(lambda control: control.place(draft, self.post, at))
+        self.placed.append(placed.id)
 
     async def _place_others(self, content: Content, random: Random) -> None:
         drafts: list[tuple[float, AttachmentDraft]] = [
@@ -79,11 +87,7 @@ class Play:
             drafts.append((random.uniform(2, 60), draft))
         offset_s = self.stage.spec.emulator.get("clock_offset_s", 0.0)
         for ago_s, draft in drafts:
-            at = datetime.now(UTC) + timedelta(seconds=offset_s - ago_s)
-            placed = await self.stage.told(
-                lambda control, draft=draft, at=at: control.place(draft, self.post, at)
-            )
-            self.placed.append(placed.id)
+            await self._place(draft, datetime.now(UTC) + timedelta(seconds=offset_s - ago_s))
 
     def intend(self, content: Content, *, with_id: bool | None = None) -> Intent:
         """Want one more attachment of that content."""
@@ -102,7 +106,7 @@ class Play:
 
         self.traffic.hook = once
 
-    async def call(self, gateway: Gateway, intent: Intent | None = None, **how: object) -> Ended:
+    async def call(self, gateway: Gateway, intent: Intent | None = None, **how: Any) -> Ended:
         """Make a call for an intent, the case's own by default, and put down how it ended."""
         intent = intent or self.intents[0]
         reference = PostRef(

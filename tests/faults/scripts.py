@@ -11,6 +11,7 @@ from tests.faults.play import Play
 from tests.faults.storms import storm
 from tests.faults.timing import DRAIN_S, END_WITHIN_S, PAUSE_AT_LEAST_S, SETTLE_S
 from tests.faults.traffic import Hook
+from tests.faults.verdict import Intent
 
 Script = Callable[[Play], Awaitable[None]]
 
@@ -138,7 +139,7 @@ async def _later(delay_s: float, act: Callable[[], Awaitable[None]]) -> None:
     await act()
 
 
-async def _end_well(play: Play, gateway: Gateway, intent: object = None) -> None:
+async def _end_well(play: Play, gateway: Gateway, intent: Intent | None = None) -> None:
     """On a Graph that behaves again, repeat until it is definite, and count."""
     await play.mend()
     await play.until_definite(gateway, intent)

@@ -6,7 +6,7 @@ import os
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -60,7 +60,7 @@ class Stage:
     proxy: FaultProxy
     gateways: Sequence[Gateway]
     new_ledger: Callable[[], str]
-    run: Callable[[str], Any]
+    run: Callable[[str], AbstractAsyncContextManager[Gateway]]
     """A gateway of a case's own on a ledger, as a context."""
 
     async def told(self, ask: Callable[[EmulatorClient], T]) -> T:
@@ -80,7 +80,7 @@ async def stage(
     def new_ledger() -> str:
         return f"sqlite:///{folder / slug}-{next(numbers)}.db"
 
-    def run(ledger: str) -> Any:
+    def run(ledger: str) -> AbstractAsyncContextManager[Gateway]:
         url = f"http://127.0.0.1:{proxy.port}/v1.0"
         return gateway(url, ledger=ledger, tree=tree, log=logs / f"{slug}.log")
 

@@ -5,9 +5,9 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.faults.proxy import FaultProxy
+from tests.faults.proxy import FaultProxy, Mishap
 from tests.faults.streams import Link
-from tests.faults.wire_faults import POINTS, Head, Shape, WireFault
+from tests.faults.wire_faults import POINTS, Act, Head, Shape, WireFault
 
 REQUEST = (
     b"POST /v1.0/groups/g/threads/t/posts/p%3D/attachments HTTP/1.1\r\nContent-Length: 10\r\n\r\n"
@@ -137,13 +137,15 @@ async def test_without_faults(proxy: FaultProxy, upstream: Upstream) -> None:
     link.close()
     assert upstream.received == [WHOLE + WHOLE]
     first, second = proxy.of(POST).passages
+    assert first.sent_at is not None
+    assert second.sent_at is not None
     assert before <= first.began_at <= first.sent_at <= second.began_at <= second.sent_at
 
 
 @pytest.mark.parametrize("act", ["reset", "close", "hang"])
 @pytest.mark.parametrize("at", ["nothing", "line", "headers", "head", "body_middle", -1])
 async def test_a_request_that_is_cut(
-    proxy: FaultProxy, upstream: Upstream, at: str | int, act: str
+    proxy: FaultProxy, upstream: Upstream, at: str | int, act: Act
 ) -> None:
     """Graph sees the bytes up to the point and then the end; no answer comes."""
     fault = WireFault(at=at, act=act)
@@ -162,7 +164,7 @@ async def test_a_request_that_is_cut(
 @pytest.mark.parametrize(("act", "end"), [("reset", "RST"), ("close", "FIN"), ("hang", "open")])
 @pytest.mark.parametrize("size", [0, 5, 30, -1, len(ANSWER)])
 async def test_an_answer_that_is_cut(
-    proxy: FaultProxy, upstream: Upstream, size: int, act: str, end: str
+    proxy: FaultProxy, upstream: Upstream, size: int, act: Act, end: str
 ) -> None:
     """Graph has seen the request whole; of the answer the bytes up to the point come."""
     came, ended = await exchange(proxy, WireFault(side="answer", at=size, act=act, pause_s=0.05))
@@ -179,7 +181,9 @@ async def test_a_request_that_takes_effect_late(proxy: FaultProxy, upstream: Ups
     assert await exchange(proxy, fault) == (b"", "RST")
     assert upstream.received == [WHOLE[:-1]]
     assert await settled(upstream, 1, len(WHOLE)) == WHOLE
-    assert began + 0.3 <= proxy.of(POST).passages[0].sent_at
+    sent_at = proxy.of(POST).passages[0].sent_at
+    assert sent_at is not None
+    assert began + 0.3 <= sent_at
 
 
 async def test_a_pause(proxy: FaultProxy, upstream: Upstream) -> None:
@@ -256,7 +260,7 @@ async def test_graph_breaks_off(proxy: FaultProxy, upstream: Upstream) -> None:
 @pytest.mark.parametrize(
     ("mishap", "end"), [("reset", "RST"), ("close", "RST"), ("hang", "open"), ("slow", "open")]
 )
-async def test_mishaps(proxy: FaultProxy, mishap: str, end: str) -> None:
+async def test_mishaps(proxy: FaultProxy, mishap: Mishap, end: str) -> None:
     """What can happen to a connection before there is a request on it."""
     proxy.mishap = lambda: mishap
     try:

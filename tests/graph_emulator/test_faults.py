@@ -1,12 +1,13 @@
 """Faults: which make sense, whom they befall, and what they make of an answer."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import orjson
 import pytest
 
 from graph_emulator.answers import Answer, Ids
-from graph_emulator.faults import Fault, FaultAnswer, FaultQueue, answer_of
+from graph_emulator.faults import Broken, Fault, FaultAnswer, FaultQueue, answer_of
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 IDS = Ids(request_id="theirs", client_request_id="ours")
@@ -28,7 +29,7 @@ GONE = FaultAnswer(status=504)
         {"cut": "unread", "store": "before"},
     ],
 )
-def test_senseless(senseless: dict[str, object]) -> None:
+def test_senseless(senseless: dict[str, Any]) -> None:
     """A fault that contradicts itself, or tells of an effect that isn't, can't be made."""
     with pytest.raises(ValueError, match=r".+"):
         Fault(**senseless)
@@ -46,7 +47,7 @@ def test_senseless(senseless: dict[str, object]) -> None:
         {"cut": "mid_answer", "store": "after"},
     ],
 )
-def test_sensible(sensible: dict[str, object]) -> None:
+def test_sensible(sensible: dict[str, Any]) -> None:
     """These can."""
     assert Fault(**sensible)
 
@@ -128,7 +129,7 @@ def test_given_code() -> None:
 
 
 @pytest.mark.parametrize(("broken", "length"), [("truncated", 5), ("garbage", 10)])
-def test_broken(broken: str, length: int) -> None:
+def test_broken(broken: Broken, length: int) -> None:
     """A broken body is no JSON any more."""
     body = answer_of(Fault(store="before", broken=broken), NORMAL, IDS, NOW).body
 

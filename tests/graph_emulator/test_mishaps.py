@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from graph_emulator.control import EmulatorClient
-from graph_emulator.faults import Fault, FaultAnswer
+from graph_emulator.faults import Broken, Fault, FaultAnswer, Store
 from graph_emulator.world import Post
 
 Raw = Callable[[bytes], bytes]
@@ -35,7 +35,7 @@ def test_an_error_with_and_without_effect(
     control: EmulatorClient,
     attachments: str,
     file_body: dict[str, object],
-    store: str,
+    store: Store,
     count: int,
 ) -> None:
     """A 503 may come with or without the attachment; the next request goes well."""
@@ -163,7 +163,7 @@ def test_a_broken_body(
     control: EmulatorClient,
     attachments: str,
     file_body: dict[str, object],
-    broken: str,
+    broken: Broken,
 ) -> None:
     """A body that arrives whole, and is no JSON, of an attachment that is stored."""
     control.inject(Fault(store="before", broken=broken))
@@ -178,7 +178,7 @@ def test_a_broken_body(
 
 @pytest.mark.parametrize(("store", "count"), [("never", 0), ("before", 1)])
 def test_cut_before_the_answer(
-    control: EmulatorClient, raw: Raw, raw_request: bytes, store: str, count: int
+    control: EmulatorClient, raw: Raw, raw_request: bytes, store: Store, count: int
 ) -> None:
     """The connection ends without a byte, after the body was read."""
     control.inject(Fault(cut="before_answer", store=store))

@@ -1,6 +1,7 @@
 """The body of a create: what it asks for, and what is refused in it."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 
 import orjson
 import pytest
@@ -88,7 +89,7 @@ def test_not_json(content_type: str | None, body: bytes) -> None:
     assert message.startswith("Unable to read JSON request payload.")
 
 
-def without(document: dict[str, object], name: str) -> dict[str, object]:
+def without(document: Mapping[str, object], name: str) -> dict[str, object]:
     """Make the same without that property."""
     return {key: value for key, value in document.items() if key != name}
 

@@ -579,16 +579,6 @@ async def unconnected(root: Origin, tls: ssl.SSLContext | None = None, **how: An
     return caught.value.failure
 
 
-def noting(asked: list[bool]) -> Callable[[], bool]:
-    """Let a request be offered, and note that that was asked for."""
-
-    def may_offer() -> bool:
-        asked.append(True)
-        return True
-
-    return may_offer
-
-
 @BOTH_SCHEMES
 @on_both_loops
 async def test_no_listener(scheme: str) -> None:

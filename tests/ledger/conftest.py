@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.redis_server import redis_url as redis_url  # noqa: PLC0414 - a fixture
-from tests.support.three_ledgers import Ledgers, empty_ledgers
 
 from attachment_gateway.ledger import Ledger
+from tests.support.redis_server import redis_url as redis_url  # noqa: PLC0414 - a fixture
+from tests.support.three_ledgers import Ledgers, empty_ledgers
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])

@@ -2,9 +2,10 @@
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from attachment_gateway.ledger import Acquired, EndedAbsent, EndedCreated, Lease, Ledger
 from attachment_gateway.ledger.redis import RedisLedger
@@ -13,7 +14,7 @@ from attachment_gateway.ledger.urls import SQLITE, sqlite_path
 
 
 async def opened(url: str, lease_s: float) -> Ledger:
-    spans = {"settle_s": 15.0, "retention_s": 1000.0, "lease_s": lease_s}
+    spans: dict[str, Any] = {"settle_s": 15.0, "retention_s": 1000.0, "lease_s": lease_s}
     if url.startswith(SQLITE):
         return await SqliteLedger.open(sqlite_path(url), **spans)
     return await RedisLedger.open(url, **spans)
@@ -76,6 +77,7 @@ async def write_for_ever(ledger: Ledger, _: Path) -> None:
 
 async def main(url: str, lease_s: str, directory: str, what: str, *args: str) -> None:
     ledger = await opened(url, float(lease_s))
+    works: dict[str, Callable[..., Awaitable[None]]]
     works = {"contend": contend, "send_and_hang": send_and_hang, "write_for_ever": write_for_ever}
     await works[what](ledger, Path(directory), *args)
     await ledger.close()

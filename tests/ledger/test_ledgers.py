@@ -3,7 +3,6 @@
 import asyncio
 
 import pytest
-from tests.support.three_ledgers import Ledgers
 
 from attachment_gateway.ledger import (
     LEASE_S,
@@ -21,6 +20,7 @@ from attachment_gateway.ledger import (
     Reused,
     Unsettled,
 )
+from tests.support.three_ledgers import Ledgers
 
 # The lease is 10 s, settling takes 15 s, what isn't touched is kept for 1000 s.
 assert LEASE_S == 10

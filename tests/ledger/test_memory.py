@@ -1,12 +1,15 @@
 """ledger.memory: it holds no more than it has to."""
 
+from typing import Any
+
 from attachment_gateway.ledger import Acquired, EndedCreated, EndedUnknown, Lease
 from attachment_gateway.ledger.expiring import Expiring
 from attachment_gateway.ledger.memory import MemoryLedger
 
 
 def held(ledger: MemoryLedger) -> int:
-    return len(ledger._rules._store)
+    store: Any = ledger._rules._store
+    return len(store)
 
 
 async def test_an_idle_post_takes_no_memory() -> None:

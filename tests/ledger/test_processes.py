@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
-from tests.support.processes import WITHIN_S, Process, ended, lines_until, program
 
 from attachment_gateway.ledger import Acquired, InProgress, Lease, Standing
 from attachment_gateway.ledger.opening import open_ledger
+from tests.support.processes import WITHIN_S, Process, ended, lines_until, program
 
 CONTENDER = str(Path(__file__).with_name("contender.py"))
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from tests.support.three_ledgers import empty_ledgers
 
 from attachment_gateway.ledger import EndedAbsent, EndedCreated, EndedUnchanged, EndedUnknown, Lease
+from tests.support.three_ledgers import empty_ledgers
 
 # Calls with the same request id, with none, with another content, another post, another id.
 PLACES = [

@@ -7,10 +7,12 @@ import threading
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from attachment_gateway.errors import SettingError
 from attachment_gateway.ledger import (
     Acquired,
     Created,
@@ -26,7 +28,6 @@ from attachment_gateway.ledger import (
 )
 from attachment_gateway.ledger import sqlite as sqlite_ledger
 from attachment_gateway.ledger.sqlite import UPKEEP_EVERY, SqliteLedger
-from attachment_gateway.settings import SettingError
 
 A = Lease(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
 B = Lease(holder="b", post="g/p")
@@ -39,7 +40,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "gateway" / "ledger.sqlite3"
 
 
-async def opened(path: Path, **clock: object) -> SqliteLedger:
+async def opened(path: Path, **clock: Any) -> SqliteLedger:
     return await SqliteLedger.open(str(path), settle_s=15, retention_s=1000, **clock)
 
 
@@ -51,7 +52,7 @@ async def ledger(path: Path) -> AsyncIterator[SqliteLedger]:
     await ledger.close()
 
 
-def read(path: Path, query: str) -> object:
+def read(path: Path, query: str) -> Any:
     with closing(sqlite3.connect(path)) as connection:
         [row] = connection.execute(query).fetchall()
         return row[0]
@@ -197,10 +198,11 @@ async def test_a_database_that_cannot_be_written(
     await (await opened(path)).close()
     connect = sqlite3.connect
 
-    def read_only(path: str, **options: object) -> sqlite3.Connection:
-        return connect(f"file:{path}?mode=ro", uri=True, **options)
+    def read_only(path: str, **options: Any) -> sqlite3.Connection:
+        connection: sqlite3.Connection = connect(f"file:{path}?mode=ro", uri=True, **options)
+        return connection
 
-    monkeypatch.setattr(sqlite_file.sqlite3, "connect", read_only)
+    monkeypatch.setattr(sqlite3, "connect", read_only)
     assert "(attempt to write a readonly database)" in await fault(path)
 
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from tests.support.redis_server import free_port
 
+from attachment_gateway.errors import SettingError
 from attachment_gateway.ledger.memory import MemoryLedger
 from attachment_gateway.ledger.opening import open_ledger
 from attachment_gateway.ledger.redis import RedisLedger
 from attachment_gateway.ledger.sqlite import SqliteLedger
 from attachment_gateway.ledger.urls import default_url, ledger_fault, redis_url, sqlite_path
-from attachment_gateway.settings import SettingError
+from tests.support.redis_server import free_port
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,16 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 import uvloop
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.virtual_time import VirtualLoop, in_virtual_time
 
 from attachment_gateway.mailbox import MailboxBusy, MailboxLimits
 from attachment_gateway.mailbox.local import SWEEP_EVERY_S, LocalMailboxes
+from tests.support.virtual_time import VirtualLoop, in_virtual_time
 
 # A grain of the window is shorter than a second: what begins at whole seconds is told apart.
 WINDOW_S = 10.0
@@ -326,7 +327,8 @@ def test_whatever_happens(
             queues = list(mailboxes._queues)
             # Where nothing is limited, nothing is counted either, unless a pause is remembered.
             assert queues == ["another"] or not (queues or concurrent or upload_bytes)
-        timers = asyncio.get_running_loop()._scheduled
+        loop: Any = asyncio.get_running_loop()
+        timers = loop._scheduled
         assert [timer for timer in timers if not timer.cancelled()] == []
 
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
-from tests.support.redis_server import redis_server
 
 from attachment_gateway.mailbox import (
     GRAPH_ASKED,
@@ -24,6 +23,7 @@ from attachment_gateway.mailbox import (
 )
 from attachment_gateway.mailbox.local import LocalMailboxes
 from attachment_gateway.mailbox.redis import RedisMailboxes
+from tests.support.redis_server import redis_server
 
 APP = "6731de76-14a6-49ae-97bc-6eba6914391e"
 PATIENCE_S = 60.0
@@ -372,7 +372,7 @@ async def test_a_place_is_free_after_an_exception(open_mailboxes: Open) -> None:
 
 
 async def test_who_gives_up_keeps_nothing(open_mailboxes: Open) -> None:
-    """The next in the queue goes when the one before it is cancelled, and the bytes are not spent."""
+    """The next in the queue goes when the one before it is cancelled; the bytes are not spent."""
     mailboxes = open_mailboxes(upload_bytes=100, window_s=30)
     await goes_at_once(mailboxes, upload_bytes=50)
     large, small = await queue(mailboxes, {"upload_bytes": 60}, {"upload_bytes": 50})

@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, closing
 
 import pytest
 from redis.asyncio import Redis
-from tests.support.redis_server import redis_server
 
 from attachment_gateway.ledger import LedgerUnavailable
 from attachment_gateway.ledger.redis_client import redis_client
@@ -17,6 +16,7 @@ from attachment_gateway.mailbox import store as mailbox_store
 from attachment_gateway.mailbox.queue import Obstacle
 from attachment_gateway.mailbox.redis import RedisMailboxes
 from attachment_gateway.mailbox.store import Begun
+from tests.support.redis_server import redis_server
 
 PATIENCE_S = 60.0
 

@@ -100,7 +100,7 @@ def test_the_record_is_bounded() -> None:
     st.lists(st.tuples(st.floats(0, 40, width=16), st.integers(0, 12), st.booleans()), max_size=40)
 )
 def test_no_window_ever_holds_more(steps: list[tuple[float, int, bool]]) -> None:
-    """Beginning when it says so, no window pauses more, nor is a grain longer waited than needed."""
+    """Beginning when it says so, no window holds more, nor is a grain longer waited than needed."""
     limits = MailboxLimits(upload_bytes=10, upload_window_s=60.0)
     grain_s = limits.upload_window_s / GRAINS
     begun, kept, now_s = UploadWindow(limits), list[tuple[float, int]](), 0.0

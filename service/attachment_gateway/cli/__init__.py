@@ -13,6 +13,10 @@ import click
 _EXTRAS = {"serve": "server", "worker": "server", "emulator": "emulator"}
 
 
+# What isn't for people.
+_HIDDEN = {"worker"}
+
+
 class _Commands(click.Group):
     """The commands by their modules."""
 
@@ -49,6 +53,7 @@ def _unavailable(name: str, why: str, extra: str) -> click.Command:
     @click.command(
         name,
         short_help=f"Needs the extra `{extra}`.",
+        hidden=name in _HIDDEN,
         context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
         add_help_option=False,
     )

@@ -26,7 +26,7 @@ from attachment_gateway.ledger import (
     Standing,
     Unsettled,
 )
-from attachment_gateway.ledger.redis_client import check_policy, redis_client
+from attachment_gateway.ledger.redis_client import check_policy, failure, redis_client
 
 _T = TypeVar("_T")
 
@@ -157,7 +157,7 @@ async def _translated(work: Coroutine[Any, Any, _T]) -> _T:
         async with asyncio.timeout(METHOD_TIMEOUT_S):
             return await work
     except (RedisError, OSError) as error:  # a TimeoutError is an OSError
-        raise LedgerUnavailable(f"Redis: {type(error).__name__}: {error}") from error
+        raise LedgerUnavailable(failure(error)) from error
 
 
 def _us(span_s: float) -> int:

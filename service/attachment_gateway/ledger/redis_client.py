@@ -58,6 +58,11 @@ def _tls(url: str) -> dict[str, Any]:
     }
 
 
+def failure(error: Exception) -> str:
+    """Return why Redis didn't answer, for the log; a timeout has no words of its own."""
+    return f"Redis: {error or 'no answer in time'}"
+
+
 async def check_policy(client: Redis) -> None:
     """Raise SettingError if Redis may forget what it is told, or lets nobody in."""
     try:

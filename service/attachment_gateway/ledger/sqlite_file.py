@@ -16,9 +16,6 @@ APPLICATION_ID = 0x6167776C
 # renewal that had to wait still counts.
 BUSY_S = 2.5
 
-# How long it waits at its start, when another may be bringing the file up to date.
-OPEN_BUSY_S = 300.0
-
 # In a new file. A page is written whole, and holds a dozen rows.
 PAGE_BYTES = 1024
 
@@ -69,23 +66,6 @@ CREATE TABLE claimed (
 PRAGMA application_id = {APPLICATION_ID};
 """
 
-# Version 1, which was there before the first release, had the same tables, with more indexes and
-# with the posts' names for their keys.
-RENAME_VERSION_1 = """
-ALTER TABLE queue RENAME TO queue_1;
-ALTER TABLE entries RENAME TO entries_1;
-ALTER TABLE claimed RENAME TO claimed_1;
-"""
-COPY_VERSION_1 = """
-INSERT INTO queue SELECT post_digest(post), seq, holder, lease_until, sent, gone_at FROM queue_1;
-INSERT INTO entries SELECT request_id, post, fingerprint, holder, began_at, settled_at, told,
-  attachment_id, created_at, expires_at FROM entries_1;
-INSERT INTO claimed SELECT post_digest(post), attachment_id, expires_at FROM claimed_1;
-DROP TABLE queue_1;
-DROP TABLE entries_1;
-DROP TABLE claimed_1;
-"""
-
 
 @lru_cache(maxsize=1024)
 def post_digest(post: str) -> bytes:
@@ -100,12 +80,11 @@ def opened(path: str) -> sqlite3.Connection:
     """
     try:
         _make(Path(path))
-        connection = sqlite3.connect(path, timeout=OPEN_BUSY_S, isolation_level=None)
+        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error) from error
     try:
         _prepare(connection, path)
-        connection.execute(f"PRAGMA busy_timeout = {round(BUSY_S * 1000)}")
     except sqlite3.Error as error:
         connection.close()
         raise _unusable(path, error) from error
@@ -143,12 +122,12 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     with connection:
         connection.execute("BEGIN IMMEDIATE")
-        _migrate(connection, path)
+        _make_schema(connection, path)
         # Each time: if the file can't be written, that is told now, and not at the first call.
         connection.execute(WRITE_VERSION)
 
 
-def _migrate(connection: sqlite3.Connection, path: str) -> None:
+def _make_schema(connection: sqlite3.Connection, path: str) -> None:
     [application_id] = connection.execute("PRAGMA application_id").fetchone()
     [version] = connection.execute("PRAGMA user_version").fetchone()
     [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
@@ -156,14 +135,11 @@ def _migrate(connection: sqlite3.Connection, path: str) -> None:
         _execute_all(connection, SCHEMA)
     elif application_id != APPLICATION_ID:
         raise SettingError(f"ledger is {path!r}, another program's database; name another file")
-    elif version > SCHEMA_VERSION:
+    elif version != SCHEMA_VERSION:
         raise SettingError(
-            f"ledger is {path!r}, which a later version of this program wrote (its schema is "
+            f"ledger is {path!r}, which another version of this program wrote (its schema is "
             f"{version}, {SCHEMA_VERSION} is known here); run that version, or name another file"
         )
-    elif version == 1:
-        connection.create_function("post_digest", 1, post_digest, deterministic=True)
-        _execute_all(connection, RENAME_VERSION_1 + SCHEMA + COPY_VERSION_1)
 
 
 def _execute_all(connection: sqlite3.Connection, statements: str) -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import TextIO
 
 import structlog
@@ -48,6 +49,10 @@ class LineLogger:
 
 
 def _standard_error() -> TextIO:
-    """Return standard error, or the null device where the process was started without one."""
+    """Return standard error, or the null device where the process was started without one.
+
+    It gets the lowest descriptor that is free, which is standard error's: so no connection gets it,
+    to which libraries would write what is meant for standard error.
+    """
     stream: TextIO | None = sys.stderr
-    return stream or open(os.devnull, "w", encoding="utf-8")
+    return stream or Path(os.devnull).open("w", encoding="utf-8")

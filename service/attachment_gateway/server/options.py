@@ -2,8 +2,8 @@
 
 from attachment_gateway.settings import Settings
 
-# Microsoft's tokens have some thousand characters, and a gRPC server takes 8 KiB of metadata by
-# default, all together.
+# All of a call's metadata together, and so the limit of a token. Entra's have some thousand
+# characters, and a gRPC server takes 8 KiB by default.
 MAX_METADATA_BYTES = 32 * 1024
 
 # A connection is pinged after this time, and ended if the ping isn't answered in time. A caller may

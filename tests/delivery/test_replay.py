@@ -1,0 +1,127 @@
+"""replay: how long a Graph that doesn't show an attachment is asked for it."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from attachment_gateway.deadline import Deadline
+from attachment_gateway.delivery.replay import WAITS_S, replayed
+from attachment_gateway.errors import GraphNotFound, OutcomeUnknown, Violations
+from attachment_gateway.graph.paths import GraphRoot
+from attachment_gateway.graph.request import (
+    FileRequest,
+    GraphRequest,
+    RequestHead,
+    Sender,
+    SupportIds,
+)
+from attachment_gateway.graph.response import NoResponse, Response
+from attachment_gateway.http1.failure import Failure
+from attachment_gateway.ledger import Created
+from attachment_gateway.mailbox import MailboxLimits
+from attachment_gateway.mailbox.local import LocalMailboxes
+from graphattachments.v1.attachment_pb2 import Attachment
+from tests.support.virtual_time import in_virtual_time
+
+SETTLE_S = 15.0
+AWAY = NoResponse(failure=Failure.CONNECT_FAILED, offered=True)
+
+
+def shown(http_status: int, body: bytes = b"{}") -> Response:
+    return Response(http_status=http_status, headers={}, body=body, offered=True)
+
+
+class Graph:
+    """A Graph that gives these responses, the last one again and again."""
+
+    def __init__(self, *responses: Response | NoResponse) -> None:
+        self._responses = list(responses)
+        self.asked_at: list[float] = []
+
+    async def get(self, _path: str, _sender: Sender) -> Response | NoResponse:
+        self.asked_at.append(asyncio.get_running_loop().time())
+        return self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
+
+
+def request() -> GraphRequest:
+    sender = Sender(
+        root=GraphRoot.parse("https://graph.example/v1.0"),
+        token="t",
+        ids=SupportIds("id"),
+        max_request_bytes=4194304,
+    )
+    head = RequestHead(sender, "/groups/g/threads/t/posts/p/attachments")
+    return FileRequest(head, Attachment(name="n"), Violations()).seal((), file_bytes=0)
+
+
+async def replay(graph: Graph, *, created_ago_s: float) -> Attachment:
+    resources: Any = SimpleNamespace(
+        graph=graph, mailboxes=LocalMailboxes(MailboxLimits()), settle_s=SETTLE_S
+    )
+    deadline = Deadline(300)
+    try:
+        created = Created(attachment_id="A", ago_s=created_ago_s)
+        return await replayed(resources, request(), deadline, created)
+    finally:
+        deadline.close()
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+@in_virtual_time
+async def test_it_does_not_wait_after_the_last_time() -> None:
+    """The answer is known then."""
+    graph, began_at = Graph(AWAY), now()
+    with pytest.raises(OutcomeUnknown, match="was created, and can't be named"):
+        await replay(graph, created_ago_s=100)
+    assert [at - began_at for at in graph.asked_at] == pytest.approx([0, 0.25, 0.75, 1.75, 3.75])
+    assert now() == graph.asked_at[-1] == pytest.approx(began_at + sum(WAITS_S))
+
+
+@pytest.mark.parametrize("response", [AWAY, shown(503), shown(429), shown(200, b"<html>")])
+def test_what_may_help_is_asked_again(response: Response | NoResponse) -> None:
+    """Until it is shown."""
+
+    @in_virtual_time
+    async def run() -> None:
+        graph = Graph(response, response, shown(200, b'{"id":"A","name":"n"}'))
+        assert (await replay(graph, created_ago_s=100)).id == "A"
+        assert len(graph.asked_at) == 3
+
+    run()
+
+
+@in_virtual_time
+async def test_what_was_created_a_moment_ago_may_not_be_seen_yet() -> None:
+    """Gone is told when it could be seen, five seconds after it was created."""
+    graph, began_at = Graph(shown(404)), now()
+    with pytest.raises(GraphNotFound, match="is not there any more"):
+        await replay(graph, created_ago_s=4)
+    assert graph.asked_at[-1] == pytest.approx(began_at + 1)
+    graph = Graph(shown(404))
+    with pytest.raises(GraphNotFound):
+        await replay(graph, created_ago_s=5)
+    assert len(graph.asked_at) == 1
+
+
+def test_its_support_ids_are_those_of_the_last_response() -> None:
+    """So that they can be told to Microsoft's support."""
+
+    @in_virtual_time
+    async def run() -> None:
+        response = shown(200, b'{"id":"A"}')
+        response.headers = {"request-id": "r-1"}
+        asked = request()
+        resources: Any = SimpleNamespace(
+            graph=Graph(response), mailboxes=LocalMailboxes(MailboxLimits()), settle_s=SETTLE_S
+        )
+        deadline = Deadline(10)
+        await replayed(resources, asked, deadline, Created(attachment_id="A", ago_s=100))
+        deadline.close()
+        assert asked.head.sender.ids.graph_request_id == "r-1"
+
+    run()
