@@ -4,14 +4,14 @@ import asyncio
 
 import grpc.aio
 import pytest
-from tests.support.calls import BEARER, Start, failure, upload
-from tests.support.raw_graph import RawGraph, answer
 
 from attachment_gateway.admission import Admission, Reservation
 from attachment_gateway.errors import GatewayOverloaded
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.support.calls import BEARER, Start, failure, upload
+from tests.support.raw_graph import Exchange, RawGraph, answer
 
 
 async def waiting(
@@ -102,7 +102,7 @@ async def test_uploads_wait_for_each_other(start: Start, graph: RawGraph, post: 
     """With room for one at a time they go one after the other, by either RPC, and all succeed."""
     busy, most = 0, 0
 
-    async def slow(exchange: object) -> None:
+    async def slow(exchange: Exchange) -> None:
         nonlocal busy, most
         busy += 1
         most = max(most, busy)

@@ -1,10 +1,16 @@
 """The command line: its commands, and what they need."""
 
+import asyncio
+import base64
+import json
 import sys
+from pathlib import Path
 
 import pytest
 
+from tests.support.calls import Start
 from tests.support.processes import ended, program, run
+from tests.support.raw_graph import RawGraph
 
 # An import hook that hides packages, as where they aren't installed.
 WITHOUT = """
@@ -26,6 +32,8 @@ SERVER = {
     *("prometheus_client", "pybase64", "redis", "structlog", "uvloop"),
 }
 EMULATOR = {"starlette", "uvicorn"}
+
+THIS_FILE = Path(__file__).read_bytes()
 
 
 def without(packages: set[str], *arguments: str) -> tuple[int, str, str]:
@@ -49,6 +57,18 @@ def test_callers_need_the_base_install_alone(command: str) -> None:
     status, output, errors = without(SERVER | EMULATOR, command, "--help")
     assert (status, errors) == (0, "")
     assert "--request-id" in output
+
+
+async def test_an_upload_by_the_base_install(start: Start, graph: RawGraph) -> None:
+    """With nothing of the server's a caller's command does its work."""
+    gateway = await start()
+    to = (f"--gateway={gateway.address}", "--group=g", "--thread=t", "--post=p", "--token=t")
+    status, output, errors = await asyncio.to_thread(
+        without, SERVER | EMULATOR, "upload", __file__, *to
+    )
+    assert (status, errors) == (0, "")
+    assert json.loads(output)["id"] == "AAMkAD="
+    assert base64.b64decode(graph.received[0].json["contentBytes"]) == THIS_FILE
 
 
 @pytest.mark.parametrize(

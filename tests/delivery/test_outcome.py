@@ -399,3 +399,14 @@ def test_after_a_settled_absence_without_time() -> None:
     assert type(step.error) is errors.GraphUnavailable
     assert step.error.response is not None
     assert step.error.response.http_status == 504
+
+
+@pytest.mark.parametrize("failure", Failure)
+def test_why_there_is_no_response_is_a_sentence(failure: Failure) -> None:
+    """It says what happened, and no more: nothing broke where no connection became free."""
+    told = str(fault(NoResponse(failure=failure, offered=False)))
+    assert told == f"no response from Graph: {failure.value}; nothing was created: send it again"
+    unknown = fault(NoResponse(failure=failure, offered=True))
+    assert isinstance(unknown, errors.OutcomeUnknown)
+    assert unknown.what == f"no response from Graph: {failure.value}"
+    assert failure.value[0].islower()

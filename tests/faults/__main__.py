@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import uvloop
+from tqdm import tqdm
+
 from tests.faults import report
 from tests.faults.campaign import Campaign, Result
 from tests.faults.families import FAMILIES, cases
-from tqdm import tqdm
 
 CASES = 2000
 SHORT = ("1", 150)

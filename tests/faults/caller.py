@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 import grpc.aio
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
-from tests.faults.contents import Content
 
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2 import (
@@ -18,6 +17,7 @@ from graphattachments.v1.attachment_service_pb2 import (
     UploadFileAttachmentResponse,
     UploadHeader,
 )
+from tests.faults.contents import Content
 
 if TYPE_CHECKING:
     from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceAsyncStub

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
+from graph_emulator.faults import Fault
 from tests.faults import contents
 from tests.faults.contents import Content, Kind
 from tests.faults.timing import DEADLINE_S
 from tests.faults.wire_faults import WireFault
-
-from graph_emulator.faults import Fault
 
 Rpc = Literal["upload", "create"]
 

@@ -2,16 +2,22 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 from tests.faults.streams import GONE, Link, pieces
-from tests.faults.traffic import Hook, Passage, Traffic
+from tests.faults.traffic import Passage, Traffic
 from tests.faults.wire_faults import AS_IT_IS, Head
 
 # How long an answer is waited for that nobody gets, and one from a Graph that seems to have gone.
 UNHEARD_S = 10.0
 LAST_WORDS_S = 0.5
+
+
+# What goes on behind the end of a connection.
+Rest = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Cut(Exception):

@@ -3,12 +3,11 @@
 from random import Random
 from typing import Any
 
+from graph_emulator.faults import Fault, FaultAnswer, Store
 from tests.faults.cases import Twin
 from tests.faults.draws import DELAYS_S, KINDS, anything, file, turn
 from tests.faults.timing import GRAPH_TIMEOUT_S, LATEST_S
 from tests.faults.wire_faults import WireFault
-
-from graph_emulator.faults import Fault, FaultAnswer, Store
 
 # By these Graph says that it created nothing; it is taken at its word.
 DEFINITE = (

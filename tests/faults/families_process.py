@@ -3,11 +3,10 @@
 from random import Random
 from typing import Any
 
+from graph_emulator.faults import Fault, FaultAnswer, Store
 from tests.faults.draws import DELAYS_S, anything, file, turn
 from tests.faults.families_graph import STORES, nth_look, unclear_first
 from tests.faults.wire_faults import WireFault
-
-from graph_emulator.faults import Fault, FaultAnswer, Store
 
 # Where a gateway is struck: among the chunks, just after them, in the exchange with Graph, ...
 STRIKES: tuple[tuple[str, WireFault | None], ...] = (

@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 
 import grpc.aio
-from tests.faults.children import Child, child, environment
-from tests.faults.timing import DRAIN_S, GRAPH_TIMEOUT_S, SETTLE_S
 
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.faults.children import Child, child, environment
+from tests.faults.timing import DRAIN_S, GRAPH_TIMEOUT_S, SETTLE_S
 
 _FLAGS: Mapping[str, object] = {
     "listen": "127.0.0.1:0",

@@ -5,10 +5,9 @@ import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
+from graph_emulator.world import StoredAttachment
 from tests.faults.traffic import Passage
 from tests.faults.verdict import Intent
-
-from graph_emulator.world import StoredAttachment
 
 
 def told(

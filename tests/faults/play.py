@@ -10,6 +10,9 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
+from graph_emulator.faults import Fault
+from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, new_id
+from graphattachments.v1.attachment_pb2 import PostRef
 from tests.faults import history, verdict
 from tests.faults.caller import Ended, Wish, call
 from tests.faults.cases import Case
@@ -27,10 +30,6 @@ from tests.faults.timing import (
 from tests.faults.traffic import Hook, Traffic
 from tests.faults.verdict import Intent
 from tests.faults.wire_faults import WireFault
-
-from graph_emulator.faults import Fault
-from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, new_id
-from graphattachments.v1.attachment_pb2 import PostRef
 
 # Graph answers these to a request that can be sent again, as the gateway tells it.
 _FOR_NOW = {"GRAPH_UNAVAILABLE", "GRAPH_CONFLICT", "GRAPH_THROTTLED", "GRAPH_NOT_FOUND"}

@@ -10,13 +10,12 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
+from graph_emulator.control import ConfigChanges, EmulatorClient
 from tests.faults.children import START_S, child, started
 from tests.faults.gateways import Gateway, gateway
 from tests.faults.proxy import FaultProxy, Mishap
-
-from graph_emulator.control import ConfigChanges, EmulatorClient
 
 LedgerKind = Literal["memory", "sqlite", "redis"]
 T = TypeVar("T")

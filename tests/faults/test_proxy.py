@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+
 from tests.faults.proxy import FaultProxy, Mishap
 from tests.faults.streams import Link
 from tests.faults.wire_faults import POINTS, Act, Head, Shape, WireFault

@@ -4,10 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from graph_emulator.world import StoredAttachment
 from tests.faults.caller import Ended
 from tests.faults.contents import Content
-
-from graph_emulator.world import StoredAttachment
 
 Known = Literal["created", "nothing", "unclear"]
 

@@ -371,3 +371,30 @@ async def test_an_answer_too_many(client: GraphClient, graph: RawGraph) -> None:
     third = await client.create_attachment(graph_request(client)).send()
     replies = [r.http_status for r in (first, second, third) if isinstance(r, Response)]
     assert (replies, graph.connections) == ([201, 201, 204], 3)
+
+
+async def test_reading_changes_nothing_of_the_next_post(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each has a TLS context of its own: httpcore sets the protocols of the one that it gets."""
+    authority = trustme.CA()
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    tls.set_alpn_protocols(["http/1.1"])
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    agreed: list[tuple[bool, str | None]] = []
+
+    async def note(exchange: Exchange) -> None:
+        connection = exchange.writer.get_extra_info("ssl_object")
+        agreed.append((exchange.reads, connection.selected_alpn_protocol()))
+        await answer(201 if not exchange.reads else 200)(exchange)
+
+    limits = GraphClientLimits(timeout_s=5, max_connections=1, max_response_bytes=100_000)
+    async with raw_graph(tls) as graph:
+        graph.read_script, graph.script = [note], [note]
+        client = GraphClient(GraphRoot.parse(graph.url), limits)
+        await client.get("/x", graph_request(client).head.sender)
+        await client.create_attachment(graph_request(client)).send()
+        await client.close()
+    assert agreed == [(True, "http/1.1"), (False, None)]

@@ -48,7 +48,8 @@ def printed(folder: Path) -> str:
 def figures(printed: str, folder: Path) -> dict[str, Any]:
     """What it writes."""
     assert printed
-    return json.loads((folder / "bench.json").read_text())
+    read: dict[str, Any] = json.loads((folder / "bench.json").read_text())
+    return read
 
 
 def test_the_tables(printed: str) -> None:

@@ -8,6 +8,7 @@ import sysconfig
 import tomllib
 from collections.abc import Iterator
 from importlib.metadata import Distribution, distributions
+from itertools import chain
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -19,7 +20,7 @@ from tests.support.processes import REPOSITORY, ended, left_behind, lines_until,
 
 PYPROJECT = (REPOSITORY / "pyproject.toml").read_text()
 PROJECT = tomllib.loads(PYPROJECT)["project"]
-EXTRA = PROJECT["optional-dependencies"]["emulator"]
+EXTRAS = PROJECT["optional-dependencies"]
 LOCKS = ("run.txt", "dev.txt")
 GENERATED = REPOSITORY / "generated/graphattachments/v1"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
@@ -119,12 +120,16 @@ def test_the_licence(installed: Distribution) -> None:
 
 
 def test_what_it_requires(installed: Distribution) -> None:
-    """The local Graph's own needs come only with the extra."""
-    assert installed.metadata.get_all("Provides-Extra") == ["emulator"]
+    """What a caller needs, and by extras what serving and the local Graph need beside it."""
     requires = [Requirement(each) for each in installed.requires or ()]
-    emulators = {each.name for each in requires if 'extra == "emulator"' in str(each.marker)}
-    assert emulators == {"starlette", "uvicorn"}
-    assert len(requires) == len(PROJECT["dependencies"]) + len(EXTRA)
+    base = {each.name for each in requires if each.marker is None}
+    assert base == {
+        *("grpcio", "protobuf", "grpcio-status", "googleapis-common-protos", "click"),
+    }
+    assert installed.metadata.get_all("Provides-Extra") == ["emulator", "server"]
+    for extra, wanted in EXTRAS.items():
+        found = {each.name for each in requires if f'extra == "{extra}"' in str(each.marker)}
+        assert found == {Requirement(each).name for each in wanted}
 
 
 def test_the_console_script(installed: Distribution, site: Path) -> None:
@@ -178,7 +183,7 @@ def test_it_starts_and_ends(site: Path, command: tuple[str, ...]) -> None:
 
 def test_the_gateway_imports_nothing_of_the_local_graph(site: Path) -> None:
     """It is an extra, and an operator's gateway doesn't have it."""
-    code = "import sys, attachment_gateway.__main__; print(*sys.modules, sep='\\n')"
+    code = "import sys, attachment_gateway.cli.serve; print(*sys.modules, sep='\\n')"
     imported = output_of(site, "-c", code).splitlines()
     assert "attachment_gateway.server.gateway" in imported
     assert not {"graph_emulator", "starlette", "uvicorn"} & set(imported)
@@ -194,26 +199,34 @@ def least(name: str) -> Version:
     return Version(bound.version)
 
 
+VERSION_OF_STUBS = re.compile(r"GRPC_GENERATED_VERSION = '(.+)'")
+VERSION_OF_MODULES = re.compile(
+    r"ValidateProtobufRuntimeVersion\(\s*\S+PUBLIC,\s*(\d+),\s*(\d+),\s*(\d+),\s*'',"
+)
+
+
 def test_grpcio_is_as_new_as_the_generated_code_wants() -> None:
     """It refuses to be imported with an older one."""
     stubs = [path.read_text() for path in GENERATED.glob("*_pb2_grpc.py")]
-    [wanted] = {re.search(r"GRPC_GENERATED_VERSION = '(.+)'", stub)[1] for stub in stubs}
+    [wanted] = {version for stub in stubs for version in VERSION_OF_STUBS.findall(stub)}
     assert least("grpcio") >= Version(wanted)
 
 
 def test_protobuf_is_as_new_as_the_generated_code_wants() -> None:
     """It refuses to be imported with an older one."""
-    check = r"ValidateProtobufRuntimeVersion\(\s*\S+PUBLIC,\s*(\d+),\s*(\d+),\s*(\d+),\s*'',"
     modules = [path.read_text() for path in GENERATED.glob("*_pb2.py")]
-    [wanted] = {re.search(check, module).groups() for module in modules}
+    [wanted] = {version for module in modules for version in VERSION_OF_MODULES.findall(module)}
     assert least("protobuf") >= Version(".".join(wanted))
 
 
-@pytest.mark.parametrize("table", ["dependencies = [", "emulator = ["])
+TABLES = {"dependencies": PROJECT["dependencies"], **EXTRAS}
+
+
+@pytest.mark.parametrize("table", TABLES)
 def test_every_dependency_has_its_reason_beside_it(table: str) -> None:
     """A line is a requirement and a comment."""
-    lines = PYPROJECT.split(f"\n{table}\n")[1].split("\n]")[0].splitlines()
-    assert len(lines) == len(EXTRA if "emulator" in table else PROJECT["dependencies"])
+    lines = PYPROJECT.split(f"\n{table} = [\n")[1].split("\n]")[0].splitlines()
+    assert len(lines) == len(TABLES[table])
     assert [line for line in lines if not re.fullmatch(r'    "[^"]+", +# \w.+', line)] == []
 
 
@@ -236,5 +249,5 @@ def test_a_lock_is_versions_and_hashes_and_nothing_else(lock: str) -> None:
 def test_a_lock_has_what_pyproject_asks_for(lock: str) -> None:
     """Each dependency, the extra's too, at a version within its bounds."""
     pins = dict(line.split()[0].split("==") for line in locked(lock))
-    for asked in map(Requirement, PROJECT["dependencies"] + EXTRA):
+    for asked in map(Requirement, chain(*TABLES.values())):
         assert Version(pins[asked.name]) in asked.specifier

@@ -1,12 +1,13 @@
-"""reading: how a request's bytes are read."""
+"""deserialization: how a request's bytes are read."""
 
-from typing import Any
+from typing import Any, cast
 
+import grpc.aio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attachment_gateway.rpc.deserialization import chunk_of, chunk_or
+from attachment_gateway.rpc.deserialization import DeserializingServer, chunk_of, chunk_or
 from graphattachments.v1.attachment_service_pb2 import (
     UploadFileAttachmentRequest,
     UploadFooter,
@@ -60,3 +61,42 @@ def test_it_reads_nothing_that_protobuf_reads_otherwise(message: bytes) -> None:
         assert UploadFileAttachmentRequest.FromString(message) == UploadFileAttachmentRequest(
             chunk=bytes(chunk)
         )
+
+
+class Server:
+    """What handlers are added to."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, Any] = {}
+
+    def add_registered_method_handlers(self, _service: str, handlers: dict[str, Any]) -> None:
+        self.handlers |= handlers
+
+
+def test_handlers_keep_their_arity() -> None:
+    """A stream stays one; only the deserializers are ours."""
+    server = Server()
+    made = DeserializingServer(cast("grpc.aio.Server", server))
+    made.add_registered_method_handlers(
+        "Service",
+        {
+            "Upload": grpc.stream_unary_rpc_method_handler(lambda *_: None),
+            "Create": grpc.unary_unary_rpc_method_handler(lambda *_: None),
+        },
+    )
+    assert server.handlers["Upload"].request_streaming
+    assert not server.handlers["Create"].request_streaming
+
+
+@pytest.mark.parametrize(
+    "handler",
+    [
+        grpc.unary_stream_rpc_method_handler(lambda *_: None),
+        grpc.stream_stream_rpc_method_handler(lambda *_: None),
+    ],
+)
+def test_a_method_that_streams_its_response_is_refused(handler: Any) -> None:
+    """It would be taken for one that answers once; whoever adds one adds its handler, too."""
+    made = DeserializingServer(cast("grpc.aio.Server", Server()))
+    with pytest.raises(TypeError, match="List streams its response"):
+        made.add_registered_method_handlers("Service", {"List": handler})

@@ -16,6 +16,7 @@ import pytest
 from google.rpc.error_details_pb2 import BadRequest, ResourceInfo, RetryInfo
 from structlog.testing import capture_logs
 
+from attachment_gateway.errors import LedgerUnavailable
 from attachment_gateway.graph.request import GraphRequest
 from attachment_gateway.rpc import servicer
 from attachment_gateway.translation.create import graph_request_of
@@ -30,7 +31,7 @@ from graphattachments.v1.attachment_service_pb2 import (
     UploadHeader,
 )
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from graphattachments.v1.event_pb2 import Event
+from graphattachments.v1.event_pb2 import Attendee, Event
 from graphattachments.v1.message_pb2 import Message as OutlookMessage
 from graphattachments.v1.outlook_pb2 import Recipient
 from tests.support.calls import BEARER, TOKEN, AsyncStub, Start, create, failure, upload
@@ -650,3 +651,88 @@ async def test_an_overlong_message_is_grpcs(
         await call
     assert caught.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
     assert graph.connections == 0
+
+
+REQUEST_ID = "5e6d9a2c-4b7f-4c1e-9a53-0c2f6b8d7e10"
+
+
+@pytest.mark.parametrize(
+    ("request_id", "is_away", "reason"),
+    [
+        ("", True, "LEDGER_UNAVAILABLE"),
+        (REQUEST_ID, True, "LEDGER_UNAVAILABLE"),
+        ("", False, "LEDGER_UNAVAILABLE"),
+        (REQUEST_ID, False, "REQUEST_IN_PROGRESS"),
+    ],
+)
+async def test_a_lease_that_is_lost_between_two_attempts(
+    start: Start, graph: RawGraph, post: PostRef, request_id: str, is_away: bool, reason: str
+) -> None:
+    """The second isn't sent; that nothing was sent isn't said, for the first was."""
+    gateway = await start()
+
+    async def record_sending(*_: object, **__: object) -> bool:
+        if is_away:
+            raise LedgerUnavailable("away")
+        return False
+
+    ledger: Any = gateway.runner._resources.ledger
+    ledger.record_sending = record_sending
+    graph.script = [error(429, "TooManyRequests", Retry_After="0.05")]
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub: AsyncStub = AttachmentServiceStub(channel)
+        requests = upload(post, [b"x"], request_id=request_id)
+        failed = await failure(stub.UploadFileAttachment(iter(requests), metadata=BEARER))
+    assert failed.info.reason == reason
+    assert "nothing was created by this call" in failed.message
+    assert "nothing was sent" not in failed.message
+    assert len(graph.received) == 1
+
+
+async def test_all_wrong_fields_are_named_at_once(stub: AsyncStub, post: PostRef) -> None:
+    """Twenty of them, and how many more there are; the trailers stay small."""
+    attendees = [Attendee(type=99)] * 40  # type: ignore[arg-type]  # a value of a later contract
+    item = ItemAttachment(event=Event(attendees=attendees))
+    request = create(PostRef(thread_id="."), Attachment(item_attachment=item), request_id="x")
+    failed = await failure(stub.CreateAttachment(request, metadata=BEARER))
+    assert failed.code is grpc.StatusCode.INVALID_ARGUMENT
+    bad_request = failed.details["BadRequest"]
+    assert isinstance(bad_request, BadRequest)
+    named = [each.field for each in bad_request.field_violations]
+    attendee = "attachment.item_attachment.event.attendees[{}].type"
+    assert named == [
+        *("post.group_id", "post.thread_id", "post.post_id", "attachment.name", "request_id"),
+        *map(attendee.format, range(15)),
+        "",
+    ]
+    assert bad_request.field_violations[-1].description == "and 25 more"
+    assert failed.message == "post.group_id: empty; Graph's id is required (and 44 more)"
+    assert failed.trailers_bytes < 7 * 1024
+
+
+async def test_the_longest_trailers(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
+    """Whatever a caller or Graph writes, all trailers together stay under 7 KiB."""
+    names = {f"subject@{'語' * 300}{number}": 0 for number in range(30)}
+    message = OutlookMessage()
+    message.additional_properties.update(names)
+    item = Attachment(name="n", item_attachment=ItemAttachment(message=message))
+    failed = await failure(stub.CreateAttachment(create(post, item), metadata=BEARER))
+    assert failed.trailers_bytes < 7 * 1024
+    challenge = f'Bearer claims="{"x" * 2048}"'
+    graph.script = [
+        error(401, "語" * 500, "語" * 5000, request_id="x" * 128, WWW_Authenticate=challenge),
+        error(404, "語" * 500, "語" * 5000, request_id="x" * 128),
+    ]
+    long = PostRef(group_id="語" * 1024, thread_id="語" * 1024, post_id="語" * 1024)
+    for to in (post, long):
+        requests = iter(upload(to, [b"x"]))
+        failed = await failure(stub.UploadFileAttachment(requests, metadata=BEARER))
+        assert failed.trailers_bytes < 7 * 1024
+
+
+async def test_a_long_token(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
+    """What the metadata has room for is a token as any."""
+    token = "x" * 30_000
+    metadata = (("authorization", f"Bearer {token}"),)
+    await stub.UploadFileAttachment(iter(upload(post, [b"x"])), metadata=metadata)
+    assert graph.received[-1].headers["Authorization"] == f"Bearer {token}"

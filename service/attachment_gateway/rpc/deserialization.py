@@ -51,13 +51,13 @@ class DeserializingServer:
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Add a service's methods, their deserializers replaced."""
-        ours = {name: _with_our_deserializer(handler) for name, handler in handlers.items()}
+        ours = {name: _with_our_deserializer(name, handler) for name, handler in handlers.items()}
         self._server.add_registered_method_handlers(service, ours)
 
 
-def _with_our_deserializer(handler: Any) -> Any:
+def _with_our_deserializer(name: str, handler: Any) -> Any:
     if handler.response_streaming:
-        raise TypeError("a method that streams its response needs a handler of its own here")
+        raise TypeError(f"{name} streams its response; give it a deserializer here")
     read, write = _or_error(handler.request_deserializer), handler.response_serializer
     if handler.request_streaming:
         return grpc.stream_unary_rpc_method_handler(handler.stream_unary, chunk_or(read), write)
