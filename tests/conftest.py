@@ -14,7 +14,7 @@ from attachment_gateway.server.gateway import Gateway, running
 from attachment_gateway.settings import Settings
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from tests.support.calls import QUICK, Start
+from tests.support.calls import QUICK, AsyncStub, Start
 from tests.support.grpcurl import path_with_grpcurl
 from tests.support.raw_graph import RawGraph, raw_graph
 
@@ -68,7 +68,7 @@ async def start(graph: RawGraph, tmp_path: Path) -> AsyncIterator[Start]:
 
 
 @pytest.fixture
-async def stub(start: Start) -> AsyncIterator[AttachmentServiceStub]:
+async def stub(start: Start) -> AsyncIterator[AsyncStub]:
     """A client of a gateway with the default settings."""
     gateway = await start()
     async with grpc.aio.insecure_channel(gateway.address) as channel:

@@ -155,7 +155,7 @@ async def test_it_is_away_and_comes_back(server: RedisServer) -> None:
     async with opened(server.url) as ledger:
         assert await ledger.acquire(A) == Acquired()
         server.stop()
-        assert (await why_away(ledger)).startswith("Redis: ConnectionError: ")
+        assert (await why_away(ledger)).startswith("Redis: Error 111 connecting to ")
         for lost in (
             ledger.find(A),
             ledger.renew(A),
@@ -191,9 +191,9 @@ async def test_it_does_not_answer(server: RedisServer, monkeypatch: pytest.Monke
     async with opened(server.url) as ledger:
         assert await ledger.acquire(A) == Acquired()
         with server.hanging():
-            assert (await why_away(ledger)).startswith("Redis: TimeoutError: Timeout reading from")
+            assert (await why_away(ledger)).startswith("Redis: Timeout reading from")
             monkeypatch.setattr(redis_module, "METHOD_TIMEOUT_S", 0.1)
-            assert await why_away(ledger) == "Redis: TimeoutError: "
+            assert await why_away(ledger) == "Redis: no answer in time"
             monkeypatch.undo()
         assert await ledger.acquire(A) == Acquired()
 
@@ -299,7 +299,7 @@ async def test_one_that_is_full(server: RedisServer) -> None:
     async with opened(server.url) as ledger, Redis.from_url(server.url) as client:
         await ledger.acquire(B)
         await client.config_set("maxmemory", 1)
-        assert "OutOfMemoryError" in await why_away(ledger)
+        assert "command not allowed when used memory" in await why_away(ledger)
         await client.config_set("maxmemory", 0)
         await ledger.release(B, EndedUnknown(settles_in_s=0))
         assert await ledger.acquire(Lease(holder="c", post="g/p")) == Acquired()

@@ -237,46 +237,29 @@ async def test_what_is_written_together(
     assert times[0] == times[1]
 
 
-async def test_who_is_alone_waits_for_nobody(
+async def test_a_write_waits_only_while_another_lease_is_held(
     ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Neither to enter nor to leave, also right behind another; those in a crowd do."""
+    """One lease after the other waits for nothing; two that are held wait for each other."""
     monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
-    monkeypatch.setattr(sqlite_ledger, "CROWDED_FOR_S", 60)
     async with asyncio.timeout(5):
         for each in (A, B, A):
             await ledger.acquire(each)
             await ledger.acquire(each)
             await ledger.release(each, EndedAbsent())
         await ledger.acquire(A)
-    entering = asyncio.create_task(ledger.acquire(B))
-    leaving = asyncio.create_task(ledger.release(A, EndedAbsent()))
+    acquiring = asyncio.create_task(ledger.acquire(B))
+    releasing = asyncio.create_task(ledger.release(A, EndedAbsent()))
     await asyncio.sleep(0.05)
-    assert (entering.done(), leaving.done()) == (False, False)
+    assert (acquiring.done(), releasing.done()) == (False, False)
     async with asyncio.timeout(5):
         await ledger.release(B, EndedAbsent())
-        await asyncio.gather(entering, leaving)
+        await asyncio.gather(acquiring, releasing)
     assert not ledger._holders
 
 
-@pytest.mark.parametrize("gone", ["_entered_last", "_together_at"])
-async def test_a_crowd_disperses(
-    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch, gone: str
-) -> None:
-    """When nobody else has come for a while, or none have been there together."""
-    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
-    monkeypatch.setattr(sqlite_ledger, "CROWDED_FOR_S", 60)
-    ledger._entered_last = ("another", asyncio.get_running_loop().time())
-    ledger._together_at = asyncio.get_running_loop().time()
-    assert ledger._steps_out_of_crowd(A)
-    long_ago = asyncio.get_running_loop().time() - 61
-    monkeypatch.setattr(ledger, gone, ("another", long_ago) if "last" in gone else long_ago)
-    async with asyncio.timeout(5):
-        await ledger.acquire(A)
-
-
-async def test_who_is_refused_is_nobody_to_wait_for(ledger: SqliteLedger) -> None:
-    """It needn't leave."""
+async def test_a_lease_that_is_refused_is_not_waited_for(ledger: SqliteLedger) -> None:
+    """It needn't be released."""
     await ledger.acquire(A)
     await ledger.release(A, EndedCreated("x"))
     assert isinstance(await ledger.acquire(A), Created)

@@ -332,7 +332,7 @@ async def test_redis_is_away() -> None:
     mailboxes = RedisMailboxes(redis_client(f"redis://127.0.0.1:{port}"), MailboxLimits())
     with pytest.raises(LedgerUnavailable) as caught:
         await goes_at_once(mailboxes)
-    assert caught.value.why == "ConnectionError"
+    assert caught.value.why.startswith("Redis: Error 111 connecting to ")
     with pytest.raises(LedgerUnavailable):
         await mailboxes.pause("a/g", 1)
     await mailboxes.close()
@@ -346,7 +346,7 @@ async def test_a_redis_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
         mailboxes = RedisMailboxes(client, MailboxLimits())
         with pytest.raises(LedgerUnavailable) as caught:
             await goes_at_once(mailboxes)
-        assert caught.value.why == "TimeoutError"
+        assert caught.value.why == "Redis: no answer in time"
         await mailboxes.close()
 
 

@@ -31,7 +31,7 @@ from graphattachments.v1.attachment_service_pb2 import (
     UploadHeader,
 )
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from graphattachments.v1.event_pb2 import Attendee, Event
+from graphattachments.v1.event_pb2 import Attendee, AttendeeType, Event
 from graphattachments.v1.message_pb2 import Message as OutlookMessage
 from graphattachments.v1.outlook_pb2 import Recipient
 from tests.support.calls import BEARER, TOKEN, AsyncStub, Start, create, failure, upload
@@ -691,7 +691,7 @@ async def test_a_lease_that_is_lost_between_two_attempts(
 
 async def test_all_wrong_fields_are_named_at_once(stub: AsyncStub, post: PostRef) -> None:
     """Twenty of them, and how many more there are; the trailers stay small."""
-    attendees = [Attendee(type=99)] * 40  # type: ignore[arg-type]  # a value of a later contract
+    attendees = [Attendee(type=AttendeeType.ValueType(99))] * 40
     item = ItemAttachment(event=Event(attendees=attendees))
     request = create(PostRef(thread_id="."), Attachment(item_attachment=item), request_id="x")
     failed = await failure(stub.CreateAttachment(request, metadata=BEARER))

@@ -150,7 +150,7 @@ class Reconciliation:
         return asyncio.get_running_loop().time() < attempt.settled_at + give_up_after_s
 
     async def look_up(self, offered_at: float, *, besides: str = "") -> Finding:
-        """Look once for what was sent at a time of the loop's clock; raises BlindError.
+        """Look once for what was sent at a time of the loop's clock; raises LookUpError.
 
         `besides` is the id of one that is known.
         """
@@ -218,7 +218,7 @@ class Reconciliation:
                 return CannotTell()
 
     async def _get(self, path: str, *, or_none: int = 200) -> Response:
-        """Read, within the mailbox's limits; raises BlindError for what isn't a whole answer."""
+        """Read, within the mailbox's limits; raises LookUpError for what isn't a whole answer."""
         try:
             async with self.mailboxes.slot(self.mailbox, within_s=self.settle_s):
                 response = await self.graph.get(path, self.graph_request.head.sender)

@@ -60,7 +60,7 @@ def _tls(url: str) -> dict[str, Any]:
 
 def failure(error: Exception) -> str:
     """Return why Redis didn't answer, for the log; a timeout has no words of its own."""
-    return f"Redis: {error or 'no answer in time'}"
+    return f"Redis: {str(error) or 'no answer in time'}"
 
 
 async def check_policy(client: Redis) -> None:

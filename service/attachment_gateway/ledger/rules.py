@@ -126,7 +126,7 @@ class Rules:
         if lease.request_id:
             entry = entry._replace(holder=lease.holder) if entry else _fresh(lease)
         unsettled = _unsettled(entry, now)
-        # Written ahead at once, as by `sending`.
+        # Written ahead at once, as by `record_sending`.
         sent = row.sent
         if is_first and unsettled is None and settles_in_s is not None:
             sent = True

@@ -1,7 +1,6 @@
 """The ledger of all processes of one machine, in a SQLite file; it outlives them."""
 
 import asyncio
-import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,11 +30,9 @@ _T = TypeVar("_T")
 
 _Job = tuple[Work[Any], asyncio.Future[Any]]
 
-# A transaction costs several times what is written in it, so calls wait so long to share one, for
-# Graph takes a hundred times as long; but only where they are likely to, since in so long a time
-# before another has come, and some have been here together.
+# Group commit: a write waits this long for others to join its transaction, which costs several
+# times what is written in it; but only while another lease is held, whose writes could join.
 LINGER_S = 0.002
-CROWDED_FOR_S = 0.01
 
 # A transaction takes some 50 us, handing one to a thread more than that. After one that took so
 # long they are the thread's business for a while: the file may be slow.
@@ -64,8 +61,6 @@ class SqliteLedger:
         self._on_loop = on_loop
         self._jobs: list[_Job] = []
         self._holders: set[str] = set()
-        self._entered_last = ("", -math.inf)
-        self._together_at = -math.inf
         self._lingering: asyncio.TimerHandle | None = None
         self._busy = False
         self._slow_until = 0.0
@@ -100,11 +95,10 @@ class SqliteLedger:
 
     async def acquire(self, lease: Lease, *, settles_in_s: float | None = None) -> Standing:
         """As Ledger has it, like all below."""
-        lingers = self._steps_out_of_crowd(lease)
         self._holders.add(lease.holder)
-        self._entered_last = (lease.holder, self._loop.time())
         standing = await self._write(
-            lambda rules, now: rules.acquire(lease, now, settles_in_s), lingers=lingers
+            lambda rules, now: rules.acquire(lease, now, settles_in_s),
+            lingers=len(self._holders) > 1,
         )
         if not isinstance(standing, Acquired | Queued):
             self._holders.discard(lease.holder)
@@ -130,9 +124,9 @@ class SqliteLedger:
 
     async def release(self, lease: Lease, end: End) -> None:
         """Leave the queue, with what became of it."""
+        self._holders.discard(lease.holder)
         await self._write(
-            lambda rules, now: rules.release(lease, end, now),
-            lingers=self._steps_out_of_crowd(lease),
+            lambda rules, now: rules.release(lease, end, now), lingers=bool(self._holders)
         )
 
     async def claimed(self, post: str) -> frozenset[str]:
@@ -162,15 +156,6 @@ class SqliteLedger:
                 raise LedgerUnavailable(f"SQLite: {error}") from error
 
     # Writing: what there is to write is written at once, with all that lingers.
-
-    def _steps_out_of_crowd(self, lease: Lease) -> bool:
-        """Take a holder out, if it is there; whether others are likely to write right behind it."""
-        now = self._loop.time()
-        self._holders.discard(lease.holder)
-        if self._holders:
-            self._together_at = now
-        holder, entered_at = self._entered_last
-        return holder != lease.holder and now - min(entered_at, self._together_at) < CROWDED_FOR_S
 
     async def _write(self, work: Work[_T], *, lingers: bool = False) -> _T:
         done = self._loop.create_future()

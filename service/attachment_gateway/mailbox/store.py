@@ -104,7 +104,7 @@ class MailboxStore:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 answer: list[int] = await self._scripts[script](keys, args)
         except (RedisError, OSError) as error:  # asyncio's TimeoutError is an OSError
-            raise LedgerUnavailable(f"Redis: {error or 'no answer in time'}") from error
+            raise LedgerUnavailable(f"Redis: {str(error) or 'no answer in time'}") from error
         return answer
 
 
