@@ -242,6 +242,7 @@ async def test_a_write_waits_only_while_another_lease_is_held(
 ) -> None:
     """One lease after the other waits for nothing; two that are held wait for each other."""
     monkeypatch.setattr(sqlite_ledger, "LINGER_S", 60)
+    monkeypatch.setattr(sqlite_ledger, "SHARED_FOR_S", 0)
     async with asyncio.timeout(5):
         for each in (A, B, A):
             await ledger.acquire(each)
@@ -256,6 +257,22 @@ async def test_a_write_waits_only_while_another_lease_is_held(
         await ledger.release(B, EndedAbsent())
         await asyncio.gather(acquiring, releasing)
     assert not ledger._holders
+
+
+async def test_a_write_waits_also_a_moment_after(
+    ledger: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leases that are released together are followed by others that come together."""
+    monkeypatch.setattr(sqlite_ledger, "LINGER_S", 0.05)
+    monkeypatch.setattr(sqlite_ledger, "SHARED_FOR_S", 60)
+    for each in (A, B):
+        await ledger.acquire(each)
+    for each in (A, B):
+        await ledger.release(each, EndedAbsent())
+    acquiring = asyncio.create_task(ledger.acquire(A))
+    await asyncio.sleep(0)
+    assert not acquiring.done()
+    assert await acquiring == Acquired()
 
 
 async def test_a_lease_that_is_refused_is_not_waited_for(ledger: SqliteLedger) -> None:

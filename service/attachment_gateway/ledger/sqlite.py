@@ -30,9 +30,10 @@ _T = TypeVar("_T")
 
 _Job = tuple[Work[Any], asyncio.Future[Any]]
 
-# Group commit: a write waits this long for others to join its transaction, which costs several
-# times what is written in it; but only while another lease is held, whose writes could join.
+# Group commit: a write waits LINGER_S for others to join its transaction, which costs several times
+# what is written in it; but only while another lease is held, or was in the last SHARED_FOR_S.
 LINGER_S = 0.002
+SHARED_FOR_S = 0.01
 
 # A transaction takes some 50 us, handing one to a thread more than that. After one that took so
 # long they are the thread's business for a while: the file may be slow.
@@ -61,6 +62,7 @@ class SqliteLedger:
         self._on_loop = on_loop
         self._jobs: list[_Job] = []
         self._holders: set[str] = set()
+        self._shared_until = 0.0
         self._lingering: asyncio.TimerHandle | None = None
         self._busy = False
         self._slow_until = 0.0
@@ -98,7 +100,7 @@ class SqliteLedger:
         self._holders.add(lease.holder)
         standing = await self._write(
             lambda rules, now: rules.acquire(lease, now, settles_in_s),
-            lingers=len(self._holders) > 1,
+            lingers=self._is_shared(beside=lease),
         )
         if not isinstance(standing, Acquired | Queued):
             self._holders.discard(lease.holder)
@@ -126,7 +128,8 @@ class SqliteLedger:
         """Leave the queue, with what became of it."""
         self._holders.discard(lease.holder)
         await self._write(
-            lambda rules, now: rules.release(lease, end, now), lingers=bool(self._holders)
+            lambda rules, now: rules.release(lease, end, now),
+            lingers=self._is_shared(beside=lease),
         )
 
     async def claimed(self, post: str) -> frozenset[str]:
@@ -156,6 +159,14 @@ class SqliteLedger:
                 raise LedgerUnavailable(f"SQLite: {error}") from error
 
     # Writing: what there is to write is written at once, with all that lingers.
+
+    def _is_shared(self, *, beside: Lease) -> bool:
+        """Tell whether another lease is held, or was a moment ago: its writes could join."""
+        now = self._loop.time()
+        is_shared = len(self._holders) > (beside.holder in self._holders)
+        if is_shared:
+            self._shared_until = now + SHARED_FOR_S
+        return is_shared or now < self._shared_until
 
     async def _write(self, work: Work[_T], *, lingers: bool = False) -> _T:
         done = self._loop.create_future()
