@@ -47,9 +47,6 @@ async def test_the_campaign_notices(name: str, tmp_path: Path) -> None:
         ("OK", []),
     ]
     told = "\n".join([*report.table(results), *report.details(results, "mutant", 2000)])
-    assert not [each for each in results if each.first and each.first.reason == "GATEWAY_ERROR"], (
-        told
-    )
     violations = [words for each in results if report.violated(each) for words in each.violations]
     assert any(words.startswith(mutation.violated) for words in violations), told
 
