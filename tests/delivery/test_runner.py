@@ -5,16 +5,22 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
+from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery.runner import WRITTEN_WITHIN_S, _end
+from attachment_gateway.delivery.state import Event, Progress
+from attachment_gateway.errors import NotSent
 from attachment_gateway.graph.request import SupportIds
 from graphattachments.v1.attachment_pb2 import Attachment
 
 
 class Made:
-    """a delivery that has made its attachment, and writes that down."""
+    """A delivery that has made its attachment, and writes that down."""
 
     made = Attachment(id="a")
-    may_have_effect = True
+    progress = Progress(joins=False)
+    for event in (Event.SEND, Event.OFFER):
+        progress.advance(event)
+    progress.create(made)
 
 
 async def written_in(delay_s: float) -> Attachment:
@@ -25,7 +31,10 @@ async def written_in(delay_s: float) -> Attachment:
 async def end(running: asyncio.Task[Attachment]) -> None:
     """End it, as when the time of its call has ended."""
     delivery: Any = Made()
-    await _end(delivery, running, SupportIds("c"))
+    deadline = Deadline(10)
+    deadline.expire(NotSent())
+    deadline.close()
+    await _end(delivery, running, deadline, SupportIds("c"))
 
 
 async def test_what_is_made_at_the_last_moment_is_written_first() -> None:

@@ -80,8 +80,8 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "uncertainty not sticky": Mutation(
         file="delivery/attempts.py",
-        old="if isinstance(finding, CannotTell) or (self.unnamed",
-        new="if (self.unnamed",
+        old="if isinstance(finding, CannotTell) or unknown.created:",
+        new="if unknown.created:",
         cases=("sticky/000?", "sticky/001?", "sticky/002?", "sticky/003?"),
         violated=("denied", "duplicate"),
     ),

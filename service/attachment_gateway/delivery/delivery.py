@@ -4,26 +4,20 @@ A delivery is the only writer of its post from before the first byte until it is
 of it. A repeat of what was created is answered when Graph has shown it to this caller's own token.
 """
 
+import asyncio
+
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery import replay
-from attachment_gateway.delivery.attempts import Attempts
+from attachment_gateway.delivery.attempts import Attempts, may_act_s
 from attachment_gateway.delivery.fingerprint import fingerprint, post_key
 from attachment_gateway.delivery.held_lease import HeldLease
 from attachment_gateway.delivery.resources import Resources
-from attachment_gateway.errors import (
-    GatewayError,
-    OutcomeUnknown,
-    RequestIdReused,
-    RequestInProgress,
-)
+from attachment_gateway.delivery.state import Event, Progress
+from attachment_gateway.errors import RequestIdReused, RequestInProgress
 from attachment_gateway.graph.request import GraphRequest
 from attachment_gateway.ledger import (
     Acquired,
     Created,
-    End,
-    EndedAbsent,
-    EndedCreated,
-    EndedUnknown,
     InProgress,
     Lease,
     Reused,
@@ -31,12 +25,12 @@ from attachment_gateway.ledger import (
 )
 from graphattachments.v1.attachment_pb2 import Attachment
 
-# When to ask again for what is being worked on in the same process.
-IN_PROGRESS_RETRY_S = 1.0
-
 
 class Delivery:
-    """To be run once, in a task of its own. Raises GatewayError."""
+    """To be run once, in a task of its own. Raises GatewayError.
+
+    `progress` tells at every moment what is known of it.
+    """
 
     def __init__(
         self, resources: Resources, graph_request: GraphRequest, deadline: Deadline
@@ -50,31 +44,18 @@ class Delivery:
             request_id=graph_request.request_id,
             fingerprint=fingerprint(graph_request) if graph_request.request_id else b"",
         )
+        self.progress = Progress(joins=bool(graph_request.request_id))
         self._held_lease = HeldLease(resources.ledger, self._lease)
-        self._attempts = Attempts(resources, graph_request, deadline, self._held_lease)
-        self._late: GatewayError | None = None
-
-    @property
-    def made(self) -> Attachment | None:
-        """The attachment, as soon as it is known; there may be more to do."""
-        return self._attempts.made
-
-    @property
-    def may_have_effect(self) -> bool:
-        """Whether something was sent, and it isn't settled that nothing came of it."""
-        return self._attempts.may_have_effect
-
-    def late(self) -> GatewayError:
-        """Return what it means that time has run out, if nothing that was sent may have effect."""
-        return self._late or self._attempts.last_error or self._deadline.expired.result()
+        self._attempts = Attempts(
+            resources, graph_request, deadline, self._held_lease, self.progress
+        )
 
     async def run(self) -> Attachment:
         """Make the attachment, or learn what became of it."""
         if not self._lease.request_id:
             return await self._at_the_post()
-        self._late = RequestInProgress(retry_delay_s=IN_PROGRESS_RETRY_S)
         async with self._resources.locks.lock(self._lease.request_id):
-            self._late = None
+            self.progress.advance(Event.JOIN)
             return await self._at_the_post()
 
     async def _at_the_post(self) -> Attachment:
@@ -83,7 +64,7 @@ class Delivery:
             if known is not None:  # nothing to wait for
                 return await self._answered(known)
         async with self._resources.locks.lock(self._lease.post):
-            standing = await self._held_lease.acquire(self._attempts.may_act_s())
+            standing = await self._held_lease.acquire(may_act_s(self._resources))
             if isinstance(standing, Acquired):
                 return await self._attempted(standing.unsettled)
         return await self._answered(standing)
@@ -92,17 +73,9 @@ class Delivery:
         try:
             return await self._attempts.run(unsettled)
         finally:
-            await self._held_lease.release(self._end())
-
-    def _end(self) -> End:
-        """Return what is to be written of the attempts."""
-        if self.made is not None:
-            return EndedCreated(self.made.id) if self.made.id else _unnamed()
-        if not self.may_have_effect:
-            return EndedAbsent()
-        return EndedUnknown(
-            settles_in_s=self._attempts.settles_in_s(), created=self._attempts.unnamed
-        )
+            now = asyncio.get_running_loop().time()
+            end = self.progress.ledger_end(now=now, may_act_s=may_act_s(self._resources))
+            await self._held_lease.release(end)
 
     async def _answered(self, standing: Created | Reused | InProgress) -> Attachment:
         match standing:
@@ -111,12 +84,7 @@ class Delivery:
             case InProgress(lease_left_s=left_s):
                 raise RequestInProgress(retry_delay_s=left_s)
             case Created():
-                self._late = OutcomeUnknown("time ran out before Graph showed it", created=True)
+                self.progress.advance(Event.REPLAY)
                 return await replay.replayed(
                     self._resources, self._graph_request, self._deadline, standing
                 )
-
-
-def _unnamed() -> EndedUnknown:
-    """Return the end of what was created and answered without an id."""
-    return EndedUnknown(settles_in_s=0.0, created=True)

@@ -19,6 +19,7 @@ from attachment_gateway.delivery import candidates
 from attachment_gateway.delivery.candidates import Candidate, Recognizer, Sent
 from attachment_gateway.delivery.fingerprint import post_key
 from attachment_gateway.delivery.item_comparison import Comparison
+from attachment_gateway.delivery.state import UnclearAttempt
 from attachment_gateway.errors import LedgerUnavailable
 from attachment_gateway.graph import codec
 from attachment_gateway.graph.client import GraphClient
@@ -84,14 +85,6 @@ class LookUpError(Exception):
 
 
 Finding = Found | Absent | CannotTell
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnclearAttempt:
-    """What has to be settled, on the loop's clock: when it was offered, and when it is settled."""
-
-    offered_at: float
-    settled_at: float
 
 
 @dataclass(slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from attachment_gateway.admission import Reservation
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery.delivery import Delivery
 from attachment_gateway.delivery.resources import Resources
-from attachment_gateway.errors import GatewayError, NotSent, OutcomeUnknown, Reason
+from attachment_gateway.errors import GatewayError, NotSent
 from attachment_gateway.graph.request import GraphRequest, SupportIds
 from graphattachments.v1.attachment_pb2 import Attachment
 
@@ -53,11 +53,11 @@ class Runner:
             in_time = await deadline.outlasts(running)
         except asyncio.CancelledError:
             deadline.expire(NotSent())
-            _detach(delivery, running, ids)
+            _detach(delivery, running, deadline, ids)
             raise
         if not in_time:
-            await _end(delivery, running, ids)
-        return delivery.made or running.result()
+            await _end(delivery, running, deadline, ids)
+        return delivery.progress.attachment or running.result()
 
     async def finish(self, *, within_s: float) -> None:
         """Wait for what goes on for callers that have gone, and then cut it off."""
@@ -83,37 +83,33 @@ class Runner:
         return running
 
 
-async def _end(delivery: Delivery, running: _Running, ids: SupportIds) -> None:
-    """End a delivery whose deadline has passed; raises what that means, unless it is made."""
-    if not delivery.may_have_effect:
+async def _end(delivery: Delivery, running: _Running, deadline: Deadline, ids: SupportIds) -> None:
+    """End a delivery whose deadline has passed; raises what that means, unless it is created."""
+    progress = delivery.progress
+    if not progress.may_have_effect:
         running.cancel()
-    if delivery.made is not None or not delivery.may_have_effect:
+    if progress.attachment is not None or not progress.may_have_effect:
         await asyncio.wait({running}, timeout=WRITTEN_WITHIN_S)
-    if delivery.made is not None and running.done():
-        return
-    if delivery.may_have_effect:
-        _detach(delivery, running, ids)
-        if delivery.made is None:
-            raise OutcomeUnknown("time ran out before it was settled")
-        return
-    if not running.done() or running.cancelled():
-        raise delivery.late()
+    if progress.may_have_effect and not running.done():
+        _detach(delivery, running, deadline, ids)
+    if progress.attachment is None and (not running.done() or running.cancelled()):
+        raise progress.told_when_late(deadline.expired.result())
 
 
-def _detach(delivery: Delivery, running: _Running, ids: SupportIds) -> None:
+def _detach(delivery: Delivery, running: _Running, deadline: Deadline, ids: SupportIds) -> None:
     """Let a delivery go on without its caller if it has to, else cancel it."""
-    if not delivery.may_have_effect:
+    if not delivery.progress.may_have_effect:
         running.cancel()
-    running.add_done_callback(partial(_log_detached, delivery, ids))
+    running.add_done_callback(partial(_log_detached, delivery, deadline, ids))
 
 
-def _log_detached(delivery: Delivery, ids: SupportIds, running: _Running) -> None:
+def _log_detached(
+    delivery: Delivery, deadline: Deadline, ids: SupportIds, running: _Running
+) -> None:
     """Log what became of a delivery whose caller had gone."""
     if running.cancelled():
-        unknown = delivery.may_have_effect
-        reason = Reason.OUTCOME_UNKNOWN if unknown else delivery.late().reason
-        log.info("detached", reason=reason, **ids.known())
-        return
-    error = running.exception()
-    reason_or_created = error.reason if isinstance(error, GatewayError) else "CREATED"
-    log.info("detached", reason=reason_or_created, **ids.known())
+        error: BaseException | None = delivery.progress.told_when_late(deadline.expired.result())
+    else:
+        error = running.exception()
+    reason = error.reason if isinstance(error, GatewayError) else "CREATED"
+    log.info("detached", reason=reason, **ids.known())

@@ -1,0 +1,203 @@
+"""state: where a delivery stands, what may be told, and what is written to the ledger."""
+
+import itertools
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from attachment_gateway.delivery.state import (
+    TRANSITIONS,
+    Event,
+    IllegalTransitionError,
+    Progress,
+    State,
+    UnclearAttempt,
+)
+from attachment_gateway.errors import GatewayDraining, GraphUnavailable, OutcomeUnknown, Reason
+from attachment_gateway.ledger import EndedAbsent, EndedCreated, EndedUnknown
+from graphattachments.v1.attachment_pb2 import Attachment
+
+# The table, written out once more.
+LEGAL = {
+    (State.JOINING, Event.JOIN): State.QUEUED,
+    (State.QUEUED, Event.REPLAY): State.REPLAYING,
+    (State.QUEUED, Event.INHERIT): State.INHERITED,
+    (State.QUEUED, Event.INHERIT_UNNAMED): State.UNNAMED,
+    (State.QUEUED, Event.SEND): State.SENDING,
+    (State.SENDING, Event.OFFER): State.OFFERED,
+    (State.SENDING, Event.REFUSE): State.WAITING,
+    (State.WAITING, Event.SEND): State.RESENDING,
+    (State.RESENDING, Event.OFFER): State.OFFERED,
+    (State.RESENDING, Event.REFUSE): State.WAITING,
+    (State.OFFERED, Event.SUCCEED): State.CREATED,
+    (State.OFFERED, Event.REFUSE): State.WAITING,
+    (State.OFFERED, Event.LOSE): State.UNCLEAR,
+    (State.OFFERED, Event.LOSE_NAME): State.UNNAMED,
+    (State.UNCLEAR, Event.FIND): State.CREATED,
+    (State.UNCLEAR, Event.RULE_OUT): State.WAITING,
+    (State.INHERITED, Event.FIND): State.CREATED,
+    (State.INHERITED, Event.RULE_OUT): State.QUEUED,
+    (State.UNNAMED, Event.FIND): State.CREATED,
+}
+
+# What leads to each state, from the beginning of a delivery.
+WAYS = {
+    State.JOINING: [],
+    State.QUEUED: [Event.JOIN],
+    State.REPLAYING: [Event.JOIN, Event.REPLAY],
+    State.SENDING: [Event.JOIN, Event.SEND],
+    State.WAITING: [Event.JOIN, Event.SEND, Event.REFUSE],
+    State.RESENDING: [Event.JOIN, Event.SEND, Event.REFUSE, Event.SEND],
+    State.OFFERED: [Event.JOIN, Event.SEND, Event.OFFER],
+    State.UNCLEAR: [Event.JOIN, Event.SEND, Event.OFFER, Event.LOSE],
+    State.INHERITED: [Event.JOIN, Event.INHERIT],
+    State.UNNAMED: [Event.JOIN, Event.SEND, Event.OFFER, Event.LOSE_NAME],
+    State.CREATED: [Event.JOIN, Event.SEND, Event.OFFER, Event.SUCCEED],
+}
+
+DRAINING = GatewayDraining(retry_delay_s=1)
+UNAVAILABLE = GraphUnavailable("x", retry_delay_s=1)
+ATTEMPT = UnclearAttempt(offered_at=100.0, settled_at=115.0)
+
+
+def reached(state: State) -> Progress:
+    """A delivery that has come to a state, in the shortest way."""
+    progress = Progress(joins=True)
+    for event in WAYS[state]:
+        progress.advance(event)
+    return progress
+
+
+def test_the_beginning() -> None:
+    """Only a call with a request id has another one to wait for."""
+    assert Progress(joins=True).state is State.JOINING
+    assert Progress(joins=False).state is State.QUEUED
+
+
+def test_there_is_a_way_to_each_state() -> None:
+    """The ways are of all states, and lead there."""
+    assert {state: reached(state).state for state in State} == {state: state for state in State}
+    assert set(TRANSITIONS) == set(State)
+
+
+@pytest.mark.parametrize(
+    ("state", "event"), list(itertools.product(State, Event)), ids=lambda each: each.value
+)
+def test_every_transition_and_every_illegal_one(state: State, event: Event) -> None:
+    """What is in the table leads on; everything else raises, and changes nothing."""
+    progress = reached(state)
+    if (state, event) in LEGAL:
+        progress.advance(event)
+        assert progress.state is LEGAL[state, event]
+        return
+    with pytest.raises(IllegalTransitionError) as caught:
+        progress.advance(event)
+    assert (caught.value.state, caught.value.event) == (state, event)
+    assert str(caught.value) == f"{event.value!r} can't happen to a delivery that is {state.value}"
+    assert progress.state is state
+
+
+@pytest.mark.parametrize(
+    ("state", "may_have_effect", "reason"),
+    [
+        (State.JOINING, False, Reason.REQUEST_IN_PROGRESS),
+        (State.QUEUED, False, Reason.GATEWAY_DRAINING),
+        (State.REPLAYING, False, Reason.OUTCOME_UNKNOWN),
+        (State.SENDING, False, Reason.GATEWAY_DRAINING),
+        (State.WAITING, False, Reason.GRAPH_UNAVAILABLE),
+        (State.RESENDING, False, Reason.GRAPH_UNAVAILABLE),
+        (State.OFFERED, True, Reason.OUTCOME_UNKNOWN),
+        (State.UNCLEAR, True, Reason.OUTCOME_UNKNOWN),
+        (State.INHERITED, True, Reason.OUTCOME_UNKNOWN),
+        (State.UNNAMED, True, Reason.OUTCOME_UNKNOWN),
+        (State.CREATED, True, Reason.OUTCOME_UNKNOWN),
+    ],
+)
+def test_what_is_told_when_time_is_over(
+    state: State, may_have_effect: bool, reason: Reason
+) -> None:
+    """That nothing was sent only where this call has sent nothing."""
+    progress = reached(state)
+    if state in {State.WAITING, State.RESENDING}:
+        progress.last_error = UNAVAILABLE
+    assert progress.may_have_effect is may_have_effect
+    told = progress.told_when_late(DRAINING)
+    assert told.reason is reason
+    if isinstance(told, OutcomeUnknown):
+        assert told.created is (state in {State.REPLAYING, State.UNNAMED, State.CREATED})
+
+
+def test_what_is_written_of_what_was_sent_in_vain() -> None:
+    """Nothing was created, in every state in which nothing may have taken effect."""
+    for state in State:
+        progress = reached(state)
+        if not progress.may_have_effect:
+            assert progress.ledger_end(now=100.0, may_act_s=75.0) == EndedAbsent()
+
+
+def test_what_is_written_of_what_may_take_effect() -> None:
+    """For how long, and whether Graph told of a success."""
+    assert reached(State.OFFERED).ledger_end(now=100.0, may_act_s=75.0) == EndedUnknown(
+        settles_in_s=75.0
+    )
+    for created in (False, True):
+        own, inherited = reached(State.OFFERED), reached(State.QUEUED)
+        own.lose(ATTEMPT, created=created)
+        inherited.inherit(ATTEMPT, created=created)
+        for progress in (own, inherited):
+            ended = progress.ledger_end(now=105.0, may_act_s=75.0)
+            assert ended == EndedUnknown(settles_in_s=10.0, created=created)
+            ended = progress.ledger_end(now=200.0, may_act_s=75.0)
+            assert ended == EndedUnknown(settles_in_s=0.0, created=created)
+
+
+def test_what_is_written_of_what_was_created() -> None:
+    """Its id; without one it is a success that can't be named."""
+    progress = reached(State.OFFERED)
+    progress.create(Attachment(id="A", name="n"))
+    assert progress.ledger_end(now=1.0, may_act_s=1.0) == EndedCreated("A")
+    progress = reached(State.OFFERED)
+    progress.create(Attachment(name="n"))
+    assert progress.ledger_end(now=1.0, may_act_s=1.0) == EndedUnknown(
+        settles_in_s=0.0, created=True
+    )
+
+
+def test_the_course_of_an_unclear_attempt() -> None:
+    """It is kept, also when a later one succeeds, for the look for a surplus."""
+    progress = reached(State.OFFERED)
+    progress.lose(ATTEMPT, created=False)
+    progress.rule_out(UNAVAILABLE)
+    assert (progress.state, progress.last_error) == (State.WAITING, UNAVAILABLE)
+    progress.advance(Event.SEND)
+    progress.advance(Event.OFFER)
+    progress.create(Attachment(id="A"))
+    assert (progress.unclear, progress.may_have_effect) == ([ATTEMPT], True)
+
+
+def test_an_earlier_calls_attempt_that_took_no_effect() -> None:
+    """It leaves this call as one that has sent nothing."""
+    progress = reached(State.QUEUED)
+    progress.inherit(ATTEMPT, created=False)
+    progress.rule_out()
+    assert (progress.state, progress.last_error) == (State.QUEUED, None)
+    assert progress.told_when_late(DRAINING) is DRAINING
+
+
+@given(st.lists(st.sampled_from(Event), max_size=30))
+def test_what_may_have_taken_effect_is_only_forgotten_by_a_word_of_graphs(
+    events: list[Event],
+) -> None:
+    """From an effect that is possible to one that isn't leads a refusal or a settled absence."""
+    progress = Progress(joins=True)
+    for event in events:
+        before = progress.may_have_effect
+        try:
+            progress.advance(event)
+        except IllegalTransitionError:
+            continue
+        if before and not progress.may_have_effect:
+            assert event in {Event.REFUSE, Event.RULE_OUT}
+        if not before and progress.may_have_effect:
+            assert event in {Event.OFFER, Event.INHERIT, Event.INHERIT_UNNAMED}
