@@ -67,7 +67,7 @@ OF_SEVERAL = {
     *("graph/test_metadata", "graph/test_msgraph_sdk", "ledger/test_processes"),
     *("contract/test_protos", "contract/test_grpcurl"),
     *("project/test_benchmarks", "project/test_demo", "project/test_layout"),
-    *("project/test_package", "project/test_readme"),
+    *("project/test_package", "project/test_papers"),
 }
 
 
