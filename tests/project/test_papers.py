@@ -112,6 +112,28 @@ def test_every_make_target_that_is_mentioned_exists(paper: str) -> None:
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", TEXTS[paper], re.MULTILINE)) <= targets
 
 
+def make(*arguments: str) -> str:
+    """Run make, and return what it prints; it must succeed."""
+    made = subprocess.run(
+        ["make", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stderr
+    return made.stdout
+
+
+def test_every_make_target_that_is_mentioned_can_be_made() -> None:
+    """Each target has a recipe, and so has all that it needs; `make help` lists it."""
+    mentioned = {
+        target
+        for text in TEXTS.values()
+        for target in re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)
+    }
+    listed = make("help")
+    for target in mentioned:
+        make("--dry-run", target)
+        assert f"make {target} " in listed
+
+
 def anchors(text: str) -> set[str]:
     """The anchors of a paper's headings, as hosts of repositories make them."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
