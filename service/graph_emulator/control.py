@@ -1,5 +1,6 @@
 """A small client of the control route, for tests and demos."""
 
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -35,28 +36,40 @@ class ConfigChanges(TypedDict, total=False):
 
 
 class EmulatorClient:
-    """Steers one emulator. Keeps no connection open, so `close` is a courtesy.
+    """A client that controls one emulator. It keeps no connection open.
 
-    Raises ValueError for what the emulator refuses, httpx.HTTPError if it isn't there.
+    Raises ValueError if the emulator refuses a request, httpx.HTTPError if it can't be reached.
     """
 
     def __init__(self, control_url: str) -> None:
-        self._client = httpx.Client(
-            base_url=control_url,
-            limits=httpx.Limits(max_keepalive_connections=0),
-            timeout=TIMEOUT_S,
-            trust_env=False,
-            verify=False,  # noqa: S501  (plain HTTP to loopback; spares loading certificates)
-        )
+        self._control_url = control_url
+        self._of_thread = threading.local()
 
-    # -- to steer
+    @property
+    def _client(self) -> httpx.Client:
+        """The calling thread's client.
+
+        A pool that threads share may close a connection under a request (encode/httpcore#1110).
+        """
+        if not hasattr(self._of_thread, "client"):
+            self._of_thread.client = httpx.Client(
+                base_url=self._control_url,
+                limits=httpx.Limits(max_keepalive_connections=0),
+                timeout=TIMEOUT_S,
+                trust_env=False,
+                verify=False,  # noqa: S501  (plain HTTP to loopback; spares loading certificates)
+            )
+        client: httpx.Client = self._of_thread.client
+        return client
+
+    # -- control
 
     def configure(self, **changes: Unpack[ConfigChanges]) -> None:
         """Change these settings and leave the others."""
         self._send("PUT", "/config", replace(self.config(), **changes))
 
     def add_post(self, post: Post | None = None) -> Post:
-        """Make a post; without ids of yours it is a new one in the default thread."""
+        """Add a post; by default one with a new id in the default thread."""
         added = Post(post_id=new_id()) if post is None else post
         self._send("POST", "/posts", added)
         return added
@@ -64,51 +77,51 @@ class EmulatorClient:
     def place(
         self, draft: AttachmentDraft, post: Post | None = None, at: datetime | None = None
     ) -> StoredAttachment:
-        """Put an attachment there, as if someone else had done it, also in the past."""
+        """Store an attachment as if another program had created it; `at` may be in the past."""
         attachment = stored(draft, post or Post(), at or datetime.now(UTC))
         self._send("POST", "/attachments", attachment)
         return attachment
 
     def inject(self, *faults: Fault) -> None:
-        """Let these go wrong, in this order."""
+        """Add faults, in this order."""
         for fault in faults:
             self._send("POST", "/faults", fault)
 
     def clear_faults(self, post: Post | None = None) -> None:
-        """Let nothing more go wrong, or nothing that is meant for that post."""
+        """Remove all faults, or those of one post."""
         self._send("DELETE", f"/faults{_of(post)}")
 
     def clear(self) -> None:
-        """Forget attachments, requests, peaks and faults; posts and configuration stay."""
+        """Remove attachments, requests, peaks and faults; posts and configuration stay."""
         self._send("DELETE", "/all")
 
-    # -- to see
+    # -- inspection
 
     def config(self) -> EmulatorConfig:
         """Read the present settings."""
         return decode(EmulatorConfig, orjson.loads(self._send("GET", "/config")))
 
     def stored(self, post: Post | None = None) -> list[StoredAttachment]:
-        """List every attachment ever stored, or stored there, in that order.
+        """Return all attachments ever stored, or those of one post, in the order of storing.
 
-        Deleted ones say when.
+        Deleted ones are included, with `deleted_at`.
         """
         return decode_list(StoredAttachment, self._send("GET", f"/attachments{_of(post)}"))
 
     def requests(self) -> list[ReceivedRequest]:
-        """List every request to Graph's routes, in the order of arrival."""
+        """Return all requests to Graph's routes, in the order of arrival."""
         return decode_list(ReceivedRequest, self._send("GET", "/requests"))
 
     def faults(self) -> list[Fault]:
-        """List those that have yet to befall a request."""
+        """Return the faults that have not been used up."""
         return decode_list(Fault, self._send("GET", "/faults"))
 
     def peaks(self) -> Peaks:
-        """Read the most requests that ever came at once, per group and per post."""
+        """Return the largest numbers of requests at once, per group and per post."""
         return decode(Peaks, orjson.loads(self._send("GET", "/peaks")))
 
     def close(self) -> None:
-        """Let go of the HTTP client."""
+        """Close the HTTP client."""
         self._client.close()
 
     def __enter__(self) -> Self:

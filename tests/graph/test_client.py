@@ -1,4 +1,4 @@
-"""graph: HTTP to Graph, over a real connection."""
+"""Tests of graph/client.py over real connections."""
 
 import asyncio
 import gzip
@@ -26,7 +26,7 @@ from tests.support.raw_graph import Exchange, Handler, RawGraph, answer, raw_gra
 
 @pytest.fixture
 async def client(graph: RawGraph) -> AsyncIterator[GraphClient]:
-    """A client of the Graph made of bytes."""
+    """A client of the raw Graph, with one connection and a timeout of 0.5 s."""
     limits = GraphClientLimits(timeout_s=0.5, max_connections=1, max_response_bytes=100_000)
     running = GraphClient(GraphRoot.parse(graph.url), limits)
     yield running
@@ -39,16 +39,16 @@ def graph_request(graph: GraphClient, *pieces: bytes, kind: str = FILE) -> Graph
     return GraphRequest(head=head, body=pieces or (b"{", b"}"), kind=kind)
 
 
-async def test_the_request_is_the_envelope(client: GraphClient, graph: RawGraph) -> None:
-    """What comes out of the wire is the request to the byte, and as long as it said."""
+async def test_the_request_is_sent_to_the_byte(client: GraphClient, graph: RawGraph) -> None:
+    """The bytes on the wire are the request's pieces, and as many as `size_bytes` says."""
     sent = graph_request(client, b'{"a":', b"1" * 100_000, b"}")
     await client.create_attachment(sent).send()
     assert graph.received[0].raw == b"".join(sent.pieces())
     assert len(graph.received[0].raw) == sent.size_bytes
 
 
-async def test_the_head_of_a_post(client: GraphClient, graph: RawGraph) -> None:
-    """It is this, to the byte, its path as it is."""
+async def test_the_head_of_an_attempt_is_this(client: GraphClient, graph: RawGraph) -> None:
+    """The head of an attempt is this to the byte, with its path unchanged."""
     await client.create_attachment(graph_request(client)).send()
     assert graph.received[0].head == (
         b"POST /v1.0/groups/g%2F%3F%25/threads/%2e%2e/posts/%C3%A9/attachments HTTP/1.1\r\n"
@@ -63,8 +63,8 @@ async def test_the_head_of_a_post(client: GraphClient, graph: RawGraph) -> None:
     )
 
 
-async def test_when_a_request_has_left(client: GraphClient, graph: RawGraph) -> None:
-    """From the moment that it may: not while its first pieces go, nor if it may not."""
+async def test_a_request_is_offered_when_it_may_be(client: GraphClient, graph: RawGraph) -> None:
+    """A request is offered only after `may_offer` has returned true, and records when."""
     posts = []
 
     def may_offer() -> bool:
@@ -79,8 +79,8 @@ async def test_when_a_request_has_left(client: GraphClient, graph: RawGraph) -> 
     assert before <= post.offered_at <= asyncio.get_running_loop().time()
 
 
-async def test_a_reply(client: GraphClient, graph: RawGraph) -> None:
-    """A response comes with its status, its headers in lower case and its body."""
+async def test_a_response_has_status_headers_and_body(client: GraphClient, graph: RawGraph) -> None:
+    """A response has its status, its headers in lower case and its body."""
     graph.script = [answer(418, b"body", Retry_After="7")]
     response = await client.create_attachment(graph_request(client)).send()
     assert isinstance(response, Response)
@@ -88,8 +88,10 @@ async def test_a_reply(client: GraphClient, graph: RawGraph) -> None:
     assert response.headers["retry-after"] == "7"
 
 
-async def test_connections_are_kept(client: GraphClient, graph: RawGraph) -> None:
-    """One after the other, requests go over one connection."""
+async def test_consecutive_requests_share_a_connection(
+    client: GraphClient, graph: RawGraph
+) -> None:
+    """Three requests one after the other go over one connection."""
     for _ in range(3):
         await client.create_attachment(graph_request(client)).send()
     assert (len(graph.received), graph.connections) == (3, 1)
@@ -123,10 +125,10 @@ async def cut_head(exchange: Exchange) -> None:
         (nothing, Failure.RESPONSE_TIMEOUT),
     ],
 )
-async def test_no_reply(
+async def test_no_response_has_its_failure(
     client: GraphClient, graph: RawGraph, handler: Handler, failure: Failure
 ) -> None:
-    """No answer after the whole request left."""
+    """A response that doesn't come or can't be read is a NoResponse with its failure."""
     graph.script = [handler]
     result = await client.create_attachment(graph_request(client)).send()
     assert result == NoResponse(failure=failure, offered=True)
@@ -141,7 +143,7 @@ async def no_gzip(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("handler", [cut_body, no_gzip, answer(201, b"x" * 100_001)])
-async def test_a_body_that_cannot_be_had(
+async def test_a_body_that_cannot_be_read_leaves_the_status(
     client: GraphClient, graph: RawGraph, handler: Handler
 ) -> None:
     """A body that is cut, can't be decoded or is beyond the limit leaves the status."""
@@ -167,8 +169,10 @@ async def trickling_body(exchange: Exchange) -> None:
     await trickle(exchange, b"HTTP/1.1 403 X\r\nContent-Length: 9999\r\n\r\n", b" ")
 
 
-async def test_an_answer_that_trickles(client: GraphClient, graph: RawGraph) -> None:
-    """The time for an answer isn't put off by what comes of it, and its status is kept."""
+async def test_a_slow_response_does_not_extend_the_timeout(
+    client: GraphClient, graph: RawGraph
+) -> None:
+    """The timeout isn't extended by parts of a response, and a status that came is kept."""
     graph.script = [trickling_head, trickling_body]
     async with asyncio.timeout(3):
         no_head = await client.create_attachment(graph_request(client)).send()
@@ -179,10 +183,10 @@ async def test_an_answer_that_trickles(client: GraphClient, graph: RawGraph) -> 
 
 
 @pytest.mark.parametrize(("encoding", "body"), [("gzip", b"{}"), ("gzip, gzip", None)])
-async def test_an_encoded_answer(
+async def test_one_content_encoding_is_decoded_and_two_are_not(
     client: GraphClient, graph: RawGraph, encoding: str, body: bytes | None
 ) -> None:
-    """One encoding is undone, although none was asked for; two are not: they hide too much."""
+    """A response with one content encoding is decoded, and the body of one with two is dropped."""
     data = b"{}"
     for _ in encoding.split(","):
         data = gzip.compress(data)
@@ -192,8 +196,8 @@ async def test_an_encoded_answer(
     assert response.body == body
 
 
-async def test_the_longest_body(client: GraphClient, graph: RawGraph) -> None:
-    """A body at the limit is read."""
+async def test_a_body_at_the_limit_is_read(client: GraphClient, graph: RawGraph) -> None:
+    """A body of exactly `max_response_bytes` is read."""
     graph.script = [answer(201, b"x" * 100_000)]
     response = await client.create_attachment(graph_request(client)).send()
     assert isinstance(response, Response)
@@ -201,8 +205,10 @@ async def test_the_longest_body(client: GraphClient, graph: RawGraph) -> None:
     assert len(response.body) == 100_000
 
 
-async def test_an_early_answer(client: GraphClient, graph: RawGraph) -> None:
-    """An answer to a part of the request is read, and known to be one."""
+async def test_an_early_error_is_a_response_before_the_offer(
+    client: GraphClient, graph: RawGraph
+) -> None:
+    """An error that comes before the whole request was sent has `offered` false."""
 
     async def early(exchange: Exchange) -> None:
         await exchange.send(b"HTTP/1.1 503 X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
@@ -216,8 +222,8 @@ async def test_an_early_answer(client: GraphClient, graph: RawGraph) -> None:
     assert result.offered is post.offered is False
 
 
-async def test_an_early_success(client: GraphClient, graph: RawGraph) -> None:
-    """Before the request has left it can't be this request's: there is no answer."""
+async def test_an_early_success_is_no_response(client: GraphClient, graph: RawGraph) -> None:
+    """A success that comes before the request was offered can't be its own: it is a NoResponse."""
 
     async def early(exchange: Exchange) -> None:
         await exchange.send(b"HTTP/1.1 201 X\r\nContent-Length: 2\r\n\r\n{}")
@@ -235,16 +241,18 @@ async def test_an_early_success(client: GraphClient, graph: RawGraph) -> None:
         (ITEM, b'{"id":"x","contentBytes":"QUJD","size":3}'),
     ],
 )
-async def test_an_echo(client: GraphClient, graph: RawGraph, kind: str, body: bytes) -> None:
-    """Of a file's content isn't kept; an item's properties are its answer."""
+async def test_the_echoed_content_of_a_file_is_dropped(
+    client: GraphClient, graph: RawGraph, kind: str, body: bytes
+) -> None:
+    """`contentBytes` is dropped from a file's response, and kept in an item's."""
     graph.script = [answer(201, b'{"id":"x","contentBytes":"QUJD","size":3}')]
     response = await client.create_attachment(graph_request(client, kind=kind)).send()
     assert isinstance(response, Response)
     assert response.body == body
 
 
-async def test_no_listener() -> None:
-    """A connection that can't be made: it never left."""
+async def test_a_refused_connection_is_not_offered() -> None:
+    """If no connection can be made, the request isn't offered."""
     limits = GraphClientLimits(timeout_s=0.5, max_connections=1, max_response_bytes=100)
     nowhere = GraphClient(GraphRoot.parse("http://127.0.0.1:9/v1.0"), limits)
     result = await nowhere.create_attachment(graph_request(nowhere)).send()
@@ -252,36 +260,42 @@ async def test_no_listener() -> None:
     await nowhere.close()
 
 
-async def test_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """By https, Graph's certificate counts; SSL_CERT_FILE names who may have signed it."""
+async def test_ssl_cert_file_names_the_trusted_authority(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Over https only a certificate of an authority in SSL_CERT_FILE is trusted."""
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     limits = GraphClientLimits(timeout_s=5, max_connections=1, max_response_bytes=100_000)
     async with raw_graph(tls) as graph:
-        stranger = GraphClient(GraphRoot.parse(graph.url), limits)
-        refused = await stranger.create_attachment(graph_request(stranger)).send()
+        untrusting = GraphClient(GraphRoot.parse(graph.url), limits)
+        refused = await untrusting.create_attachment(graph_request(untrusting)).send()
         assert refused == NoResponse(failure=Failure.CONNECT_FAILED, offered=False)
-        await stranger.close()
+        await untrusting.close()
         authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
-        friend = GraphClient(GraphRoot.parse(graph.url), limits)
-        response = await friend.create_attachment(graph_request(friend)).send()
+        trusting = GraphClient(GraphRoot.parse(graph.url), limits)
+        response = await trusting.create_attachment(graph_request(trusting)).send()
         assert isinstance(response, Response)
         assert response.http_status == 201
-        await friend.close()
+        await trusting.close()
 
 
-async def test_what_may_not_leave_does_not(client: GraphClient, graph: RawGraph) -> None:
-    """The last piece is held back, and the connection reset."""
+async def test_a_request_that_may_not_be_offered_is_not_sent(
+    client: GraphClient, graph: RawGraph
+) -> None:
+    """If `may_offer` returns false, the last piece isn't sent and Graph gets no whole request."""
     post = client.create_attachment(graph_request(client), may_offer=lambda: False)
     result = await post.send()
     assert isinstance(result, NoResponse)
     assert (result.offered, post.offered, graph.received) == (False, False, [])
 
 
-async def test_what_is_given_up_does_not_arrive_later(client: GraphClient, graph: RawGraph) -> None:
-    """A request that lies in the kernel's buffers goes with its connection."""
+async def test_a_request_that_timed_out_does_not_arrive_later(
+    client: GraphClient, graph: RawGraph
+) -> None:
+    """A request that timed out doesn't reach Graph later from the kernel's buffers."""
     arrived = asyncio.get_running_loop().create_future()
 
     async def slow(exchange: Exchange) -> None:
@@ -297,16 +311,16 @@ async def test_what_is_given_up_does_not_arrive_later(client: GraphClient, graph
     assert not (await arrived).endswith(b"}")
 
 
-async def test_a_connection_of_its_own(client: GraphClient, graph: RawGraph) -> None:
-    """One request may go over a new connection, beside those that are kept."""
+async def test_a_request_can_use_a_new_connection(client: GraphClient, graph: RawGraph) -> None:
+    """With `on_new_connection` a request uses a new connection, and the kept one stays."""
     await client.create_attachment(graph_request(client)).send()
     await client.create_attachment(graph_request(client), on_new_connection=True).send()
     await client.create_attachment(graph_request(client)).send()
     assert (len(graph.received), graph.connections) == (3, 2)
 
 
-async def test_reading(client: GraphClient, graph: RawGraph) -> None:
-    """A GET with the caller's token and id, its path as it is."""
+async def test_a_get_has_the_callers_token_and_path(client: GraphClient, graph: RawGraph) -> None:
+    """A GET has the caller's token and id, and its path unchanged."""
     graph.read_script = [answer(200, b"bytes")]
     sender = graph_request(client).head.sender
     response = await client.get("/groups/g%2F/posts?$select=id,name", sender)
@@ -323,10 +337,8 @@ async def test_reading(client: GraphClient, graph: RawGraph) -> None:
     )
 
 
-async def test_reading_goes_over_connections_of_its_own(
-    client: GraphClient, graph: RawGraph
-) -> None:
-    """A new one each, so that what one says too much is no answer to the next."""
+async def test_each_get_has_a_new_connection(client: GraphClient, graph: RawGraph) -> None:
+    """Each GET uses a new connection, so that surplus bytes are no response to the next one."""
     for _ in range(2):
         await client.create_attachment(graph_request(client)).send()
         assert isinstance(await client.get("/x", graph_request(client).head.sender), Response)
@@ -334,21 +346,25 @@ async def test_reading_goes_over_connections_of_its_own(
 
 
 @pytest.mark.parametrize("path", ["/é", "/a\x01b", "/" + "a" * 70_000, "x", "/\udc80"])
-async def test_a_path_that_is_none(client: GraphClient, graph: RawGraph, path: str) -> None:
-    """Is a GET that fails, as any may: GraphClient itself gives the path of a list's next page."""
+async def test_a_get_with_a_malformed_path_fails(
+    client: GraphClient, graph: RawGraph, path: str
+) -> None:
+    """A malformed path, as a next page may have, makes a NoResponse, and nothing is sent."""
     client.root = GraphRoot(client.root.origin, "")
     assert isinstance(await client.get(path, graph_request(client).head.sender), NoResponse)
     assert graph.reads == []
 
 
-async def test_an_answer_to_a_get_that_does_not_come(client: GraphClient, graph: RawGraph) -> None:
-    """Is waited for as long as any."""
+async def test_a_get_without_a_response_times_out(client: GraphClient, graph: RawGraph) -> None:
+    """A GET without a response is a NoResponse after the timeout."""
     graph.read_script = [nothing]
     assert isinstance(await client.get("/x", graph_request(client).head.sender), NoResponse)
 
 
-async def test_an_answer_too_many(client: GraphClient, graph: RawGraph) -> None:
-    """Is no answer to the request after it, which goes over a new connection."""
+async def test_a_surplus_response_is_not_taken_for_the_next_one(
+    client: GraphClient, graph: RawGraph
+) -> None:
+    """A surplus response isn't taken for the next request's, which uses a new connection."""
 
     async def twice(exchange: Exchange) -> None:
         await exchange.receive()
@@ -373,10 +389,10 @@ async def test_an_answer_too_many(client: GraphClient, graph: RawGraph) -> None:
     assert (replies, graph.connections) == ([201, 201, 204], 3)
 
 
-async def test_reading_changes_nothing_of_the_next_post(
+async def test_a_get_does_not_change_the_protocols_of_an_attempt(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Each has a TLS context of its own: httpcore sets the protocols of the one that it gets."""
+    """GETs and attempts have TLS contexts of their own, because httpcore changes its one."""
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
@@ -398,3 +414,16 @@ async def test_reading_changes_nothing_of_the_next_post(
         await client.create_attachment(graph_request(client)).send()
         await client.close()
     assert agreed == [(True, "http/1.1"), (False, None)]
+
+
+async def test_a_get_that_fails_in_a_way_of_its_own_gives_no_response(
+    client: GraphClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Libraries below httpx raise errors that aren't httpx's, such as anyio's AttributeError."""
+
+    async def fail(_: object) -> None:
+        raise AttributeError("'NoneType' object has no attribute 'getpeername'")
+
+    monkeypatch.setattr(client._reader, "handle_async_request", fail)
+    result = await client.get("/x", graph_request(client).head.sender)
+    assert result == NoResponse(failure=Failure.CONNECTION_LOST, offered=True)

@@ -1,4 +1,4 @@
-"""The service over a real grpc.aio server and a real HTTP server: codes, messages, details."""
+"""Tests of rpc/servicer.py over a real grpc.aio server and a real HTTP server."""
 
 import asyncio
 import base64
@@ -42,10 +42,10 @@ MORE_THAN_SOCKETS_HOLD = 40_000_000
 
 
 @pytest.mark.parametrize("request_id", ["", "5e6d9a2c-4b7f-4c1e-9a53-0c2f6b8d7e10"])
-async def test_an_answer_is_in_the_ledger_before_it_is_given(
+async def test_an_attachment_is_in_the_ledger_before_the_response(
     start: Start, post: PostRef, tmp_path: Path, request_id: str
 ) -> None:
-    """What a gateway that is killed behind it has made, no other call can take for its own."""
+    """The ledger has the attachment's id before the response, so no other call claims it."""
     file = tmp_path / "ledger.sqlite3"
     gateway = await start(ledger=f"sqlite:///{file}")
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -59,13 +59,13 @@ async def test_an_answer_is_in_the_ledger_before_it_is_given(
         assert ledger.execute("SELECT * FROM queue").fetchall() == []
 
 
-async def test_an_item_of_many_parts_is_made_beside_the_event_loop(
+async def test_a_large_item_is_translated_in_another_thread(
     stub: AsyncStub,
     graph: RawGraph,
     post: PostRef,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It takes a microsecond for each, of which 4 MB may have a million; others are served."""
+    """An item of 100,000 parts is translated outside the event loop's thread, a small one in it."""
     threads = []
 
     def noted(*args: Any) -> GraphRequest:
@@ -82,8 +82,8 @@ async def test_an_item_of_many_parts_is_made_beside_the_event_loop(
     assert few == threading.get_ident() != many
 
 
-async def test_an_upload(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
-    """Chunks become one POST with the caller's token and exactly the page's body."""
+async def test_an_upload_becomes_one_post(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
+    """Chunks become one POST with the caller's token and the body that Graph's page shows."""
     call = stub.UploadFileAttachment(upload(post, [b"hello,", b" world"]), metadata=BEARER)
     response = await call
     [received] = graph.received
@@ -106,8 +106,10 @@ async def test_an_upload(stub: AsyncStub, graph: RawGraph, post: PostRef) -> Non
     assert response.attachment.last_modified_date_time.ToJsonString() == "2026-03-01T09:00:00Z"
 
 
-async def test_the_long_route(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
-    """With a conversation the other route is taken, by both RPCs."""
+async def test_a_conversation_selects_the_long_route(
+    stub: AsyncStub, graph: RawGraph, post: PostRef
+) -> None:
+    """With a conversation both RPCs use the route through it."""
     post.conversation_id = "c/1"
     await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
     file = Attachment(name="n", file_attachment=FileAttachment(content_bytes=b"x"))
@@ -118,7 +120,7 @@ async def test_the_long_route(stub: AsyncStub, graph: RawGraph, post: PostRef) -
     }
 
 
-async def test_a_file_and_an_item_in_one_message(
+async def test_create_attachment_takes_a_file_and_an_item(
     stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
     """CreateAttachment takes a file with its bytes, and an item."""
@@ -137,7 +139,7 @@ async def test_a_file_and_an_item_in_one_message(
 
 
 async def largest(stub: AsyncStub, post: PostRef) -> int:
-    """The largest file that fits, as the gateway tells it on the header."""
+    """Return the size of the largest file that fits, from the error for a larger one."""
     failed = await failure(
         stub.UploadFileAttachment(upload(post, [], size_bytes=CAP), metadata=BEARER)
     )
@@ -146,10 +148,10 @@ async def largest(stub: AsyncStub, post: PostRef) -> int:
 
 @pytest.mark.parametrize("name", ["report.pdf", "r"])
 @pytest.mark.parametrize("declared", [True, False])
-async def test_the_largest_file(
+async def test_the_largest_file_is_uploaded_and_one_byte_more_refused(
     stub: AsyncStub, graph: RawGraph, post: PostRef, name: str, declared: bool
 ) -> None:
-    """The largest file goes through, within the cap as counted on the wire; a byte more doesn't."""
+    """The largest file is sent within the cap as counted on the wire, and one byte more refused."""
     named = Attachment(name=name)
     failed = await failure(
         stub.UploadFileAttachment(
@@ -176,10 +178,10 @@ async def test_the_largest_file(
     assert len(graph.received) == 1
 
 
-async def test_the_largest_file_in_one_message(
+async def test_create_attachment_takes_the_largest_file(
     stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
-    """CreateAttachment takes as large a file as an upload; more gets our error and not gRPC's."""
+    """CreateAttachment takes as large a file as an upload, and refuses more with our error."""
     most = await largest(stub, post)
     file = FileAttachment(content_bytes=bytes(most))
     await stub.CreateAttachment(
@@ -193,8 +195,8 @@ async def test_the_largest_file_in_one_message(
         assert failed.metadata == {"size_bytes": str(size), "max_size_bytes": str(most)}
 
 
-async def test_the_token_counts(stub: AsyncStub, post: PostRef) -> None:
-    """A longer token leaves less room for the file, to the byte."""
+async def test_a_longer_token_leaves_less_room_for_the_file(stub: AsyncStub, post: PostRef) -> None:
+    """A token that is 4,000 bytes longer leaves 3,000 bytes less for the file."""
     longer = (("authorization", f"Bearer {'x' * (len(TOKEN) + 4000)}"),)
     failed = await failure(
         stub.UploadFileAttachment(upload(post, [], size_bytes=CAP), metadata=longer)
@@ -202,8 +204,10 @@ async def test_the_token_counts(stub: AsyncStub, post: PostRef) -> None:
     assert await largest(stub, post) - int(failed.metadata["max_size_bytes"]) == 3000
 
 
-async def test_an_item_too_large(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
-    """An item over the cap gets our error, with the sizes of the request."""
+async def test_an_item_over_the_cap_is_refused(
+    stub: AsyncStub, graph: RawGraph, post: PostRef
+) -> None:
+    """An item over the cap is refused with the request's size and the cap."""
     item = ItemAttachment(event=Event(subject="s" * CAP))
     attachment = Attachment(name="n", item_attachment=item)
     failed = await failure(stub.CreateAttachment(create(post, attachment), metadata=BEARER))
@@ -213,8 +217,10 @@ async def test_an_item_too_large(stub: AsyncStub, graph: RawGraph, post: PostRef
     assert graph.received == []
 
 
-async def test_ids_in_the_trailers(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
-    """Graph's request id and ours, a UUID for each call, are in every answer's trailers."""
+async def test_the_trailers_have_both_request_ids(
+    stub: AsyncStub, graph: RawGraph, post: PostRef
+) -> None:
+    """The trailers of every response have Graph's request id and ours, a UUID for each call."""
     graph.script = [answer(request_id="g-1"), error(400, "c", request_id="g-2")]
     call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
     await call
@@ -229,18 +235,20 @@ async def test_ids_in_the_trailers(stub: AsyncStub, graph: RawGraph, post: PostR
     assert [(each.version, each.variant) for each in ids] == [(4, RFC_4122)] * 2
 
 
-async def test_a_request_id_that_breaks_a_trailer(
+async def test_a_malformed_request_id_of_graph_is_left_out(
     stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
-    """What stands in Graph's request-id can't break the answer."""
+    """A request id of Graph that is too long is left out of the trailers."""
     graph.script = [answer(request_id="x" * 200)]
     call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
     assert (await call).attachment.id == "AAMkAD="
     assert "graph-request-id" not in dict(await call.trailing_metadata())
 
 
-async def test_an_echo_of_the_file(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
-    """An answer that echoes the bytes is read up to the cap and 64 KiB, and they are left out."""
+async def test_a_response_may_echo_the_file(
+    stub: AsyncStub, graph: RawGraph, post: PostRef
+) -> None:
+    """A response with the file's bytes is read up to the cap and 64 KiB, and they are left out."""
     frame = len(json.dumps({**CREATED, "contentBytes": ""}))
     echo = {**CREATED, "contentBytes": "x" * (CAP + 65536 - frame)}
     graph.script = [answer(201, echo)]
@@ -251,8 +259,10 @@ async def test_an_echo_of_the_file(stub: AsyncStub, graph: RawGraph, post: PostR
     assert failed.info.reason == "OUTCOME_UNKNOWN"
 
 
-async def test_an_echo_of_an_item(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
-    """An answer stays under a client's default limit: an item that would pass it is left out."""
+async def test_an_item_over_the_response_limit_is_left_out(
+    stub: AsyncStub, graph: RawGraph, post: PostRef
+) -> None:
+    """An item that would pass a client's default limit is left out of the response."""
     item = {"@odata.type": "#microsoft.graph.event", "subject": "s" * CAP}
     described = {"@odata.type": "#microsoft.graph.itemAttachment", "id": "A=", "item": item}
     graph.script = [answer(201, described)]
@@ -284,7 +294,7 @@ async def test_an_echo_of_an_item(stub: AsyncStub, graph: RawGraph, post: PostRe
         (302, "x", {"Location": "http://127.0.0.1:9/"}, "INTERNAL", "GATEWAY_ERROR", {}),
     ],
 )
-async def test_graphs_errors(  # noqa: PLR0917 a row of the table
+async def test_graphs_errors_reach_the_caller(  # noqa: PLR0917 a row of the table
     stub: AsyncStub,
     graph: RawGraph,
     post: PostRef,
@@ -295,7 +305,7 @@ async def test_graphs_errors(  # noqa: PLR0917 a row of the table
     reason: str,
     extra: dict[str, str],
 ) -> None:
-    """Graph's errors arrive whole; what may go again, does so as long as there is time."""
+    """Graph's errors reach the caller whole, and conflicts are sent again while there is time."""
     graph.script = [error(status, graph_code, "words", **headers)] * 9
     call = stub.UploadFileAttachment(upload(post, [b"abc"]), metadata=BEARER, timeout=1)
     failed = await failure(call)
@@ -306,8 +316,8 @@ async def test_graphs_errors(  # noqa: PLR0917 a row of the table
     assert (len(graph.received) > 1) is (status in {409, 412})
 
 
-async def test_the_details_of_errors(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
-    """RetryInfo, its mirror for retry policies, ResourceInfo and BadRequest, where they apply."""
+async def test_errors_have_their_details(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
+    """RetryInfo, its pushback trailer, ResourceInfo and BadRequest are sent where they apply."""
     graph.script = [
         error(429, "x", Retry_After="1.5"),
         error(404, "x"),
@@ -344,14 +354,14 @@ async def test_the_details_of_errors(stub: AsyncStub, graph: RawGraph, post: Pos
         (BEARER, [UploadHeader()], "INVALID_REQUEST"),
     ],
 )
-async def test_bad_streams(
+async def test_a_bad_stream_is_refused(
     stub: AsyncStub,
     graph: RawGraph,
     metadata: tuple[tuple[str, str], ...],
     requests: list[UploadHeader | bytes],
     reason: str,
 ) -> None:
-    """Bad input gets a clear error, and nothing is sent."""
+    """A stream without a token, a header or a post is refused, and nothing is sent."""
     messages = [
         UploadFileAttachmentRequest(chunk=part)
         if isinstance(part, bytes)
@@ -366,7 +376,7 @@ async def test_bad_streams(
 async def test_an_error_ends_a_stream_at_once(
     stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
-    """A size that can't fit is refused while the caller still has all of the file to send."""
+    """A size that can't fit is refused before the caller has sent the file."""
 
     async def requests() -> AsyncIterator[UploadFileAttachmentRequest]:
         yield next(upload(post, [], size_bytes=CAP))
@@ -378,7 +388,9 @@ async def test_an_error_ends_a_stream_at_once(
 
 
 @pytest.mark.parametrize("method", ["UploadFileAttachment", "CreateAttachment"])
-async def test_bytes_that_are_no_message(start: Start, graph: RawGraph, method: str) -> None:
+async def test_malformed_bytes_are_an_invalid_request(
+    start: Start, graph: RawGraph, method: str
+) -> None:
     """A request that isn't protobuf, or has a string that isn't UTF-8, is the caller's error."""
     gateway = await start()
     path = f"/graphattachments.v1.AttachmentService/{method}"
@@ -403,8 +415,8 @@ async def test_bytes_that_are_no_message(start: Start, graph: RawGraph, method: 
     assert graph.connections == 0
 
 
-async def test_a_quiet_stream(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """A stream that goes quiet is ended after the limit, and nothing is sent."""
+async def test_an_idle_stream_is_ended(start: Start, graph: RawGraph, post: PostRef) -> None:
+    """A stream without messages is ended after the idle timeout, and nothing is sent."""
     gateway = await start(stream_idle_s=0.3)
 
     async def requests() -> AsyncIterator[UploadFileAttachmentRequest]:
@@ -421,10 +433,10 @@ async def test_a_quiet_stream(start: Start, graph: RawGraph, post: PostRef) -> N
     assert graph.connections == 0
 
 
-async def test_something_unforeseen(
+async def test_an_unforeseen_error_is_internal(
     start: Start, graph: RawGraph, post: PostRef, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What nobody foresaw is INTERNAL with a constant sentence; its text stays in the log."""
+    """An unforeseen error is INTERNAL with a constant sentence; only the log has its text."""
     gateway = await start()
     monkeypatch.delattr("attachment_gateway.rpc.servicer.graph_request_of")
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -433,22 +445,24 @@ async def test_something_unforeseen(
         )
         failed = await failure(call)
     assert (failed.code, failed.info.reason) == (grpc.StatusCode.INTERNAL, "GATEWAY_ERROR")
-    assert failed.message == "the gateway failed; its operator finds the reason in its log"
+    assert failed.message == "the gateway failed; its operator can find the reason in the log"
 
 
 async def cut(exchange: Exchange) -> None:
-    """Receive the request and close."""
+    """Receive the request and close the connection."""
     await exchange.receive()
     exchange.writer.close()
 
 
 async def cut_unread(exchange: Exchange) -> None:
-    """Reset without reading the body."""
+    """Reset the connection without reading the body."""
     exchange.reset()
 
 
-async def test_a_cut_after_the_request(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
-    """What came of it can't be known where Graph shows nothing: UNKNOWN, and no policy retries."""
+async def test_a_connection_lost_after_the_request_is_unknown(
+    stub: AsyncStub, graph: RawGraph, post: PostRef
+) -> None:
+    """If the connection is lost after the request, and look-ups fail, the outcome is UNKNOWN."""
     graph.script = [cut]
     graph.read_script = [error(500, "x")] * 99
     call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER, timeout=1)
@@ -458,10 +472,10 @@ async def test_a_cut_after_the_request(stub: AsyncStub, graph: RawGraph, post: P
     assert "http_status" not in failed.metadata
 
 
-async def test_a_reset_before_the_request_left(
+async def test_a_reset_before_the_end_of_the_request_is_unavailable(
     start: Start, graph: RawGraph, post: PostRef
 ) -> None:
-    """A connection that is lost with most of the body still here created nothing: UNAVAILABLE."""
+    """A connection that is reset before the end of the body created nothing: UNAVAILABLE."""
     graph.script = [cut_unread] * 9
     gateway = await start(max_request_bytes=MORE_THAN_SOCKETS_HOLD)
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -477,8 +491,8 @@ async def test_a_reset_before_the_request_left(
     assert graph.reads == []
 
 
-async def test_no_graph(start: Start, post: PostRef) -> None:
-    """No connection, nothing created: UNAVAILABLE."""
+async def test_a_refused_connection_to_graph_is_unavailable(start: Start, post: PostRef) -> None:
+    """If no connection to Graph is possible, nothing was created: UNAVAILABLE."""
     gateway = await start(graph_url="http://127.0.0.1:9/v1.0")
     async with grpc.aio.insecure_channel(gateway.address) as channel:
         stub = AttachmentServiceStub(channel)
@@ -490,8 +504,10 @@ async def test_no_graph(start: Start, post: PostRef) -> None:
     )
 
 
-async def test_graphs_timeout(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """Graph takes the request and no answer comes in its time: settled, and sent again."""
+async def test_a_request_without_a_response_is_sent_again(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """A request without a response within the timeout is sent again after it has settled."""
     graph.script = [hang]
     gateway = await start(graph_timeout_s=0.2)
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -500,20 +516,20 @@ async def test_graphs_timeout(start: Start, graph: RawGraph, post: PostRef) -> N
     assert len(graph.received) == 2
 
 
-async def test_a_deadline_while_graph_works(
+async def test_a_deadline_before_graphs_response_is_unknown(
     stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
-    """The answer comes before the caller's deadline, and tells what is known: UNKNOWN."""
+    """If Graph's response doesn't come in time, the caller gets UNKNOWN before its deadline."""
     graph.script = [hang]
     call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER, timeout=1)
     failed = await failure(call)
     assert (failed.code, failed.info.reason) == (grpc.StatusCode.UNKNOWN, "OUTCOME_UNKNOWN")
 
 
-async def test_a_deadline_while_chunks_come(
+async def test_a_deadline_during_an_upload_sends_nothing(
     stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
-    """The deadline is near and nothing was sent: DEADLINE_EXCEEDED, in the gateway's words."""
+    """A deadline during the upload is DEADLINE_EXCEEDED: nothing was sent."""
 
     async def requests() -> AsyncIterator[UploadFileAttachmentRequest]:
         yield next(upload(post, []))
@@ -529,23 +545,23 @@ async def test_a_deadline_while_chunks_come(
 
 
 def slow_reader() -> tuple[list[Handler], asyncio.Future[bytes]]:
-    """A Graph that reads the body only after a while, and what it got of it."""
+    """Return a handler that reads the body after 1.5 s, and a future with what it has read."""
     ended: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     async def slow(exchange: Exchange) -> None:
         await asyncio.sleep(1.5)
         try:
             ended.set_result(await exchange.reader.read())
-        except ConnectionResetError:  # what was in the sender's buffers went with the connection
+        except ConnectionResetError:  # the reset dropped what was in the sender's buffers
             ended.set_result(b"")
 
     return [slow], ended
 
 
-async def test_a_deadline_while_the_body_is_sent(
+async def test_a_deadline_stops_a_body_that_is_being_sent(
     start: Start, graph: RawGraph, post: PostRef
 ) -> None:
-    """A body that is still on its way is stopped: Graph never gets its end, so NOT_SENT is true."""
+    """A body that is still being sent at the deadline is stopped, so Graph never gets its end."""
     graph.script, ended = slow_reader()
     gateway = await start(max_request_bytes=MORE_THAN_SOCKETS_HOLD)
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -557,8 +573,10 @@ async def test_a_deadline_while_the_body_is_sent(
         assert not (await ended).endswith(b'"}')
 
 
-async def test_no_deadline(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """A call without a deadline has the default one."""
+async def test_a_call_without_a_deadline_has_the_default_one(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """A call without a deadline ends at the default one."""
     graph.script = [hang]
     gateway = await start(default_deadline_s=0.3)
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -575,7 +593,7 @@ async def test_no_deadline(start: Start, graph: RawGraph, post: PostRef) -> None
         (504, b"{}", "GRAPH_UNAVAILABLE"),
     ],
 )
-async def test_a_cancel_while_graph_works(
+async def test_an_attempt_of_a_cancelled_call_is_settled_and_logged(
     stub: AsyncStub,
     graph: RawGraph,
     post: PostRef,
@@ -583,7 +601,7 @@ async def test_a_cancel_while_graph_works(
     body: bytes,
     reason: str,
 ) -> None:
-    """A POST that Graph has is not cut off by its caller's cancel: it is settled, and logged."""
+    """A cancelled call's attempt that Graph has is not cancelled: it is settled and logged."""
     graph.script = [answer(status, body, delay_s=0.3, request_id="g-1")]
     with capture_logs() as log:
         call = stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)
@@ -597,10 +615,10 @@ async def test_a_cancel_while_graph_works(
     assert (await stub.UploadFileAttachment(upload(post, [b"x"]), metadata=BEARER)).attachment.id
 
 
-async def test_a_cancel_while_the_body_is_sent(
+async def test_a_cancel_stops_a_body_that_is_being_sent(
     start: Start, graph: RawGraph, post: PostRef
 ) -> None:
-    """A POST whose end is still here is stopped with its caller: Graph never gets the end."""
+    """A body that is still being sent is stopped by a cancel, so Graph never gets its end."""
     graph.script, ended = slow_reader()
     gateway = await start(max_request_bytes=MORE_THAN_SOCKETS_HOLD)
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -613,13 +631,13 @@ async def test_a_cancel_while_the_body_is_sent(
 
 
 @pytest.mark.parametrize("sized", [False, True])
-async def test_callers_that_vanish_half_way(
+async def test_an_interrupted_upload_is_never_sent(
     start: Start, graph: RawGraph, post: PostRef, *, sized: bool
 ) -> None:
-    """A caller that cancels or disconnects in mid-stream never leaves a file behind.
+    """A call that is cancelled or disconnected during its stream never sends anything to Graph.
 
-    gRPC ends the messages of such a stream as it does those of a whole one, with the cancellation
-    coming a moment later, or sooner. All bytes being there is no half-close, either.
+    gRPC ends the messages of such a stream like those of a whole one, and cancels the call a
+    moment before or after. That all declared bytes have come doesn't replace the half-close.
     """
     gateway = await start(listen="127.0.0.1:0")
     alone = [("grpc.use_local_subchannel_pool", 1)]
@@ -639,10 +657,10 @@ async def test_callers_that_vanish_half_way(
     assert graph.received == []
 
 
-async def test_an_overlong_message_is_grpcs(
+async def test_a_message_over_twice_the_cap_is_refused_by_grpc(
     stub: AsyncStub, graph: RawGraph, post: PostRef
 ) -> None:
-    """Beyond twice the cap it is gRPC that refuses, before the gateway sees it."""
+    """GRPC refuses a message of more than twice the cap before the gateway gets it."""
     file = FileAttachment(content_bytes=bytes(8 * 1024 * 1024))
     call = stub.CreateAttachment(
         create(post, Attachment(name="n", file_attachment=file)), metadata=BEARER
@@ -665,10 +683,10 @@ REQUEST_ID = "5e6d9a2c-4b7f-4c1e-9a53-0c2f6b8d7e10"
         (REQUEST_ID, False, "REQUEST_IN_PROGRESS"),
     ],
 )
-async def test_a_lease_that_is_lost_between_two_attempts(
+async def test_a_lost_lease_stops_the_second_attempt(
     start: Start, graph: RawGraph, post: PostRef, request_id: str, is_away: bool, reason: str
 ) -> None:
-    """The second isn't sent; that nothing was sent isn't said, for the first was."""
+    """A lost lease stops the second attempt, and the error says only that nothing was created."""
     gateway = await start()
 
     async def record_sending(*_: object, **__: object) -> bool:
@@ -689,8 +707,10 @@ async def test_a_lease_that_is_lost_between_two_attempts(
     assert len(graph.received) == 1
 
 
-async def test_all_wrong_fields_are_named_at_once(stub: AsyncStub, post: PostRef) -> None:
-    """Twenty of them, and how many more there are; the trailers stay small."""
+async def test_twenty_wrong_fields_are_named_and_the_rest_counted(
+    stub: AsyncStub, post: PostRef
+) -> None:
+    """An error names twenty wrong fields and counts the others, in trailers below 7 KiB."""
     attendees = [Attendee(type=AttendeeType.ValueType(99))] * 40
     item = ItemAttachment(event=Event(attendees=attendees))
     request = create(PostRef(thread_id="."), Attachment(item_attachment=item), request_id="x")
@@ -710,8 +730,10 @@ async def test_all_wrong_fields_are_named_at_once(stub: AsyncStub, post: PostRef
     assert failed.trailers_bytes < 7 * 1024
 
 
-async def test_the_longest_trailers(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
-    """Whatever a caller or Graph writes, all trailers together stay under 7 KiB."""
+async def test_the_trailers_stay_below_7_kib(
+    stub: AsyncStub, graph: RawGraph, post: PostRef
+) -> None:
+    """All trailers together stay below 7 KiB, whatever a caller or Graph writes."""
     names = {f"subject@{'語' * 300}{number}": 0 for number in range(30)}
     message = OutlookMessage()
     message.additional_properties.update(names)
@@ -730,9 +752,34 @@ async def test_the_longest_trailers(stub: AsyncStub, graph: RawGraph, post: Post
         assert failed.trailers_bytes < 7 * 1024
 
 
-async def test_a_long_token(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
-    """What the metadata has room for is a token as any."""
+async def test_a_token_of_30000_characters_is_sent(
+    stub: AsyncStub, graph: RawGraph, post: PostRef
+) -> None:
+    """A token of 30,000 characters is sent to Graph as it is."""
     token = "x" * 30_000
     metadata = (("authorization", f"Bearer {token}"),)
     await stub.UploadFileAttachment(iter(upload(post, [b"x"])), metadata=metadata)
     assert graph.received[-1].headers["Authorization"] == f"Bearer {token}"
+
+
+async def test_an_unforeseen_error_after_the_request_was_offered_is_an_unknown_outcome(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """A failure of the gateway's own doesn't hide that the attachment may exist."""
+    gateway = await start()
+
+    async def claimed(_: str) -> frozenset[str]:
+        raise ZeroDivisionError
+
+    ledger: Any = gateway.runner._resources.ledger
+    ledger.claimed = claimed
+    graph.script = [error(504, "UnknownError")]
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub: AsyncStub = AttachmentServiceStub(channel)
+        with capture_logs() as log:
+            failed = await failure(
+                stub.UploadFileAttachment(iter(upload(post, [b"x"])), metadata=BEARER)
+            )
+    assert (failed.code.name, failed.info.reason) == ("UNKNOWN", "OUTCOME_UNKNOWN")
+    assert failed.trailers["grpc-retry-pushback-ms"] == "-1"
+    assert [entry["event"] for entry in log] == ["unforeseen", "call"]

@@ -1,7 +1,7 @@
-"""Runs each delivery in a task of its own, which may outlive its caller.
+"""Runs each delivery in its own task, which may outlive the call.
 
-So neither the caller's cancel nor its deadline cuts off what Graph may act on already: such a
-delivery goes on until it is settled, and the ledger has it.
+Neither the caller's cancellation nor its deadline ends a delivery that Graph may already act on:
+it continues until its outcome is settled and recorded in the ledger.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from attachment_gateway.admission import Reservation
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery.delivery import Delivery
 from attachment_gateway.delivery.resources import Resources
-from attachment_gateway.errors import GatewayError, NotSent
+from attachment_gateway.errors import GatewayError, NotSent, OutcomeUnknown
 from attachment_gateway.graph.request import GraphRequest, SupportIds
 from graphattachments.v1.attachment_pb2 import Attachment
 
-# How long the deliveries that are cut off at the end have to write down how they ended.
+# How long the deliveries that are cancelled when the process stops have to record how they ended.
 CUT_OFF_WITHIN_S = 2.0
 
-# How long one whose caller waits for the answer has for the same.
+# How long a delivery has to record how it ended while its caller waits for the response.
 WRITTEN_WITHIN_S = 0.1
 
 _Running = asyncio.Task[Attachment]
@@ -41,9 +41,9 @@ class Runner:
         deadline: Deadline,
         reservation: Reservation | None = None,
     ) -> Attachment:
-        """Make the attachment of a request, or tell why not; raises GatewayError.
+        """Create a request's attachment. Raises GatewayError.
 
-        The delivery shares the reservation, and releases it at its own end.
+        The delivery shares the reservation and releases it when it ends.
         """
         deadline.check()
         delivery = Delivery(self._resources, graph_request, deadline)
@@ -57,10 +57,10 @@ class Runner:
             raise
         if not in_time:
             await _end(delivery, running, deadline, ids)
-        return delivery.progress.attachment or running.result()
+        return delivery.progress.attachment or _result(delivery, running, ids)
 
     async def finish(self, *, within_s: float) -> None:
-        """Wait for what goes on for callers that have gone, and then cut it off."""
+        """Wait at most `within_s` for the running deliveries, then cancel them."""
         if self._running:
             await asyncio.wait(self._running, timeout=max(within_s, 0))
         if self._running:
@@ -83,8 +83,24 @@ class Runner:
         return running
 
 
+def _result(delivery: Delivery, running: _Running, ids: SupportIds) -> Attachment:
+    """Return what a delivery that has ended created. Raises GatewayError.
+
+    An error that nobody foresaw leaves unknown what was offered to Graph and isn't settled.
+    """
+    try:
+        return running.result()
+    except GatewayError:
+        raise
+    except Exception as error:
+        if not delivery.progress.may_have_effect:
+            raise
+        log.exception("unforeseen", **ids.known())
+        raise OutcomeUnknown("the gateway failed before it was settled") from error
+
+
 async def _end(delivery: Delivery, running: _Running, deadline: Deadline, ids: SupportIds) -> None:
-    """End a delivery whose deadline has passed; raises what that means, unless it is created."""
+    """End a delivery whose deadline has passed. Raises the caller's error, unless it ended."""
     progress = delivery.progress
     if not progress.may_have_effect:
         running.cancel()
@@ -97,7 +113,7 @@ async def _end(delivery: Delivery, running: _Running, deadline: Deadline, ids: S
 
 
 def _detach(delivery: Delivery, running: _Running, deadline: Deadline, ids: SupportIds) -> None:
-    """Let a delivery go on without its caller if it has to, else cancel it."""
+    """Let a delivery that may have an effect continue without its caller; cancel any other."""
     if not delivery.progress.may_have_effect:
         running.cancel()
     running.add_done_callback(partial(_log_detached, delivery, deadline, ids))
@@ -106,7 +122,7 @@ def _detach(delivery: Delivery, running: _Running, deadline: Deadline, ids: Supp
 def _log_detached(
     delivery: Delivery, deadline: Deadline, ids: SupportIds, running: _Running
 ) -> None:
-    """Log what became of a delivery whose caller had gone."""
+    """Log the outcome of a delivery that ended without its caller."""
     if running.cancelled():
         error: BaseException | None = delivery.progress.told_when_late(deadline.expired.result())
     else:

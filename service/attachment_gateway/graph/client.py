@@ -1,7 +1,7 @@
-"""HTTP to Graph: a POST that creates, and GETs that read.
+"""HTTP to Graph: POSTs that create, and GETs that read.
 
-A POST goes over connections of our own, since what its failure means depends on how much of it was
-handed over. A GET is httpx's: it is rare, and may fail in any way.
+A POST uses our own HTTP client, since the meaning of its failure depends on how much of it was
+sent. A GET uses httpx: it is rare, and all its failures mean the same.
 """
 
 import asyncio
@@ -19,10 +19,11 @@ from attachment_gateway.http1.connection import CONNECT_TIMEOUT_S
 from attachment_gateway.http1.failure import Failure
 from attachment_gateway.http1.pool import Pool
 
-# A response may echo the request's content whole, and has some more of its own.
+# A response may echo the request's whole content, and has up to this much of its own.
 RESPONSE_ALLOWANCE_BYTES = 64 * 1024
 
-# What httpx raises, most specific first; the last two are of a path that Graph names for a page.
+# httpx's errors, the most specific first. The last two come from an invalid path, which Graph can
+# name as the next page of a list.
 _FAILURES: Mapping[type[Exception], Failure] = MappingProxyType(
     {
         httpx.PoolTimeout: Failure.NO_FREE_CONNECTION,
@@ -41,11 +42,11 @@ _FAILURES: Mapping[type[Exception], Failure] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphClientLimits:
-    """How long and how large.
+    """The limits of a client, on time, connections and size.
 
-    `timeout_s`: for a connection to become free, a request to move on, a response's head, its
-    body. `max_connections` are for POSTs, and as many again for GETs; `max_response_bytes` is of a
-    body.
+    `timeout_s` applies separately to the wait for a free connection, to the sending of a request
+    (as idle timeout), to a response's head and to its body. `max_connections` applies separately to
+    POSTs and to GETs. `max_response_bytes` applies to a response's body.
     """
 
     timeout_s: float
@@ -59,8 +60,8 @@ class GraphClient:
     def __init__(self, root: GraphRoot, limits: GraphClientLimits) -> None:
         self.root = root
         self.limits = limits
-        # A context for each, since httpcore changes the one that it gets. SSL_CERT_FILE and
-        # SSL_CERT_DIR count.
+        # Two TLS contexts, since httpcore changes the one that it gets. Both obey SSL_CERT_FILE and
+        # SSL_CERT_DIR.
         self.pool = Pool(
             root.origin,
             httpx.create_ssl_context(),
@@ -69,7 +70,7 @@ class GraphClient:
         )
         self._reader = httpx.AsyncHTTPTransport(
             verify=httpx.create_ssl_context(),
-            # None is kept: surplus bytes on one connection can't be taken for another's response.
+            # No connection is kept, so that surplus bytes can't be taken for the next response.
             limits=httpx.Limits(
                 max_connections=limits.max_connections, max_keepalive_connections=0
             ),
@@ -88,7 +89,7 @@ class GraphClient:
     ) -> Attempt:
         """Return an attempt to create the attachment, to be sent once.
 
-        `may_offer` is asked before the last piece is handed over; if it says no, nothing is
+        `may_offer` is called before the last piece is offered; if it returns False, nothing is
         created.
         """
         return Attempt(
@@ -101,7 +102,7 @@ class GraphClient:
         )
 
     async def get(self, path: str, sender: Sender) -> Response | NoResponse:
-        """Read what is at a path below Graph's root, query included."""
+        """Return the response to a GET; `path` is below Graph's root and may have a query."""
         try:
             request = httpx.Request(
                 "GET",
@@ -111,9 +112,11 @@ class GraphClient:
             )
             async with asyncio.timeout(self.limits.timeout_s):
                 response = await self._reader.handle_async_request(request)
-        except tuple(_FAILURES) as error:
-            failure = next(_FAILURES[each] for each in _FAILURES if isinstance(error, each))
-            return NoResponse(failure=failure, offered=True)
+        # Also what is none of httpx's errors: anyio raises AttributeError for a connection that its
+        # peer closes at once. A GET changes nothing, so any failure of it is only no response.
+        except Exception as error:  # noqa: BLE001
+            known = (_FAILURES[each] for each in _FAILURES if isinstance(error, each))
+            return NoResponse(failure=next(known, Failure.CONNECTION_LOST), offered=True)
         return Response(
             http_status=response.status_code,
             headers=dict(response.headers),
@@ -126,13 +129,13 @@ class GraphClient:
         read = bytearray()
         try:
             if "," in response.headers.get("content-encoding", ""):
-                return None  # one encoding multiplies a thousandfold at most, two a millionfold
+                return None  # one encoding expands at most 1,000 times, two 1,000,000 times
             async with asyncio.timeout(self.limits.timeout_s):
                 async for piece in response.aiter_bytes():
                     read += piece
                     if len(read) > self.limits.max_response_bytes:
                         return None
-        except (httpx.HTTPError, TimeoutError):
+        except Exception:  # noqa: BLE001 as in `get`
             return None
         finally:
             await response.aclose()
