@@ -1,11 +1,12 @@
-"""admission: memory for uploads, first come, first served."""
+"""Tests of admission.py: memory for uploads, reserved in order of arrival."""
 
 import asyncio
 
 import grpc.aio
 import pytest
 
-from attachment_gateway.admission import Admission, Reservation
+from attachment_gateway.admission import Admission, CallAdmission, Reservation
+from attachment_gateway.deadline import Deadline
 from attachment_gateway.errors import GatewayOverloaded
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
@@ -22,8 +23,8 @@ async def waiting(
     return task
 
 
-async def test_as_much_as_there_is() -> None:
-    """And no more at once."""
+async def test_reservations_are_limited_to_the_memory() -> None:
+    """Reservations of at most the memory succeed, and one more only after a release."""
     admission = Admission(100)
     first, second = admission.reserve(60), admission.reserve(40)
     assert first is not None
@@ -33,8 +34,8 @@ async def test_as_much_as_there_is() -> None:
     assert admission.reserve(60) is not None
 
 
-async def test_first_come_first_served() -> None:
-    """A small one that would fit waits behind a large one, which is not starved."""
+async def test_reservations_are_given_in_order_of_arrival() -> None:
+    """A small reservation that would fit waits behind a large one that came before it."""
     admission = Admission(100)
     first = admission.reserve(60)
     assert first is not None
@@ -46,8 +47,8 @@ async def test_first_come_first_served() -> None:
     assert (large.done(), small.done()) == (True, True)
 
 
-async def test_more_than_all() -> None:
-    """Is alone."""
+async def test_a_reservation_larger_than_the_memory_is_alone() -> None:
+    """A reservation larger than the memory is given, and blocks all others until its release."""
     admission = Admission(100)
     reservation = admission.reserve(500)
     assert reservation is not None
@@ -57,8 +58,8 @@ async def test_more_than_all() -> None:
     await other
 
 
-async def test_room_is_held_by_all_who_hold_it() -> None:
-    """Until the last of them has let go."""
+async def test_a_shared_reservation_is_free_after_its_last_release() -> None:
+    """A shared reservation is free only after each of its holders has released it."""
     admission = Admission(100)
     reservation = admission.reserve(100)
     assert reservation is not None
@@ -70,8 +71,8 @@ async def test_room_is_held_by_all_who_hold_it() -> None:
 
 
 @pytest.mark.parametrize("admitted", [True, False])
-async def test_who_gives_up_keeps_nothing(admitted: bool) -> None:
-    """Whether it was let in at that very moment or not."""
+async def test_a_cancelled_wait_keeps_no_memory(admitted: bool) -> None:
+    """A wait that is cancelled keeps no memory, also if it was admitted just before."""
     admission = Admission(100)
     reservation = admission.reserve(100)
     assert reservation is not None
@@ -86,20 +87,22 @@ async def test_who_gives_up_keeps_nothing(admitted: bool) -> None:
     assert admission.reserve(100) is not None
 
 
-async def test_waiting_takes_memory_too() -> None:
-    """And no more than uploads may."""
+async def test_waiting_calls_keep_at_most_the_memory() -> None:
+    """Calls that wait may together keep as much memory as uploads may, and more is refused."""
     admission = Admission(100)
     reservation = admission.reserve(100)
     assert reservation is not None
     first = await waiting(admission, 1, kept=60)
-    with pytest.raises(GatewayOverloaded, match="the 100 bytes for uploads are taken, and 1 calls"):
+    with pytest.raises(
+        GatewayOverloaded, match="the 100 bytes for uploads are reserved, and 1 calls"
+    ):
         await admission.wait(1, kept_bytes=41)
     reservation.release()
     await first
 
 
 async def test_uploads_wait_for_each_other(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """With room for one at a time they go one after the other, by either RPC, and all succeed."""
+    """If the memory has room for one upload, calls of both RPCs are sent one by one and succeed."""
     busy, most = 0, 0
 
     async def slow(exchange: Exchange) -> None:
@@ -135,8 +138,10 @@ async def test_uploads_wait_for_each_other(start: Start, graph: RawGraph, post: 
     assert (len(graph.received), most) == (8, 1)
 
 
-async def test_a_full_gateway(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """Tells those whose time ends while they wait, and when to come again."""
+async def test_a_call_that_waits_to_its_deadline_is_told_overloaded(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """A call that waits for memory until its deadline gets GATEWAY_OVERLOADED with a delay."""
     graph.script = [answer(delay_s=2)]
     gateway = await start(upload_memory_bytes=1_000_000)
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -154,8 +159,10 @@ async def test_a_full_gateway(start: Start, graph: RawGraph, post: PostRef) -> N
     assert len(graph.received) == 1
 
 
-async def test_room_outlives_its_caller(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """A body that is still needed is still there."""
+async def test_a_cancelled_call_keeps_memory_while_its_attempt_runs(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """The memory of a cancelled call is released only after its attempt has ended."""
     graph.script = [answer(delay_s=1)]
     gateway = await start(upload_memory_bytes=1_000_000)
     other = PostRef(group_id="other", thread_id="t", post_id="p")
@@ -167,3 +174,31 @@ async def test_room_outlives_its_caller(start: Start, graph: RawGraph, post: Pos
         call = stub.UploadFileAttachment(upload(other, [b"x"]), metadata=BEARER, timeout=0.4)
         assert (await failure(call)).info.reason == "GATEWAY_OVERLOADED"
         await stub.UploadFileAttachment(upload(other, [b"x"]), metadata=BEARER)
+
+
+@pytest.mark.parametrize("steps", range(6))
+async def test_a_call_cancelled_as_it_is_admitted_releases_its_reservation(steps: int) -> None:
+    """No bytes stay reserved, at whatever step of the event loop the call is cancelled."""
+    admission = Admission(100)
+    first = admission.reserve(100)
+    assert first is not None
+    deadline = Deadline(10)
+
+    async def call() -> None:
+        with CallAdmission(admission, deadline) as admitted:
+            waiting = admitted.admit(50, kept_bytes=1)
+            assert waiting is not None
+            await waiting
+            await asyncio.sleep(5)
+
+    calling = asyncio.create_task(call())
+    await asyncio.sleep(0.01)
+    first.release()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    calling.cancel()
+    await asyncio.gather(calling, return_exceptions=True)
+    await asyncio.sleep(0.01)
+    deadline.close()
+    assert admission.reserve(100) is not None
+    assert admission._free_bytes == 0

@@ -1,7 +1,7 @@
-"""Memory for uploads: reserved before their bytes are read, first come, first served.
+"""Memory for uploads: reserved before their bytes are read, in order of arrival.
 
-Strictly in order of arrival: a small one doesn't overtake a large one, so neither starves. While an
-upload waits nothing of it is read, and gRPC's flow control holds its sender back.
+A small upload never overtakes a large one, so that the large one isn't delayed without end.
+While an upload waits none of its bytes are read, and gRPC's flow control stops its sender.
 """
 
 import asyncio
@@ -14,12 +14,12 @@ from typing import Self
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.errors import GatewayOverloaded
 
-# When to come again to a gateway that is full: about the time that an upload to Graph takes.
+# The retry delay if the memory is reserved: about the time that an upload to Graph takes.
 OVERLOADED_RETRY_DELAY_S = 2.0
 
 
 class Reservation:
-    """Bytes that are reserved until every holder has released them."""
+    """Upload memory that is reserved until every holder has released it."""
 
     def __init__(self, admission: "Admission", size_bytes: int) -> None:
         self._admission = admission
@@ -31,7 +31,7 @@ class Reservation:
         self._holders += 1
 
     def release(self) -> None:
-        """Release it, once for each holder."""
+        """Release the reservation of one holder; the last one frees the memory."""
         self._holders -= 1
         if self._holders == 0:
             self._admission.release(self._size_bytes)
@@ -45,7 +45,7 @@ class _Waiting:
 
 
 class Admission:
-    """The memory of all uploads in flight together; those that wait keep no more than as much."""
+    """The memory for all uploads in flight; the uploads that wait may take up to as much again."""
 
     def __init__(self, memory_bytes: int) -> None:
         self._memory_bytes = memory_bytes
@@ -54,7 +54,7 @@ class Admission:
         self._queue: deque[_Waiting] = deque()
 
     def reserve(self, size_bytes: int) -> Reservation | None:
-        """Reserve bytes, at once or not at all; more than the whole memory is all of it."""
+        """Reserve bytes, at most the whole memory; None if they aren't free now or others wait."""
         size_bytes = min(size_bytes, self._memory_bytes)
         if self._queue or size_bytes > self._free_bytes:
             return None
@@ -62,7 +62,7 @@ class Admission:
         return Reservation(self, size_bytes)
 
     async def wait(self, size_bytes: int, *, kept_bytes: int) -> Reservation:
-        """Wait for bytes; `kept_bytes` is what waiting takes. Raises GatewayOverloaded."""
+        """Wait for a reservation, which takes `kept_bytes` meanwhile. Raises GatewayOverloaded."""
         if self._kept_bytes + kept_bytes > self._memory_bytes:
             raise self.overloaded()
         admitted: asyncio.Future[Reservation] = asyncio.get_running_loop().create_future()
@@ -75,14 +75,14 @@ class Admission:
             if admitted.cancelled():
                 self._queue.remove(waiting)
                 self._admit()
-            else:  # it was admitted at that very moment
+            else:  # it was admitted before the cancellation arrived
                 admitted.result().release()
             raise
         finally:
             self._kept_bytes -= kept_bytes
 
     def overloaded(self) -> GatewayOverloaded:
-        """Return the error of one that can't be admitted in its time."""
+        """Return the error for an upload that gets no reservation in its time."""
         return GatewayOverloaded(
             memory_bytes=self._memory_bytes,
             waiting=len(self._queue),
@@ -90,7 +90,7 @@ class Admission:
         )
 
     def release(self, size_bytes: int) -> None:
-        """Release bytes for others."""
+        """Free bytes, and admit the uploads that now fit."""
         self._free_bytes += size_bytes
         self._admit()
 
@@ -102,7 +102,7 @@ class Admission:
 
 
 class CallAdmission:
-    """One call's reservation, a context that releases it at its end."""
+    """A context that holds one call's reservation and releases it at the end."""
 
     def __init__(self, admission: Admission, deadline: Deadline) -> None:
         self._admission = admission
@@ -110,16 +110,17 @@ class CallAdmission:
         self.reservation: Reservation | None = None
 
     def admit(self, size_bytes: int, *, kept_bytes: int) -> Awaitable[None] | None:
-        """Reserve bytes, unless there are some already; what is returned has to be awaited."""
+        """Reserve bytes if the call has no reservation; if it has to wait, return the awaitable."""
         if self.reservation is None:
             self.reservation = self._admission.reserve(size_bytes)
         return None if self.reservation is not None else self._wait(size_bytes, kept_bytes)
 
     async def _wait(self, size_bytes: int, kept_bytes: int) -> None:
-        self.reservation = await self._deadline.in_time(
-            self._admission.wait(size_bytes, kept_bytes=kept_bytes),
-            late=self._admission.overloaded,
-        )
+        async def reserve() -> None:
+            # Stored as soon as it is made: the call may be cancelled before it sees the result.
+            self.reservation = await self._admission.wait(size_bytes, kept_bytes=kept_bytes)
+
+        await self._deadline.in_time(reserve(), late=self._admission.overloaded)
 
     def __enter__(self) -> Self:
         return self
