@@ -1,4 +1,4 @@
-"""What the tests share: a Graph made of bytes, and a gateway in front of it."""
+"""Fixtures that the tests share: a raw Graph, and a gateway in front of it."""
 
 import signal
 from collections.abc import AsyncIterator, Iterator
@@ -18,14 +18,14 @@ from tests.support.calls import QUICK, AsyncStub, Start
 from tests.support.grpcurl import path_with_grpcurl
 from tests.support.raw_graph import RawGraph, raw_graph
 
-# No test asserts a time, so none fails for want of it on a busy machine.
+# No property asserts a time, so a slow example on a busy machine is no failure.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _interruptible() -> None:
-    """What the tests start can be interrupted, also where the tests run in the background.
+    """Let SIGINT interrupt the programs that the tests start, also in a shell's background job.
 
     A shell lets its background jobs ignore SIGINT, and their children inherit that.
     """
@@ -35,7 +35,7 @@ def _interruptible() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A state directory that isn't the user's, for gateways that run as they are."""
+    """Set a state directory that isn't the user's, for gateways with the default ledger."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
@@ -43,20 +43,20 @@ def _state_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]
 
 @pytest.fixture
 def post() -> PostRef:
-    """A post, by the short route."""
+    """A post that is reached by the short route."""
     return PostRef(group_id="g-1", thread_id="AAQkAD=", post_id="AAMkAG_-=")
 
 
 @pytest.fixture
 async def graph() -> AsyncIterator[RawGraph]:
-    """A Graph made of bytes."""
+    """A raw Graph."""
     async with raw_graph() as running_graph:
         yield running_graph
 
 
 @pytest.fixture
 async def start(graph: RawGraph, tmp_path: Path) -> AsyncIterator[Start]:
-    """Start a gateway in front of `graph`, on a unix socket, with settings by name."""
+    """A function that starts a gateway in front of `graph` on a unix socket, with settings."""
     async with AsyncExitStack() as stack:
 
         async def started(**settings: Any) -> Gateway:
@@ -77,5 +77,5 @@ async def stub(start: Start) -> AsyncIterator[AsyncStub]:
 
 @pytest.fixture(scope="session")
 def path() -> str:
-    """A PATH that has grpcurl; without one, and without Go, what asks for it skips."""
+    """A PATH that has grpcurl; the test is skipped without grpcurl and Go."""
     return path_with_grpcurl()

@@ -1,4 +1,4 @@
-"""deadline: a call's time, which pays for every wait."""
+"""Tests of deadline.py: a call's deadline, which limits every wait."""
 
 import asyncio
 
@@ -16,8 +16,8 @@ def overloaded() -> GatewayOverloaded:
 @pytest.mark.parametrize(
     ("left_s", "ends_in_s"), [(100, 99.5), (2, 1.9), (0.1, 0.095), (0, 0), (300, 299.5)]
 )
-def test_it_ends_early(left_s: float, ends_in_s: float) -> None:
-    """A twentieth of the time left, half a second at most, is kept for the answer."""
+def test_a_deadline_ends_before_the_callers(left_s: float, ends_in_s: float) -> None:
+    """A twentieth of the time left, at most half a second, is kept for the response."""
 
     @in_virtual_time
     async def run() -> None:
@@ -33,7 +33,7 @@ def test_it_ends_early(left_s: float, ends_in_s: float) -> None:
 
 @in_virtual_time
 async def test_only_the_first_end_counts() -> None:
-    """The time ends once, for one reason."""
+    """A deadline ends once, with the first error."""
     deadline = Deadline(10)
     deadline.check()
     deadline.expire(GatewayDraining(retry_delay_s=1))
@@ -44,8 +44,8 @@ async def test_only_the_first_end_counts() -> None:
 
 
 @in_virtual_time
-async def test_a_wait_in_time() -> None:
-    """Its result is what the wait returns; the deadline goes on."""
+async def test_a_wait_in_time_returns_its_result() -> None:
+    """A wait that ends in time returns its result, and the deadline continues."""
     deadline = Deadline(10)
     assert await deadline.in_time(asyncio.sleep(5, "done"), late=overloaded) == "done"
     assert deadline.left_s() == pytest.approx(4.5)
@@ -53,8 +53,8 @@ async def test_a_wait_in_time() -> None:
 
 
 @in_virtual_time
-async def test_a_wait_that_is_late() -> None:
-    """The deadline cancels it and tells what being late means."""
+async def test_a_late_wait_is_cancelled() -> None:
+    """A wait that isn't done at the deadline is cancelled, and the error of `late` is raised."""
     ended: list[str] = []
 
     async def wait() -> None:
@@ -71,8 +71,8 @@ async def test_a_wait_that_is_late() -> None:
 
 
 @in_virtual_time
-async def test_a_gateway_that_stops_says_so() -> None:
-    """What ends the time from outside is told as it is."""
+async def test_an_error_from_outside_ends_the_wait() -> None:
+    """An error that ends the deadline from outside is raised, and not the error of `late`."""
     deadline = Deadline(10)
     asyncio.get_running_loop().call_later(1, deadline.expire, GatewayDraining(retry_delay_s=1))
     with pytest.raises(GatewayDraining):
@@ -81,8 +81,8 @@ async def test_a_gateway_that_stops_says_so() -> None:
 
 
 @in_virtual_time
-async def test_work_that_it_outlasts_is_not_cancelled() -> None:
-    """Whoever asks decides what becomes of it."""
+async def test_a_task_that_the_deadline_does_not_outlast_goes_on() -> None:
+    """`outlasts` returns false if the task isn't done at the deadline, and doesn't cancel it."""
     deadline = Deadline(10)
     work = asyncio.create_task(asyncio.sleep(20, "done"))
     assert not await deadline.outlasts(work)

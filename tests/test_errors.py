@@ -1,4 +1,4 @@
-"""errors: what an error says, and no more than is known."""
+"""Tests of errors.py: an error says what is known, and no more."""
 
 import pytest
 
@@ -14,8 +14,8 @@ from attachment_gateway.errors import (
 
 
 @pytest.mark.parametrize("sent_before", [False, True])
-def test_nothing_was_sent_is_only_said_of_a_call_that_sent_nothing(sent_before: bool) -> None:
-    """A call that sent something, of which nothing came, says just that."""
+def test_nothing_was_sent_is_said_only_if_nothing_was(sent_before: bool) -> None:
+    """An error says that nothing was sent, or after an attempt that nothing was created."""
     for error in (
         LedgerUnavailable("away", sent_before=sent_before),
         RequestInProgress(retry_delay_s=1, sent_before=sent_before),
@@ -25,7 +25,7 @@ def test_nothing_was_sent_is_only_said_of_a_call_that_sent_nothing(sent_before: 
 
 
 def test_wrong_fields_are_collected() -> None:
-    """The first is in the sentence, and how many more there are."""
+    """The error names the first wrong field, counts the others and has all of them."""
     violations = Violations()
     violations.check()
     violations.add("post", "missing")
@@ -43,7 +43,7 @@ def test_wrong_fields_are_collected() -> None:
 
 
 def test_twenty_wrong_fields_are_kept() -> None:
-    """The others are counted."""
+    """The error keeps at most MAX_VIOLATIONS wrong fields, and counts the others."""
     violations = Violations()
     for number in range(1000):
         violations.add(f"field {number}", "wrong")
@@ -57,13 +57,12 @@ def test_twenty_wrong_fields_are_kept() -> None:
     ("text", "expected"),
     [
         ("a\r\nb\tc", "a b c"),
-        ("x" * 20, "x" * 10),
+        ("x" * 20, "x" * 7 + "…"),
         ("é" * 5, "é" * 5),
         ("é" * 6, "ééé…"),
         ("\ud800", "?"),
     ],
 )
-def test_texts_from_elsewhere_are_one_line_and_short(text: str, expected: str) -> None:
-    """At most so many bytes of UTF-8, cut between characters."""
-    shown = quoted(text, 10)
-    assert shown == expected if len(text) != 20 else shown == "x" * 7 + "…"
+def test_a_quoted_text_is_one_short_line(text: str, expected: str) -> None:
+    """A quoted text is one line of at most the given bytes of UTF-8, cut between characters."""
+    assert quoted(text, 10) == expected

@@ -1,4 +1,4 @@
-"""settings: every limit and name that an operator can set."""
+"""Tests of settings.py: every limit and name that an operator can set."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from attachment_gateway.errors import SettingError
 from attachment_gateway.settings import Settings
 
 
-def test_the_defaults() -> None:
+def test_the_defaults_are_those_of_the_contract() -> None:
     """The defaults are those of the contract."""
     settings = Settings()
     assert settings.listen == "127.0.0.1:50051"
@@ -18,8 +18,8 @@ def test_the_defaults() -> None:
     assert settings.max_message_bytes == 8 * 1024 * 1024
 
 
-def test_messages_are_never_the_lower_limit() -> None:
-    """A larger cap takes larger messages along."""
+def test_the_message_limit_grows_with_the_cap() -> None:
+    """The limit on a message is twice the cap on a request, and at least 8 MiB."""
     assert Settings(max_request_bytes=10_000_000).max_message_bytes == 20_000_000
 
 
@@ -33,8 +33,8 @@ def test_messages_are_never_the_lower_limit() -> None:
         "http://localhost/v1.0",
     ],
 )
-def test_graph_urls(url: str) -> None:
-    """Graph is anywhere by https, and on this machine by http."""
+def test_graph_is_reached_by_https_or_on_loopback(url: str) -> None:
+    """Graph's URL is https, or http on this machine."""
     assert Settings(graph_url=url).graph_url == url
 
 
@@ -46,8 +46,8 @@ def test_graph_urls(url: str) -> None:
         ({"graph_url": "graph.microsoft.com"}, "give an https URL"),
         ({"graph_url": "ftp://graph.microsoft.com"}, "give an https URL"),
         ({"graph_url": "https://"}, "give an https URL"),
-        ({"graph_url": "https://u:p@graph.microsoft.com"}, "leave it out"),
-        ({"graph_url": "https://graph.microsoft.com/v1.0?x=1"}, "leave it out"),
+        ({"graph_url": "https://u:p@graph.microsoft.com"}, "remove the rest"),
+        ({"graph_url": "https://graph.microsoft.com/v1.0?x=1"}, "remove the rest"),
         ({"listen": "50051"}, "listen is '50051'"),
         ({"listen": "127.0.0.1:x"}, "give host:port or unix:path"),
         ({"listen": "127.0.0.1:65536"}, "give host:port or unix:path"),
@@ -63,8 +63,8 @@ def test_graph_urls(url: str) -> None:
         ({"workers": 2, "mailbox_concurrent": 1}, "mailbox_concurrent is 1 for 2 workers"),
     ],
 )
-def test_what_cannot_be(settings: dict[str, Any], words: str) -> None:
-    """A setting that can't be is named, with what was got and what is wanted."""
+def test_a_wrong_setting_is_named(settings: dict[str, Any], words: str) -> None:
+    """A wrong setting is named, with what was got and what is wanted."""
     with pytest.raises(SettingError, match=words):
         Settings(**settings)
 
@@ -78,6 +78,6 @@ def test_what_cannot_be(settings: dict[str, Any], words: str) -> None:
         {"workers": 8, "ledger": "redis://127.0.0.1/0"},
     ],
 )
-def test_workers_that_keep_the_mailboxes_limit(settings: dict[str, Any]) -> None:
-    """As many as may go at once, or any number that keeps the limit together, or has none."""
+def test_workers_keep_the_mailboxes_limit(settings: dict[str, Any]) -> None:
+    """Any number of workers is allowed that keeps the limit of a mailbox, or has none."""
     assert Settings(**settings).workers == settings["workers"]

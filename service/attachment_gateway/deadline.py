@@ -1,4 +1,4 @@
-"""A call's time: the one budget that pays for every wait and every retry."""
+"""A call's deadline, which limits every wait and every retry of the call."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -8,18 +8,18 @@ from attachment_gateway.errors import GatewayError, NotSent
 
 _T = TypeVar("_T")
 
-# The gateway answers before the caller's deadline, so that its answer is seen: by a twentieth of
-# the time left when the call arrives, half a second at most.
+# The gateway answers this share of the time left at the call's arrival before the caller's
+# deadline, but at most ANSWER_EARLY_MAX_S before, so that the caller receives the answer.
 ANSWER_EARLY_SHARE = 0.05
 ANSWER_EARLY_MAX_S = 0.5
 
 
 class Deadline:
-    """The end of a call's time, a little before the caller's own deadline, `left_s` from now.
+    """The end of a call's time, shortly before the caller's own deadline, `left_s` from now.
 
-    `expired` is done when the time is over, with what to answer if nothing was sent: because the
-    caller's deadline is near, or because the gateway has to stop. Every wait of the call looks at
-    it. Close it when the call ends.
+    `expired` is done when the time is over, because the caller's deadline is near or the gateway
+    has to stop. Its result is the error to return if nothing was sent. Every wait of the call ends
+    when it is done. Close the deadline when the call ends.
     """
 
     def __init__(self, left_s: float) -> None:
@@ -30,16 +30,16 @@ class Deadline:
         self._timer = self._loop.call_at(self._ends_at, self._run_out)
 
     def left_s(self) -> float:
-        """Return what is left of the time, 0.0 if it is over."""
+        """Return the seconds that are left, 0.0 if the time is over."""
         return 0.0 if self.expired.done() else self._ends_at - self._loop.time()
 
     def expire(self, error: GatewayError) -> None:
-        """End the time."""
+        """End the time with this error; do nothing if it is over."""
         if not self.expired.done():
             self.expired.set_result(error)
 
     def check(self) -> None:
-        """Raise what to answer if the time is over."""
+        """Raise the error of `expired` if the time is over."""
         if self.expired.done():
             raise self.expired.result()
 
@@ -50,7 +50,10 @@ class Deadline:
     async def in_time(
         self, wait: Coroutine[Any, Any, _T], *, late: Callable[[], GatewayError]
     ) -> _T:
-        """Wait for something in the call's time; raises `late` if the deadline comes first."""
+        """Return the result of `wait`. If the time ends first, cancel it and raise an error.
+
+        The error is `late()` if the caller's deadline is near, else the error of `expired`.
+        """
         waiting = asyncio.create_task(wait)
         try:
             if await self.outlasts(waiting):
@@ -61,7 +64,10 @@ class Deadline:
         raise late() if isinstance(error, NotSent) else error
 
     async def outlasts(self, work: asyncio.Task[Any]) -> bool:
-        """Wait for the work; whether it was done in the call's time. It is never cancelled."""
+        """Wait until the work is done or the time is over. Return whether the work is done.
+
+        The work is never cancelled.
+        """
         first = self._loop.create_future()
 
         def tell(_: object) -> None:

@@ -1,35 +1,35 @@
-"""Everything that can end a call, as a tree.
+"""The errors that can end a call, as a tree.
 
 GatewayError
-├── CallerError      the request is at fault, or the caller's stream, token or time
-├── GraphError       Graph answered, and the answer means no
-└── OurError         the gateway's own trouble, or what nobody can know
+├── CallerError      caused by the caller's request, stream, token or deadline
+├── GraphError       Graph refused the request
+└── OurError         caused by the gateway or its connections, or the outcome is unknown
 
-Each error carries its numbers and writes its own sentence: what came, what was wanted, what to do.
-The gRPC code of each reason is a table in `rpc.status`; no other file knows it.
+Each error has its data and its sentence: what was got, what was wanted, what to do. The gRPC code
+of each reason is in a table in `rpc.status`, and nowhere else.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
-# How much is quoted of a text from elsewhere, in bytes of UTF-8. A gRPC client takes 8 KiB of
-# trailers by default, and a sentence is in them twice: percent-encoded, and base64 in the details.
+# The most that is quoted of Graph's and callers' texts, in bytes of UTF-8. By default a gRPC client
+# accepts 8 KiB of trailers. They hold a sentence twice: percent-encoded, and in base64.
 MAX_MESSAGE_BYTES = 384
 MAX_CODE_BYTES = 128
 MAX_FIELD_BYTES = 256
 MAX_DESCRIPTION_BYTES = 256
 MAX_RESOURCE_BYTES = 1024
 
-# How many wrong fields an error names.
+# The most wrong fields that an error names.
 MAX_VIOLATIONS = 20
 
-# When to come again to a gateway whose ledger is away: a failover takes some seconds.
+# The retry delay if the ledger is unavailable: a failover takes some seconds.
 LEDGER_RETRY_DELAY_S = 5.0
 
 
 def quoted(text: str, max_bytes: int = MAX_MESSAGE_BYTES) -> str:
-    """Put a text from elsewhere into one line of at most so many bytes of UTF-8."""
+    """Return a text in one line of at most `max_bytes` of UTF-8, cut with an ellipsis."""
     line = " ".join(text.split())
     encoded = line.encode("utf-8", "replace")
     if len(encoded) <= max_bytes:
@@ -38,7 +38,7 @@ def quoted(text: str, max_bytes: int = MAX_MESSAGE_BYTES) -> str:
 
 
 class SettingError(ValueError):
-    """A setting that can't be; the sentence names it."""
+    """A setting is invalid; the sentence names it."""
 
 
 class Reason(StrEnum):
@@ -73,16 +73,16 @@ class Reason(StrEnum):
 
 
 def _so_far(sent_before: bool) -> str:  # noqa: FBT001 the sentence of a value
-    """Say what this call has done: nothing is said of a request that was sent and refused."""
+    """Return what is known: after a request was sent, only that this call created nothing."""
     return "nothing was created by this call" if sent_before else "nothing was sent to Graph"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorResponse:
-    """What Graph said when it said no; texts are quoted() already.
+    """Graph's response, other than a success; its texts are quoted() already.
 
-    `codes` are Graph's, outermost first, empty where it gave none; `retry_after_s` is None where it
-    named no delay; `claims` is the challenge of a 401, base64 as it came, or "".
+    `codes`: Graph's, outermost first, empty if it gave none. `retry_after_s`: None if it named no
+    delay. `claims`: the challenge of a 401, in base64 as received, or "".
     """
 
     http_status: int
@@ -93,11 +93,11 @@ class ErrorResponse:
 
     @property
     def code(self) -> str:
-        """The code to show, "" where Graph gave none."""
+        """The outermost code, "" if Graph gave none."""
         return self.codes[0] if self.codes else ""
 
     def __str__(self) -> str:
-        """Say it as a caller wants to read it."""
+        """Return the response as part of an error's sentence."""
         told = f"Graph answered {self.http_status}"
         if self.code:
             told += f" {self.code}"
@@ -105,11 +105,11 @@ class ErrorResponse:
 
 
 class GatewayError(Exception):
-    """The end of a call that isn't an attachment.
+    """A call ended without an attachment.
 
-    `response`: Graph's, where there was one. `retry_delay_s`: when to send again, None where that
-    isn't known to help. `size_bytes`, `max_size_bytes`: where sizes are the matter, of the file's
-    raw bytes; for an item, of the whole REST request.
+    `response`: Graph's, if there was one. `retry_delay_s`: when to send again, None if that isn't
+    known to help. `size_bytes`, `max_size_bytes`: of the file's raw bytes, or for an item of the
+    whole REST request; None if the error isn't about a size.
     """
 
     reason: ClassVar[Reason]
@@ -119,23 +119,23 @@ class GatewayError(Exception):
     max_size_bytes: int | None = None
 
 
-# The caller's fault.
+# Errors caused by the caller.
 
 
 class CallerError(GatewayError):
-    """The request is at fault, or the caller's stream, token or time."""
+    """The error was caused by the caller's request, stream, token or deadline."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldViolation:
-    """What is wrong with a field, which is named by its path."""
+    """A wrong field: its path, and what is wrong with it."""
 
     field: str
     description: str
 
 
 class InvalidRequest(CallerError):
-    """Fields are missing or malformed: the first of them, and how many more there are."""
+    """Fields are missing or malformed; the sentence has the first, and the number of the others."""
 
     reason = Reason.INVALID_REQUEST
 
@@ -148,14 +148,14 @@ class InvalidRequest(CallerError):
 
 
 class Violations:
-    """Collects what is wrong with the fields of one request; MAX_VIOLATIONS are kept."""
+    """Collects the wrong fields of one request, at most MAX_VIOLATIONS; the others are counted."""
 
     def __init__(self) -> None:
         self._found: list[FieldViolation] = []
         self._more = 0
 
     def add(self, field: str, description: str) -> None:
-        """Add a field, unless it is one too many: then it is only counted."""
+        """Add a field; if there are MAX_VIOLATIONS already, only count it."""
         if len(self._found) == MAX_VIOLATIONS:
             self._more += 1
             return
@@ -170,12 +170,12 @@ class Violations:
             raise self.error()
 
     def error(self) -> InvalidRequest:
-        """Return the error of those that there are, one at least."""
+        """Return the error with the collected fields; there must be at least one."""
         return InvalidRequest(*self._found, more=self._more)
 
 
 class StreamProtocol(CallerError):
-    """The messages of an upload came in an order that makes no upload."""
+    """The messages of an upload came in an invalid order."""
 
     reason = Reason.STREAM_PROTOCOL
 
@@ -195,8 +195,8 @@ class AttachmentTooLarge(CallerError):
     ) -> None:
         if max_size_bytes is not None:
             sentence = (
-                f"{of} has {size_bytes:,} bytes or more, and {max_size_bytes:,} is the most that "
-                f"fits into one request to Graph here; send a smaller one"
+                f"{of} has at least {size_bytes:,} bytes, but at most {max_size_bytes:,} fit into "
+                f"this request to Graph; send a smaller one"
             )
         elif response is not None:
             sentence = f"{response}; {of} has {size_bytes:,} bytes: send a smaller one"
@@ -212,39 +212,39 @@ class AttachmentTooLarge(CallerError):
 
 
 class SizeMismatch(CallerError):
-    """Another number of bytes came than was declared."""
+    """The number of bytes received isn't the declared one."""
 
     reason = Reason.SIZE_MISMATCH
 
     def __init__(self, *, declared_bytes: int, size_bytes: int) -> None:
         super().__init__(
-            f"{declared_bytes:,} bytes were declared, {size_bytes:,} came; nothing was sent to "
+            f"{declared_bytes:,} bytes were declared, {size_bytes:,} received; nothing was sent to "
             f"Graph: send the whole file again"
         )
         self.size_bytes = size_bytes
 
 
 class ChecksumMismatch(CallerError):
-    """Other bytes came than were declared."""
+    """The SHA-256 of the bytes received isn't the declared one."""
 
     reason = Reason.CHECKSUM_MISMATCH
 
     def __init__(self, *, declared: bytes, computed: bytes) -> None:
         super().__init__(
-            f"SHA-256 {declared.hex()} was declared, what came has {computed.hex()}; nothing was "
-            f"sent to Graph: send the file again"
+            f"SHA-256 {declared.hex()} was declared, the received bytes have {computed.hex()}; "
+            f"nothing was sent to Graph: send the file again"
         )
 
 
 class StreamIdle(CallerError):
-    """The stream went quiet."""
+    """The caller sent no message for the idle timeout."""
 
     reason = Reason.STREAM_IDLE
 
     def __init__(self, *, idle_s: float) -> None:
         super().__init__(
-            f"nothing came for {idle_s:g} s; half-close ends an upload. Nothing was sent to Graph: "
-            f"send the file again"
+            f"nothing came for {idle_s:g} s; end an upload with a half-close. Nothing was sent to "
+            f"Graph: send the file again"
         )
 
 
@@ -255,26 +255,26 @@ class TokenMissing(CallerError):
 
 
 class RequestIdReused(CallerError):
-    """Another request had the same id."""
+    """The request_id belongs to a different request."""
 
     reason = Reason.REQUEST_ID_REUSED
 
     def __init__(self) -> None:
         super().__init__(
-            "the request_id was given to a request with another post, description or content; "
-            "nothing was sent to Graph: repeat a request as it was, and give each its own id"
+            "the request_id belongs to a request with a different post, description or content; "
+            "nothing was sent to Graph: repeat that request unchanged, or use a new request_id"
         )
 
 
 class RequestInProgress(CallerError):
-    """The same request is being worked on."""
+    """A request with the same request_id is in progress."""
 
     reason = Reason.REQUEST_IN_PROGRESS
 
     def __init__(self, *, retry_delay_s: float, sent_before: bool = False) -> None:
         super().__init__(
-            f"a request with this request_id is being worked on; {_so_far(sent_before)}: "
-            f"repeat it, with the same id, to learn what became of it"
+            f"a request with this request_id is in progress; {_so_far(sent_before)}: "
+            f"repeat it with the same request_id to learn its outcome"
         )
         self.retry_delay_s = retry_delay_s
 
@@ -286,15 +286,15 @@ class NotSent(CallerError):
 
     def __init__(self) -> None:
         super().__init__(
-            "the deadline is about to pass and nothing was sent to Graph; set a longer one"
+            "the deadline is about to pass, and nothing was sent to Graph; set a longer deadline"
         )
 
 
-# Graph's.
+# Refusals by Graph.
 
 
 class GraphError(GatewayError):
-    """Graph answered, and the answer means no."""
+    """Graph refused the request."""
 
     advice = ""
 
@@ -304,15 +304,15 @@ class GraphError(GatewayError):
 
 
 class GraphRejected(GraphError):
-    """Graph finds fault with the attachment."""
+    """Graph refused the attachment as invalid."""
 
     reason = Reason.GRAPH_REJECTED
 
-    advice = "nothing was created: mend the request"
+    advice = "nothing was created: correct the request"
 
 
 class GraphUnauthenticated(GraphError):
-    """Graph doesn't take the caller's token."""
+    """Graph didn't accept the caller's token."""
 
     reason = Reason.GRAPH_UNAUTHENTICATED
 
@@ -320,15 +320,15 @@ class GraphUnauthenticated(GraphError):
 
 
 class GraphPermissionDenied(GraphError):
-    """The token isn't for this."""
+    """The token doesn't permit this operation."""
 
     reason = Reason.GRAPH_PERMISSION_DENIED
 
-    advice = "the token needs Group.ReadWrite.All, and its user access to the group"
+    advice = "the token needs Group.ReadWrite.All, and its user needs access to the group"
 
 
 class GraphNotFound(GraphError):
-    """There is no such post."""
+    """Graph doesn't find the post or, for a replay, the attachment."""
 
     reason = Reason.GRAPH_NOT_FOUND
 
@@ -336,7 +336,7 @@ class GraphNotFound(GraphError):
 
     def __init__(self, response: ErrorResponse, *, resource: str, gone: bool = False) -> None:
         if gone:
-            self.advice = "the attachment was created, and is not there any more"
+            self.advice = "the attachment was created, but is not there any more"
         super().__init__(response)
         self.resource = quoted(resource, MAX_RESOURCE_BYTES)
 
@@ -350,11 +350,11 @@ class GraphUnsupported(GraphError):
 
 
 class GraphConflict(GraphError):
-    """Another writer is at work on the post."""
+    """Another writer is changing the post."""
 
     reason = Reason.GRAPH_CONFLICT
 
-    advice = "another writer is at work on the post and nothing was created: send it again"
+    advice = "another writer is changing the post, and nothing was created: send it again"
 
 
 class GraphLocked(GraphError):
@@ -366,7 +366,7 @@ class GraphLocked(GraphError):
 
 
 class GraphThrottled(GraphError):
-    """Graph takes no more for now."""
+    """Graph asked to wait before more requests to the mailbox."""
 
     reason = Reason.GRAPH_THROTTLED
 
@@ -378,22 +378,22 @@ class GraphThrottled(GraphError):
 
 
 class GraphQuotaExceeded(GraphError):
-    """The mailbox is full."""
+    """The group's mailbox is full."""
 
     reason = Reason.GRAPH_QUOTA_EXCEEDED
 
-    advice = "the group's mailbox is full: make room first"
+    advice = "the group's mailbox is full: free space in it first"
 
 
-# Ours.
+# Errors of the gateway, and unknown outcomes.
 
 
 class OurError(GatewayError):
-    """The gateway's own trouble, or what nobody can know."""
+    """The error is the gateway's or its connections', or the outcome is unknown."""
 
 
 class GraphUnavailable(OurError):
-    """Graph could not be reached, or broke off; it is settled that nothing was created."""
+    """Graph couldn't be reached or gave no usable response; it is settled: nothing was created."""
 
     reason = Reason.GRAPH_UNAVAILABLE
 
@@ -406,13 +406,13 @@ class GraphUnavailable(OurError):
 
 
 class GatewayOverloaded(OurError):
-    """There is no memory for one more upload."""
+    """There is no memory for another upload."""
 
     reason = Reason.GATEWAY_OVERLOADED
 
     def __init__(self, *, memory_bytes: int, waiting: int, retry_delay_s: float) -> None:
         super().__init__(
-            f"the {memory_bytes:,} bytes for uploads are taken, and {waiting:,} calls wait for "
+            f"the {memory_bytes:,} bytes for uploads are reserved, and {waiting:,} calls wait for "
             f"them; nothing was sent to Graph: send it again later, or with a longer deadline"
         )
         self.retry_delay_s = retry_delay_s
@@ -429,18 +429,20 @@ class GatewayDraining(OurError):
 
 
 class LedgerUnavailable(OurError):
-    """What was sent before can't be looked up or written down. `why` is for the log."""
+    """The ledger can't be read or written. `why` is for the log."""
 
     reason = Reason.LEDGER_UNAVAILABLE
 
     def __init__(self, why: str, *, sent_before: bool = False) -> None:
-        super().__init__(f"the gateway's ledger is away; {_so_far(sent_before)}: send it again")
+        super().__init__(
+            f"the gateway's ledger is unavailable; {_so_far(sent_before)}: send it again"
+        )
         self.why = why
         self.retry_delay_s = LEDGER_RETRY_DELAY_S
 
 
 class MailboxLimit(OurError):
-    """The group's mailbox takes no more for now, by Graph's limits as the gateway keeps them."""
+    """Graph's limits for the mailbox, which the gateway keeps, allow no more requests for now."""
 
     reason = Reason.MAILBOX_LIMIT
 
@@ -450,14 +452,14 @@ class MailboxLimit(OurError):
 
 
 class OutcomeUnknown(OurError):
-    """The attachment may or may not have come to be; `created` if it did, but can't be named."""
+    """It isn't known what was created; `created` if an attachment was, but can't be described."""
 
     reason = Reason.OUTCOME_UNKNOWN
 
     def __init__(
         self, what: str, *, response: ErrorResponse | None = None, created: bool = False
     ) -> None:
-        fate = "was created, and can't be named" if created else "may exist, now or in a moment"
+        fate = "was created, but is not described" if created else "may exist, now or in a moment"
         super().__init__(
             f"{what}; the attachment {fate}: repeat it with the same request_id, or look at the "
             f"post before sending it again"
@@ -468,10 +470,10 @@ class OutcomeUnknown(OurError):
 
 
 class GatewayFault(OurError):
-    """Anything unforeseen. What it was is for the log, not for the caller."""
+    """An unexpected error. Its cause is only in the log."""
 
     reason = Reason.GATEWAY_ERROR
 
     def __init__(self, *, response: ErrorResponse | None = None) -> None:
-        super().__init__("the gateway failed; its operator finds the reason in its log")
+        super().__init__("the gateway failed; its operator can find the reason in the log")
         self.response = response

@@ -1,7 +1,7 @@
-"""What is counted, for monitoring. No label holds what a caller sent.
+"""The counters for monitoring. No label holds anything that a caller sent.
 
-The counter of each set of labels, of which there are few, is kept: to find it costs several times
-what counting does.
+The counter of each set of labels is cached, because finding it takes several times as long as
+counting. There are few sets.
 """
 
 from functools import cache
@@ -14,7 +14,7 @@ _CALLS = Counter("calls", "Calls that ended.", ["method", "code", "reason"], nam
 
 _ATTEMPTS = Counter(
     "attempts",
-    "POSTs that ended, by what was next: created, give_up, send_again, look_up.",
+    "Attempts that ended, by the next step: created, give_up, send_again, look_up.",
     ["next"],
     namespace=_NAMESPACE,
 )
@@ -28,7 +28,7 @@ _LOOK_UPS = Counter(
 
 SURPLUS = Counter(
     "surplus",
-    "Attachments too many, because Graph took longer over one than it may.",
+    "Surplus attachments, because Graph took longer than settle_s to create one.",
     namespace=_NAMESPACE,
 )
 
@@ -41,17 +41,17 @@ LOG_EVENTS_DROPPED = Counter(
 
 @cache
 def calls(method: str, code: str, reason: str) -> Counter:
-    """Return the counter of calls that ended so."""
+    """Return the counter of calls that ended with this code and reason."""
     return _CALLS.labels(method, code, reason)
 
 
 @cache
 def attempts(next_: str) -> Counter:
-    """Return the counter of POSTs after which that was next."""
+    """Return the counter of attempts with this next step."""
     return _ATTEMPTS.labels(next_)
 
 
 @cache
 def look_ups(result: str) -> Counter:
-    """Return the counter of look-ups with that result."""
+    """Return the counter of look-ups with this result."""
     return _LOOK_UPS.labels(result)

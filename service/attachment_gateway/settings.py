@@ -1,7 +1,7 @@
 """Every limit and name that an operator can set, with its default.
 
-A setting is a field: its environment variable is ATTACHMENT_GATEWAY_ and the name in upper case,
-its flag of `serve` the name in kebab case.
+Each field is a setting. Its environment variable is ATTACHMENT_GATEWAY_ and the name in upper case;
+its flag of `serve` is the name in kebab case.
 """
 
 import ipaddress
@@ -24,32 +24,32 @@ MIB = 1024 * 1024
 _OFF_AT_0 = {"connection_age_s", "mailbox_concurrent", "mailbox_upload_bytes"}
 
 
-def _setting(default: object, about: str) -> Any:  # what dataclasses.field() is
+def _setting(default: object, about: str) -> Any:  # Any, because dataclasses.field() returns it
     return field(default=default, metadata={"about": about})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What `serve` runs with. Raises SettingError."""
+    """The settings of `serve`. Raises SettingError."""
 
     listen: str = _setting(
-        "127.0.0.1:50051", "host:port to listen on, port 0 for any, or unix:path"
+        "127.0.0.1:50051", "host:port to listen on, port 0 for any free port, or unix:path"
     )
     graph_url: str = _setting(
-        "https://graph.microsoft.com/v1.0", "Graph's root; plain http only to loopback"
+        "https://graph.microsoft.com/v1.0", "Graph's root URL; plain http only to loopback"
     )
-    # "4MB on the total size of each REST request"; MB or MiB is nowhere defined. ASP.NET's limit,
-    # whose error message Graph's is, is 4,096 KiB by default.
+    # Graph documents "4MB on the total size of each REST request", which may mean MB or MiB. Its
+    # error message is ASP.NET's, whose default limit is 4,096 KiB.
     max_request_bytes: int = _setting(
-        4 * MIB, "largest REST request that Graph takes, head and body, in bytes"
+        4 * MIB, "largest REST request that Graph accepts, head and body together, bytes"
     )
     workers: int = _setting(
-        1, "processes that share the port; more than one need host:port, and a ledger outside"
+        1, "processes that share the port; several need host:port, and a ledger other than memory:"
     )
     ledger: str = _setting(
         "",
         "where request ids are kept: sqlite:///path, redis://… or rediss://…, or memory:; a SQLite "
-        "file in the state directory if left empty",
+        "file in the state directory if empty",
     )
     ledger_retention_s: float = _setting(
         86400.0, "how long a request id is remembered after its last use, seconds"
@@ -58,34 +58,32 @@ class Settings:
         15.0, "how long Graph may still act on a request that it hasn't answered, seconds"
     )
     mailbox_concurrent: int = _setting(
-        4, "requests at once to one mailbox, which is an app and a group; 0 is no limit"
+        4, "most concurrent requests to one mailbox (an app and a group); 0 for no limit"
     )
     mailbox_upload_bytes: int = _setting(
-        150_000_000, "bytes uploaded to one mailbox in 5 minutes; 0 is no limit"
+        150_000_000, "most bytes uploaded to one mailbox in 5 minutes; 0 for no limit"
     )
     upload_memory_bytes: int = _setting(
         256 * MIB, "memory for all uploads in flight together, bytes"
     )
     stream_window_bytes: int = _setting(
         64 * 1024,
-        "what an upload may send ahead of being read, bytes; more helps callers that are far away",
+        "how much of an upload may arrive before it is read, bytes; more is faster for far callers",
     )
-    graph_timeout_s: float = _setting(60.0, "how long to wait for one answer of Graph's, seconds")
+    graph_timeout_s: float = _setting(60.0, "how long to wait for one response from Graph, seconds")
     graph_connections: int = _setting(
-        256, "connections to Graph at most for sending, and as many again for reading"
+        256, "most connections to Graph for sending, and the same number again for reading"
     )
-    stream_idle_s: float = _setting(30.0, "how long an upload may be quiet, seconds")
+    stream_idle_s: float = _setting(30.0, "how long an upload may send nothing, seconds")
     connection_age_s: float = _setting(
         600.0,
-        "how old a caller's connection gets before it is asked to make another, so that load "
-        "spreads, seconds; 0 is no limit",
+        "age at which a caller is asked to replace its connection, so that load spreads, seconds; "
+        "0 for no limit",
     )
-    default_deadline_s: float = _setting(
-        300.0, "the deadline of a call that comes without one, seconds"
-    )
+    default_deadline_s: float = _setting(300.0, "the deadline of a call that has none, seconds")
     drain_s: float = _setting(30.0, "how long calls in flight may take after SIGTERM, seconds")
     metrics_listen: str = _setting(
-        "", "host:port at which Prometheus reads /metrics; nowhere if left empty"
+        "", "host:port at which Prometheus reads /metrics; nowhere if empty"
     )
     log_level: str = _setting("info", "debug, info, warning or error")
 
@@ -97,7 +95,7 @@ class Settings:
                 wanted = "0 or more" if least == 0 else "greater than 0"
                 raise SettingError(f"{setting.name} is {value}; it must be {wanted}")
         if self.log_level not in LOG_LEVELS:
-            raise SettingError(f"log_level is {self.log_level!r}; it is one of {LOG_LEVELS}")
+            raise SettingError(f"log_level is {self.log_level!r}; it must be one of {LOG_LEVELS}")
         _check_graph_url(self.graph_url)
         _check_listen(self.listen)
         if self.workers > 1:
@@ -112,18 +110,18 @@ class Settings:
         if self.listen.startswith("unix:"):
             raise SettingError(f"listen is {self.listen!r} {wanted} host:port, which can be shared")
         if self.ledger == MEMORY:
-            raise SettingError(f"ledger is {self.ledger!r} {wanted} one that they share")
-        # Each worker lets one request at a time through, at the least.
+            raise SettingError(f"ledger is {self.ledger!r} {wanted} a ledger that they share")
+        # Each worker's part of the limit is at least 1.
         if not is_redis(self.ledger) and 0 < self.mailbox_concurrent < self.workers:
             raise SettingError(
                 f"mailbox_concurrent is {self.mailbox_concurrent} for {self.workers} workers, "
-                f"which share it out and would exceed it; give {self.mailbox_concurrent} workers "
-                f"at most, or a ledger in Redis, by which they keep it together"
+                f"each of which needs at least 1; give {self.mailbox_concurrent} workers at most, "
+                f"or a ledger in Redis, through which they share the limit"
             )
 
     @property
     def max_message_bytes(self) -> int:
-        """The largest message that the server takes: an item too large gets our error."""
+        """The largest message that gRPC accepts; larger than a request, so that we refuse it."""
         return max(8 * MIB, 2 * self.max_request_bytes)
 
 
@@ -132,15 +130,15 @@ def _check_graph_url(url: str) -> None:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise SettingError(f"graph_url is {url!r}; give an https URL, such as Graph's own")
     if parts.query or parts.fragment or parts.username or parts.password:
-        raise SettingError("graph_url has more than scheme, host, port and path; leave it out")
+        raise SettingError("graph_url has more than scheme, host, port and path; remove the rest")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
         raise SettingError(
-            f"graph_url is {url!r}; tokens go over plain http to loopback only, use https"
+            f"graph_url is {url!r}; a token may go over plain http to loopback only; use https"
         )
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine and nothing else."""
+    """Return whether a host is a loopback address or `localhost`."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""cli: attach a file or an item from a terminal."""
+"""Tests of the command line's `upload` and `attach`."""
 
 import asyncio
 import base64
@@ -16,12 +16,14 @@ TO = ("--group=g", "--thread=t", "--post=p")
 
 @pytest.fixture
 async def gateway(start: Start) -> tuple[str, ...]:
-    """The options that lead to a gateway."""
+    """The options that name a running gateway and the post."""
     return (f"--gateway={(await start()).address}", *TO)
 
 
-async def test_upload(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path) -> None:
-    """A file is attached with its name, its type guessed, and the attachment printed as JSON."""
+async def test_upload_attaches_a_file_and_prints_the_attachment(
+    gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path
+) -> None:
+    """`upload` attaches a file with its name and guessed type, and prints the attachment."""
     path = tmp_path / "logo.png"
     path.write_bytes(b"\x89PNG")
     finished = await asyncio.to_thread(run, "upload", str(path), *gateway, GRAPH_TOKEN="tok")
@@ -36,8 +38,10 @@ async def test_upload(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path)
     }
 
 
-async def test_upload_inline(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path) -> None:
-    """What is said by options goes along; a content id means inline."""
+async def test_upload_sends_what_its_options_say(
+    gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path
+) -> None:
+    """The options of `upload` are sent, and a content id makes the attachment inline."""
     path = tmp_path / "x"
     path.write_bytes(b"")
     options = ("--name=n", "--content-type=a/b", "--content-id=c", "--conversation=v", "--token=t")
@@ -54,8 +58,10 @@ async def test_upload_inline(gateway: tuple[str, ...], graph: RawGraph, tmp_path
     }
 
 
-async def test_create(gateway: tuple[str, ...], graph: RawGraph) -> None:
-    """An item is attached from its JSON, here from standard input."""
+async def test_attach_reads_an_item_from_standard_input(
+    gateway: tuple[str, ...], graph: RawGraph
+) -> None:
+    """`attach -` attaches an item from its JSON on standard input."""
     item = '{"name": "Planning", "itemAttachment": {"event": {"subject": "Planning"}}}'
     finished = await asyncio.to_thread(run, "attach", "-", *gateway, stdin=item, GRAPH_TOKEN="tok")
     assert finished.returncode == 0, finished.stderr
@@ -65,8 +71,10 @@ async def test_create(gateway: tuple[str, ...], graph: RawGraph) -> None:
     }
 
 
-async def test_what_goes_wrong(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path) -> None:
-    """The gateway's sentence goes to standard error, and the exit code is 1."""
+async def test_a_failed_upload_prints_the_error_and_exits_with_1(
+    gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path
+) -> None:
+    """The gateway's error goes to standard error, and the exit code is 1."""
     graph.script = [error(403, "ErrorAccessDenied", "Access is denied.")]
     path = tmp_path / "x"
     path.write_bytes(b"x")
@@ -77,8 +85,10 @@ async def test_what_goes_wrong(gateway: tuple[str, ...], graph: RawGraph, tmp_pa
     )
 
 
-async def test_a_repeat(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path) -> None:
-    """What went wrong can be repeated, by the id that was told."""
+async def test_a_failed_upload_prints_how_to_repeat_it(
+    gateway: tuple[str, ...], graph: RawGraph, tmp_path: Path
+) -> None:
+    """A failed upload prints the option to repeat it, and further repeats return its attachment."""
     graph.script = [error(403, "ErrorAccessDenied")]
     graph.read_script = [answer(200)]
     path = tmp_path / "x"
@@ -97,11 +107,11 @@ async def test_a_repeat(gateway: tuple[str, ...], graph: RawGraph, tmp_path: Pat
     [
         (("upload", "/missing", "--token=t", *TO), "does not exist"),
         (("upload", __file__, *TO), "Missing option '--token'"),
-        (("attach", "-", "--token=t", *TO), "FILE is no Attachment"),
+        (("attach", "-", "--token=t", *TO), "FILE is not an Attachment"),
     ],
 )
-def test_what_is_no_command(command: tuple[str, ...], words: str) -> None:
-    """A command that can't be is a usage error."""
+def test_a_wrong_command_is_a_usage_error(command: tuple[str, ...], words: str) -> None:
+    """A missing file, a missing token and malformed JSON are usage errors."""
     finished = run(*command, stdin="{", GRAPH_TOKEN="")
     assert finished.returncode == 2
     assert words in finished.stderr

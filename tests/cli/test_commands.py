@@ -1,4 +1,4 @@
-"""The command line: its commands, and what they need."""
+"""Tests of the command line: its commands, and the extras that they need."""
 
 import asyncio
 import base64
@@ -12,7 +12,7 @@ from tests.support.calls import Start
 from tests.support.processes import ended, program, run
 from tests.support.raw_graph import RawGraph
 
-# An import hook that hides packages, as where they aren't installed.
+# An import hook that hides packages, as if they weren't installed.
 WITHOUT = """
 import sys
 
@@ -37,14 +37,14 @@ THIS_FILE = Path(__file__).read_bytes()
 
 
 def without(packages: set[str], *arguments: str) -> tuple[int, str, str]:
-    """Run the command line where these packages aren't installed."""
+    """Run the command line as if these packages weren't installed."""
     code = WITHOUT.replace("PACKAGES", repr(packages)).replace("ARGUMENTS", repr(arguments))
     with program(sys.executable, "-c", code) as process:
         return ended(process)
 
 
-def test_the_commands() -> None:
-    """All of them are in the help, but the one that `serve` runs."""
+def test_the_help_lists_all_public_commands() -> None:
+    """The help lists all commands but `worker`, which `serve` runs."""
     shown = run("--help").stdout
     for command in ("attach", "emulator", "serve", "upload"):
         assert f"\n  {command} " in shown
@@ -52,15 +52,15 @@ def test_the_commands() -> None:
 
 
 @pytest.mark.parametrize("command", ["upload", "attach"])
-def test_callers_need_the_base_install_alone(command: str) -> None:
-    """What serving needs may be missing."""
+def test_callers_commands_need_only_the_base_install(command: str) -> None:
+    """`upload` and `attach` run without the packages of the server and the emulator."""
     status, output, errors = without(SERVER | EMULATOR, command, "--help")
     assert (status, errors) == (0, "")
     assert "--request-id" in output
 
 
-async def test_an_upload_by_the_base_install(start: Start, graph: RawGraph) -> None:
-    """With nothing of the server's a caller's command does its work."""
+async def test_upload_works_with_the_base_install(start: Start, graph: RawGraph) -> None:
+    """`upload` attaches a file without the packages of the server and the emulator."""
     gateway = await start()
     to = (f"--gateway={gateway.address}", "--group=g", "--thread=t", "--post=p", "--token=t")
     status, output, errors = await asyncio.to_thread(
@@ -80,7 +80,7 @@ async def test_an_upload_by_the_base_install(start: Start, graph: RawGraph) -> N
     ],
 )
 def test_a_command_says_which_extra_it_needs(command: str, missing: set[str], extra: str) -> None:
-    """In a sentence, whatever its options are."""
+    """A command without its extra says which one to install, whatever its options are."""
     status, output, errors = without(missing, command, "--listen", "127.0.0.1:0")
     assert (status, output) == (1, "")
     assert errors.endswith(f" is missing: pip install 'attachment-gateway[{extra}]'\n")
@@ -90,8 +90,8 @@ def test_a_command_says_which_extra_it_needs(command: str, missing: set[str], ex
     assert "worker" not in output
 
 
-def test_a_command_that_there_is_not() -> None:
-    """Is a usage error."""
+def test_an_unknown_command_is_a_usage_error() -> None:
+    """An unknown command is a usage error."""
     finished = run("surve")
     assert finished.returncode == 2
     assert "No such command 'surve'" in finished.stderr

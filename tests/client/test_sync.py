@@ -1,4 +1,4 @@
-"""client: the Python client, over grpcio-testing's channel and its fake clock."""
+"""Tests of the Python client over grpcio-testing's channel and its fake clock."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ MADE = Attachment(id="A=")
 
 
 class Talk:
-    """A client in one thread, the other end of its channel in this one."""
+    """A client that runs in its own thread, and the gateway's end of its channel."""
 
     def __init__(self) -> None:
         self.clock = grpc_testing.strict_fake_time(1000)
@@ -49,7 +49,7 @@ class Talk:
         return self._pool.submit(method, *args, **kwargs)
 
     def take_upload(self) -> tuple[dict[str, str], list[UploadFileAttachmentRequest], Any]:
-        """The next upload: its metadata, all of its messages, and what answers it."""
+        """Return the next upload's metadata, its messages and the RPC that answers it."""
         metadata, rpc = self.channel.take_stream_unary(UPLOAD)
         requests: list[UploadFileAttachmentRequest] = []
         collected = threading.Event()
@@ -71,7 +71,7 @@ class Talk:
 
 @pytest.fixture
 def talk() -> Iterator[Talk]:
-    """A client and the other end of its channel."""
+    """A client and the gateway's end of its channel."""
     running = Talk()
     yield running
     running.close()
@@ -95,7 +95,7 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_an_upload(talk: Talk, file: Path) -> None:
+def test_an_upload_is_a_header_and_chunks(talk: Talk, file: Path) -> None:
     """A path becomes a header with its size and a request id, and chunks."""
     made = talk.begin(talk.client.upload, file, POST)
     metadata, [header, *chunks], rpc = talk.take_upload()
@@ -109,8 +109,8 @@ def test_an_upload(talk: Talk, file: Path) -> None:
     assert [request.chunk for request in chunks] == [b"0123", b"4567", b"89"]
 
 
-def test_an_upload_described(talk: Talk, file: Path) -> None:
-    """What the caller says of the attachment goes into the header, under its own request id."""
+def test_an_upload_has_the_callers_description_and_request_id(talk: Talk, file: Path) -> None:
+    """The caller's description of the attachment and request id are in the header."""
     described = Attachment(name="logo", file_attachment=FileAttachment(content_id="cid"))
     made = talk.begin(talk.client.upload, file, POST, described, request_id="r-1")
     _, [header, *_], rpc = talk.take_upload()
@@ -120,8 +120,8 @@ def test_an_upload_described(talk: Talk, file: Path) -> None:
     assert header.header.request_id == "r-1"
 
 
-def test_a_creation(talk: Talk) -> None:
-    """An attachment that is whole goes as one message."""
+def test_a_whole_attachment_is_one_message(talk: Talk) -> None:
+    """`create` sends a whole attachment as one message with a request id."""
     attachment = Attachment(name="n", file_attachment=FileAttachment(content_bytes=b"x"))
     made = talk.begin(talk.client.create, attachment, POST)
     _, request, rpc = talk.channel.take_unary_unary(CREATE)
@@ -131,8 +131,8 @@ def test_a_creation(talk: Talk) -> None:
     assert len(request.request_id) == 36
 
 
-def test_it_comes_again_where_that_is_safe(talk: Talk, file: Path) -> None:
-    """Nothing was created, and a delay was named: again, as late, with a new token, the same id."""
+def test_a_safe_error_is_repeated_with_the_same_request_id(talk: Talk, file: Path) -> None:
+    """After an error with a delay the client waits, and sends the same header with a new token."""
     made = talk.begin(talk.client.upload, file, POST)
     _, [first, *_], rpc = talk.take_upload()
     fail(rpc, errors.GraphUnavailable("x", retry_delay_s=2.5))
@@ -145,8 +145,8 @@ def test_it_comes_again_where_that_is_safe(talk: Talk, file: Path) -> None:
     assert len(chunks) == 3
 
 
-def test_it_gives_up_when_the_time_is_short(talk: Talk, file: Path) -> None:
-    """A delay that doesn't fit into the time given ends it, at once."""
+def test_a_delay_beyond_the_timeout_raises_at_once(talk: Talk, file: Path) -> None:
+    """A delay that doesn't fit into `timeout_s` raises AttachmentError without a wait."""
     made = talk.begin(talk.client.upload, file, POST, timeout_s=5)
     _, _, rpc = talk.take_upload()
     fail(rpc, errors.GraphThrottled(errors.ErrorResponse(http_status=429), retry_delay_s=5))
@@ -164,8 +164,10 @@ def test_it_gives_up_when_the_time_is_short(talk: Talk, file: Path) -> None:
         errors.NotSent(),
     ],
 )
-def test_it_never_comes_again_by_itself(talk: Talk, file: Path, error: errors.GatewayError) -> None:
-    """Without a delay it isn't sent again; the error tells what the gateway told."""
+def test_an_error_without_a_delay_is_not_repeated(
+    talk: Talk, file: Path, error: errors.GatewayError
+) -> None:
+    """An error without a delay isn't repeated, and is raised as the gateway sent it."""
     made = talk.begin(talk.client.upload, file, POST)
     _, _, rpc = talk.take_upload()
     fail(rpc, error)
@@ -177,8 +179,8 @@ def test_it_never_comes_again_by_itself(talk: Talk, file: Path, error: errors.Ga
     assert str(caught.value) == f"{error.reason}: {error}"
 
 
-def test_a_gateway_that_is_gone(talk: Talk, file: Path) -> None:
-    """A bare UNAVAILABLE tells nothing; the request id makes it safe to ask."""
+def test_a_lost_gateway_is_called_again(talk: Talk, file: Path) -> None:
+    """After UNAVAILABLE without details the client repeats its request, which its id makes safe."""
     made = talk.begin(talk.client.upload, file, POST)
     _, [first, *_], rpc = talk.take_upload()
     rpc.terminate(None, (), grpc.StatusCode.UNAVAILABLE, "connection lost")
@@ -189,8 +191,8 @@ def test_a_gateway_that_is_gone(talk: Talk, file: Path) -> None:
     assert made.result(5) == MADE
 
 
-def test_grpcs_own_errors(talk: Talk, file: Path) -> None:
-    """Where asking again isn't known to help, nothing is sent again."""
+def test_another_error_of_grpcs_is_not_repeated(talk: Talk, file: Path) -> None:
+    """An error of gRPC's own that isn't UNAVAILABLE is not repeated."""
     made = talk.begin(talk.client.upload, file, POST)
     _, _, rpc = talk.take_upload()
     rpc.terminate(None, (), grpc.StatusCode.CANCELLED, "connection lost")
@@ -199,8 +201,8 @@ def test_grpcs_own_errors(talk: Talk, file: Path) -> None:
     assert (caught.value.reason, caught.value.metadata) == ("", {})
 
 
-def test_a_deadline_that_passes_as_the_status_comes(talk: Talk, file: Path) -> None:
-    """It is then gRPC's own code with the gateway's details, which tell nothing for sure."""
+def test_the_gateways_details_of_a_client_deadline_are_ignored(talk: Talk, file: Path) -> None:
+    """The gateway's details are ignored if gRPC's own code is DEADLINE_EXCEEDED."""
     made = talk.begin(talk.client.upload, file, POST)
     _, _, rpc = talk.take_upload()
     status_of = rpc_status.to_status(status.to_status(errors.OutcomeUnknown("x"), {}))
@@ -211,14 +213,14 @@ def test_a_deadline_that_passes_as_the_status_comes(talk: Talk, file: Path) -> N
     assert (caught.value.code, caught.value.reason) == (code, "")
 
 
-def test_a_file_that_is_not_there(talk: Talk, tmp_path: Path) -> None:
-    """A file that isn't there is an OSError, before anything is called."""
+def test_a_missing_file_raises_before_any_call(talk: Talk, tmp_path: Path) -> None:
+    """A missing file raises FileNotFoundError before any call."""
     with pytest.raises(FileNotFoundError):
         talk.client.upload(tmp_path / "missing", POST)
 
 
-def test_a_file_that_goes_away(talk: Talk, file: Path) -> None:
-    """A file that fails once it is called for is an OSError, whatever gRPC makes of its stream."""
+def test_a_file_that_disappears_raises_its_own_error(talk: Talk, file: Path) -> None:
+    """A file that is deleted before it is read raises FileNotFoundError, and not gRPC's error."""
     messages = FileSource(file, 4)
     file.unlink()
     with pytest.raises(FileNotFoundError):
@@ -227,8 +229,8 @@ def test_a_file_that_goes_away(talk: Talk, file: Path) -> None:
         messages.raise_own_error()
 
 
-def test_the_systems_clock() -> None:
-    """By default the time is the machine's."""
+def test_the_default_clock_is_the_machines() -> None:
+    """The default clock sleeps and tells the time of the machine."""
     clock = SystemClock()
     before = clock.time()
     clock.sleep_for(0.01)

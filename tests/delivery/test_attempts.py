@@ -1,4 +1,4 @@
-"""sending, search, delivery, confirmation: what becomes of a call, against the local Graph."""
+"""Tests of deliveries from the call to the response, against the local Graph."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -57,7 +57,7 @@ def emulator() -> Iterator[RunningEmulator]:
 
 @pytest.fixture
 def control(emulator: RunningEmulator) -> Iterator[EmulatorClient]:
-    """What the local Graph has seen and stored, and what goes wrong with it."""
+    """The control client of the local Graph, cleared and set to its usual behaviour."""
     with EmulatorClient(emulator.control_url) as control:
         control.clear()
         control.configure(lag_s=0, page_size=None, clock_offset_s=0, rewrite_items=True)
@@ -66,13 +66,13 @@ def control(emulator: RunningEmulator) -> Iterator[EmulatorClient]:
 
 @pytest.fixture
 def post(control: EmulatorClient) -> Post:
-    """A post of one's own."""
+    """A new post in the local Graph."""
     return control.add_post()
 
 
 @pytest.fixture
 async def stub(emulator: RunningEmulator, tmp_path: Path) -> AsyncIterator[AsyncStub]:
-    """A gateway's client."""
+    """A client of a gateway in front of the local Graph."""
     usual = {**QUICK, "settle_s": SETTLE_S, "graph_url": emulator.url}
     async with (
         running(Settings(listen=f"unix:{tmp_path}/gw", **usual)) as gateway,
@@ -125,7 +125,7 @@ def trouble(status: int = 504, code: str = "UnknownError", **how: Any) -> Fault:
 
 
 def twin(control: EmulatorClient, post: Post, age: timedelta, **draft: Any) -> str:
-    """Someone else's file, as the post's clock has it."""
+    """Place an attachment of somebody else, with an age by the post's clock, and return its id."""
     described = {"kind": "file", "name": "hello.txt", "content": CONTENT, **draft}
     offset = timedelta(seconds=control.config().clock_offset_s)
     placed = control.place(AttachmentDraft(**described), post, datetime.now(UTC) - age + offset)
@@ -155,10 +155,10 @@ STORED = [
 
 @pytest.mark.parametrize("fault", STORED)
 @pytest.mark.parametrize("make", [upload, create])
-async def test_what_was_stored_is_found(
+async def test_a_stored_attachment_is_found(
     stub: AsyncStub, control: EmulatorClient, post: Post, fault: Fault, make: Make
 ) -> None:
-    """However its success was hidden, one attachment comes of it, and the caller gets its id."""
+    """When Graph stores an attachment and the response is unclear, the caller gets its id."""
     control.inject(fault)
     made = (await make(stub, post)).attachment
     assert [one.id for one in control.stored()] == [made.id]
@@ -181,28 +181,28 @@ async def test_what_was_stored_is_found(
     ],
 )
 @pytest.mark.parametrize("make", [upload, create])
-async def test_what_was_not_stored_is_sent_again(
+async def test_an_attempt_that_stored_nothing_is_repeated(
     stub: AsyncStub, control: EmulatorClient, post: Post, fault: Fault, make: Make
 ) -> None:
-    """When it is certain that nothing came of it."""
+    """After a response that proves that nothing was stored, the gateway sends one more POST."""
     control.inject(fault)
     made = (await make(stub, post)).attachment
     assert [one.id for one in control.stored()] == [made.id]
     assert requests(control, "POST") == 2
 
 
-async def test_nothing_more_is_sent_where_all_goes_well(
+async def test_a_clear_success_takes_one_request(
     stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
-    """One POST, and no look."""
+    """A successful delivery sends one POST and no look-up."""
     await upload(stub, post, request_id=str(uuid4()))
     assert [request.method for request in control.requests()] == ["POST"]
 
 
-async def test_it_is_not_sent_again_before_it_is_settled(
+async def test_an_unclear_attempt_is_not_repeated_before_it_settles(
     emulator: RunningEmulator, control: EmulatorClient, post: Post, tmp_path: Path
 ) -> None:
-    """A call whose time ends before that can't know."""
+    """A call that ends before its unclear attempt settles sends no second POST."""
     slow = Settings(
         listen=f"unix:{tmp_path}/slow", **{**QUICK, "settle_s": 4.0, "graph_url": emulator.url}
     )
@@ -215,10 +215,10 @@ async def test_it_is_not_sent_again_before_it_is_settled(
 
 
 @pytest.mark.parametrize("status", [401, 404, 412, 429, 500])
-async def test_unclear_is_sticky(
+async def test_a_failed_look_up_leaves_the_outcome_unknown(
     stub: AsyncStub, control: EmulatorClient, post: Post, status: int
 ) -> None:
-    """What Graph says to the looks afterwards doesn't end it otherwise."""
+    """If every look-up after an unclear attempt fails, the call ends with OUTCOME_UNKNOWN."""
     control.inject(trouble(504, store="before"))
     control.inject(trouble(status, method="GET", times=0))
     failed = await failure(upload(stub, post, timeout_s=1.5))
@@ -226,10 +226,10 @@ async def test_unclear_is_sticky(
 
 
 @pytest.mark.parametrize("status", [401, 404, 412, 429, 500])
-async def test_looks_that_fail_for_a_while(
+async def test_a_failed_look_up_is_repeated(
     stub: AsyncStub, control: EmulatorClient, post: Post, status: int
 ) -> None:
-    """They are repeated."""
+    """If three look-ups fail, the gateway looks again and finds the stored attachment."""
     control.inject(trouble(504, store="before"))
     control.inject(trouble(status, method="GET", times=3))
     made = (await upload(stub, post)).attachment
@@ -238,10 +238,10 @@ async def test_looks_that_fail_for_a_while(
 
 @pytest.mark.parametrize("offset_s", [-3600, 0, 3600])
 @pytest.mark.parametrize("stored", [True, False])
-async def test_twins_that_were_there_before(
+async def test_an_older_twin_is_told_apart_by_graphs_clock(
     stub: AsyncStub, control: EmulatorClient, post: Post, offset_s: int, stored: bool
 ) -> None:
-    """Are told by Graph's clock, whatever ours says."""
+    """An equal attachment that is older is no candidate, whatever the offset of Graph's clock."""
     control.configure(clock_offset_s=offset_s)
     old = twin(control, post, FIVE_SECONDS)
     control.inject(trouble(504, store="before" if stored else "never"))
@@ -250,10 +250,10 @@ async def test_twins_that_were_there_before(
     assert made.id != old
 
 
-async def test_a_neighbour_in_the_second_of_the_send(
+async def test_a_twin_from_the_second_of_the_send_leaves_it_unknown(
     stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
-    """The same bytes under another name, perhaps before, perhaps after: nobody can tell."""
+    """Equal bytes under another name in the second of the send make the outcome unknown."""
     twin(control, post, timedelta(0), name="other.txt")
     control.inject(trouble(504))
     failed = await failure(upload(stub, post))
@@ -261,10 +261,10 @@ async def test_a_neighbour_in_the_second_of_the_send(
     assert requests(control, "POST") == 1
 
 
-async def test_what_other_calls_were_answered_is_theirs(
+async def test_an_attachment_of_another_call_is_no_candidate(
     stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
-    """The same file, sent on purpose twice, is two attachments, also where an answer was lost."""
+    """Three calls with the same file make three attachments, also if one response was lost."""
     first = (await upload(stub, post)).attachment
     control.inject(trouble(504))
     second = (await upload(stub, post)).attachment
@@ -272,8 +272,10 @@ async def test_what_other_calls_were_answered_is_theirs(
     assert [one.id for one in control.stored()] == [first.id, second.id, third.id]
 
 
-async def test_pages_and_lag(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
-    """All pages are looked through, and what shows up late is waited for."""
+async def test_a_look_up_reads_all_pages_and_waits_for_the_lag(
+    stub: AsyncStub, control: EmulatorClient, post: Post
+) -> None:
+    """A look-up reads all pages, and is repeated until a late attachment is listed."""
     control.configure(page_size=1, lag_s=0.6 * SETTLE_S)
     for _ in range(3):
         twin(control, post, FIVE_SECONDS)
@@ -283,8 +285,10 @@ async def test_pages_and_lag(stub: AsyncStub, control: EmulatorClient, post: Pos
     assert requests(control, "POST") == 1
 
 
-async def test_one_writer_for_a_post(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
-    """Calls to one post go one after the other, so that Graph has no conflict to tell of."""
+async def test_a_post_has_one_attempt_at_a_time(
+    stub: AsyncStub, control: EmulatorClient, post: Post
+) -> None:
+    """Sixteen calls to one post send their POSTs one after the other, without a conflict."""
     control.configure(latency_s=0.02)
     await asyncio.gather(*(upload(stub, post, b"%d" % number) for number in range(16)))
     control.configure(latency_s=0)
@@ -293,8 +297,10 @@ async def test_one_writer_for_a_post(stub: AsyncStub, control: EmulatorClient, p
     assert control.peaks().posts[post.post_id] == 1
 
 
-async def test_sixty_four_callers(stub: AsyncStub, control: EmulatorClient) -> None:
-    """On one group and on sixteen, none of Graph's limits reaches a caller."""
+async def test_128_calls_stay_within_graphs_limits(
+    stub: AsyncStub, control: EmulatorClient
+) -> None:
+    """128 calls succeed with 128 POSTs, and no group has more than 4 requests at once."""
     control.configure(latency_s=0.01)
     one = [control.add_post() for _ in range(64)]
     groups = [Post(group_id=str(uuid4()), post_id=f"p-{at}") for at in range(16)]
@@ -309,8 +315,10 @@ async def test_sixty_four_callers(stub: AsyncStub, control: EmulatorClient) -> N
 # request_id
 
 
-async def test_a_repeat(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
-    """Is answered with what was created, as Graph shows it to the repeat's own token."""
+async def test_a_repeat_returns_the_first_attachment(
+    stub: AsyncStub, control: EmulatorClient, post: Post
+) -> None:
+    """A repeat with the same request id reads the first attachment again and returns it."""
     request_id = str(uuid4())
     first = (await upload(stub, post, request_id=request_id)).attachment
     again = (await upload(stub, post, request_id=request_id.upper(), token="u")).attachment
@@ -320,8 +328,10 @@ async def test_a_repeat(stub: AsyncStub, control: EmulatorClient, post: Post) ->
     assert shown.method == "GET"
 
 
-async def test_a_repeat_of_an_item(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
-    """Likewise."""
+async def test_a_repeat_of_an_item_returns_the_first_attachment(
+    stub: AsyncStub, control: EmulatorClient, post: Post
+) -> None:
+    """A repeat of an item's request returns the first attachment with its item."""
     request_id = str(uuid4())
     first = (await create(stub, post, request_id=request_id)).attachment
     again = (await create(stub, post, request_id=request_id)).attachment
@@ -329,10 +339,10 @@ async def test_a_repeat_of_an_item(stub: AsyncStub, control: EmulatorClient, pos
     assert len(control.stored()) == 1
 
 
-async def test_a_repeat_by_the_other_rpc_and_route(
+async def test_a_repeat_by_the_other_rpc_and_route_is_a_repeat(
     stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
-    """The same request, whichever way it comes."""
+    """The RPC, the route and the case of the group id make no other request."""
     request_id = str(uuid4())
     first = (await upload(stub, post, request_id=request_id)).attachment
     file = Attachment(name="hello.txt", file_attachment=FileAttachment(content_bytes=CONTENT))
@@ -345,10 +355,10 @@ async def test_a_repeat_by_the_other_rpc_and_route(
 
 
 @pytest.mark.parametrize("change", [{"content": b"other"}, {"name": "other"}])
-async def test_a_request_id_for_another_request(
+async def test_a_request_id_of_another_request_is_refused(
     stub: AsyncStub, control: EmulatorClient, post: Post, change: dict[str, Any]
 ) -> None:
-    """Is the caller's mistake, and nothing is sent."""
+    """A request id that comes with other content, name or post is refused, and nothing is sent."""
     request_id = str(uuid4())
     await upload(stub, post, request_id=request_id)
     failed = await failure(upload(stub, post, request_id=request_id, **change))
@@ -359,10 +369,10 @@ async def test_a_request_id_for_another_request(
     assert requests(control, "POST") == 1
 
 
-async def test_a_repeat_beside_a_busy_writer(
+async def test_a_repeat_does_not_wait_for_the_post(
     stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
-    """What is known needs no turn at the post."""
+    """A repeat is answered while another delivery holds the post."""
     request_id = str(uuid4())
     first = (await upload(stub, post, request_id=request_id)).attachment
     control.inject(Fault(store="before", delay_s=2))
@@ -375,8 +385,10 @@ async def test_a_repeat_beside_a_busy_writer(
     await busy
 
 
-async def test_repeats_at_once(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
-    """All get the one attachment."""
+async def test_concurrent_repeats_get_one_attachment(
+    stub: AsyncStub, control: EmulatorClient, post: Post
+) -> None:
+    """Eight concurrent calls with one request id make one attachment, and all get its id."""
     control.configure(latency_s=0.05)
     request_id = str(uuid4())
     calls = [upload(stub, post, request_id=request_id) for _ in range(8)]
@@ -386,16 +398,16 @@ async def test_repeats_at_once(stub: AsyncStub, control: EmulatorClient, post: P
     assert {answer.attachment.id for answer in answers} == {stored.id}
 
 
-async def test_a_repeat_of_what_is_gone(
+async def test_a_repeat_of_a_deleted_attachment_is_not_found(
     stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
-    """Is never created anew."""
+    """A repeat whose attachment was deleted fails with NOT_FOUND, and nothing is created."""
     request_id = str(uuid4())
     await upload(stub, post, request_id=request_id)
     control.inject(trouble(404, "ErrorItemNotFound", method="GET", times=0))
     failed = await failure(upload(stub, post, request_id=request_id))
     assert (failed.code.name, failed.info.reason) == ("NOT_FOUND", "GRAPH_NOT_FOUND")
-    assert "was created, and is not there any more" in failed.message
+    assert "was created, but is not there any more" in failed.message
     assert requests(control, "POST") == 1
 
 
@@ -408,10 +420,10 @@ async def test_a_repeat_of_what_is_gone(
         (500, "OUTCOME_UNKNOWN"),
     ],
 )
-async def test_a_repeat_that_graph_does_not_confirm(
+async def test_a_repeat_fails_if_graph_does_not_show_the_attachment(
     stub: AsyncStub, control: EmulatorClient, post: Post, status: int, reason: str
 ) -> None:
-    """What the ledger says is for those alone to whom Graph says it, too."""
+    """A repeat returns an attachment only if Graph shows it."""
     request_id = str(uuid4())
     await upload(stub, post, request_id=request_id)
     control.inject(trouble(status, method="GET", times=0))
@@ -419,10 +431,10 @@ async def test_a_repeat_that_graph_does_not_confirm(
     assert failed.info.reason == reason
 
 
-async def test_a_repeat_of_what_was_unknown(
+async def test_a_repeat_of_an_unknown_outcome_finds_it_out(
     stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
-    """Learns what came of it, and sends it only if that was nothing."""
+    """A repeat of an unknown outcome sends a POST only if the first attempt stored nothing."""
     for store, posts in (("before", 1), ("never", 2)):
         control.clear()
         request_id = str(uuid4())
@@ -435,10 +447,10 @@ async def test_a_repeat_of_what_was_unknown(
         assert requests(control, "POST") == posts
 
 
-async def test_a_success_that_cannot_be_named_is_never_sent_again(
+async def test_a_success_without_an_id_is_never_repeated(
     stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
-    """Nor by its repeats."""
+    """After a 201 without an id, neither the call nor its repeat sends a POST."""
     request_id = str(uuid4())
     control.inject(Fault(answer=FaultAnswer(status=201, body=b"{")))
     for _ in range(2):
@@ -448,8 +460,10 @@ async def test_a_success_that_cannot_be_named_is_never_sent_again(
     assert requests(control, "POST") == 1
 
 
-async def test_a_repeat_of_a_refusal(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
-    """Nothing came of it, so it is sent."""
+async def test_a_repeat_of_a_refused_request_is_sent(
+    stub: AsyncStub, control: EmulatorClient, post: Post
+) -> None:
+    """A repeat of a request that Graph refused sends it, because nothing was created."""
     request_id = str(uuid4())
     control.inject(trouble(403, "ErrorAccessDenied"))
     failed = await failure(upload(stub, post, request_id=request_id))
@@ -458,8 +472,10 @@ async def test_a_repeat_of_a_refusal(stub: AsyncStub, control: EmulatorClient, p
     assert [one.id for one in control.stored()] == [made.id]
 
 
-async def test_a_repeat_that_joins(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
-    """In time it learns the end; else it is told to come again."""
+async def test_a_repeat_waits_for_the_call_in_progress(
+    stub: AsyncStub, control: EmulatorClient, post: Post
+) -> None:
+    """A repeat of a running call gets its attachment, or REQUEST_IN_PROGRESS at its deadline."""
     request_id = str(uuid4())
     control.inject(Fault(store="before", delay_s=0.5))
     first = upload(stub, post, request_id=request_id)
@@ -471,10 +487,10 @@ async def test_a_repeat_that_joins(stub: AsyncStub, control: EmulatorClient, pos
     assert again.attachment.id == (await first).attachment.id
 
 
-async def test_a_caller_that_goes_away(
+async def test_a_cancelled_call_finishes_its_attempt(
     stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
-    """A POST under way runs to its end, and the repeat learns it."""
+    """An attempt of a cancelled call runs to its end, and the repeat returns its attachment."""
     request_id = str(uuid4())
     control.inject(Fault(store="before", delay_s=0.3))
     call = upload(stub, post, request_id=request_id)
@@ -486,10 +502,10 @@ async def test_a_caller_that_goes_away(
 
 
 @pytest.mark.parametrize("how", ["cancel", "deadline"])
-async def test_a_caller_that_goes_away_when_all_is_done(
+async def test_a_created_attachment_survives_the_end_of_its_call(
     stub: AsyncStub, control: EmulatorClient, post: Post, how: str
 ) -> None:
-    """What was created is known to be, also while a surplus is still looked for."""
+    """A call that ends while a surplus is looked for has its attachment in the ledger."""
     request_id = str(uuid4())
     control.inject(trouble(504), Fault(store="before", delay_s=0.3))
     call = upload(stub, post, request_id=request_id, timeout_s=3)
@@ -507,10 +523,10 @@ async def test_a_caller_that_goes_away_when_all_is_done(
     assert [one.id for one in control.stored()] == [made.id]
 
 
-async def test_a_storm_of_cancels_leaves_nothing(
+async def test_200_cancelled_calls_leave_no_task(
     emulator: RunningEmulator, control: EmulatorClient, tmp_path: Path
 ) -> None:
-    """No task of the gateway's goes on when all is settled, and all that was sent is known."""
+    """After 200 cancelled calls, no delivery runs and no task is left."""
     settings = Settings(listen=f"unix:{tmp_path}/storm", **{**QUICK, "graph_url": emulator.url})
     control.configure(latency_s=0.02)
     posts = [control.add_post() for _ in range(40)]
@@ -527,8 +543,10 @@ async def test_a_storm_of_cancels_leaves_nothing(
     control.configure(latency_s=0)
 
 
-async def test_a_surplus_is_reported(stub: AsyncStub, control: EmulatorClient, post: Post) -> None:
-    """Two attachments of one call, because Graph took longer than it may: never hidden."""
+async def test_a_surplus_attachment_is_logged(
+    stub: AsyncStub, control: EmulatorClient, post: Post
+) -> None:
+    """If an attempt stores its attachment after it was ruled out, the gateway logs the surplus."""
     control.inject(trouble(504, store="after", store_after_s=1.2 * SETTLE_S))
     with capture_logs() as log:
         control.inject(Fault(store="before", delay_s=0.5))
@@ -537,10 +555,10 @@ async def test_a_surplus_is_reported(stub: AsyncStub, control: EmulatorClient, p
     assert len(control.stored()) == 2
 
 
-async def test_a_new_connection_after_a_503(
+async def test_the_attempt_after_a_503_uses_a_new_connection(
     stub: AsyncStub, control: EmulatorClient, post: Post
 ) -> None:
-    """As Microsoft asks."""
+    """After a 503 the next attempt goes over a new connection, as Microsoft asks."""
     await upload(stub, post)
     control.inject(trouble(503))
     await upload(stub, post)

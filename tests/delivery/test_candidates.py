@@ -1,4 +1,4 @@
-"""lookup: whether it is there, and ours."""
+"""Tests of delivery/candidates.py: which listed attachments may be ours."""
 
 import json
 from typing import Any
@@ -66,7 +66,7 @@ def response(status: int, body: object, **headers: str) -> Response:
     )
 
 
-# A Graph that says noon, asked 9.5 s after the send, answering 10 s after it.
+# Graph's Date is noon in a response that was asked for 9.5 s after the send, and came 10 s after.
 SENT = Sent.by(NOON, asked_s=9.5, answered_s=10.0)
 
 
@@ -74,7 +74,7 @@ SENT = Sent.by(NOON, asked_s=9.5, answered_s=10.0)
     ("stamp", "age"),
     [
         ("2026-03-10T11:59:48Z", Age.BEFORE),
-        ("2026-03-10T11:59:49Z", Age.BEFORE),  # until 50.0, which is when it left at the earliest
+        ("2026-03-10T11:59:49Z", Age.BEFORE),  # 11:59:50.0 is the earliest moment of the send
         ("2026-03-10T11:59:50Z", Age.PERHAPS),
         ("2026-03-10T11:59:51Z", Age.PERHAPS),
         ("2026-03-10T11:59:52Z", Age.AFTER),
@@ -87,18 +87,18 @@ SENT = Sent.by(NOON, asked_s=9.5, answered_s=10.0)
         (None, Age.PERHAPS),
     ],
 )
-def test_age(stamp: str | None, age: Age) -> None:
-    """Graph's clock, and its stamps, have whole seconds: in between nobody knows."""
+def test_the_age_is_uncertain_within_the_second_of_the_send(stamp: str | None, age: Age) -> None:
+    """A stamp is before or after the send, or uncertain within Graph's whole seconds."""
     assert SENT.age(stamp) is age
 
 
-def test_age_without_a_clock() -> None:
-    """An answer without a Date tells nothing."""
+def test_a_response_without_a_date_leaves_the_age_uncertain() -> None:
+    """Without a Date in Graph's response the age of every attachment is uncertain."""
     assert Sent.by(None, asked_s=1, answered_s=2).age("2026-03-10T11:59:48Z") is Age.PERHAPS
 
 
-def test_a_page() -> None:
-    """Of the next page's address only path and query count: a token goes nowhere else."""
+def test_the_next_page_keeps_only_path_and_query() -> None:
+    """Of the next page's address only path and query are used, so the token goes to Graph only."""
     body = {"value": [{"id": "A"}, "x"], "@odata.nextLink": "https://evil.example/v1.0/a/b?$skip=1"}
     assert candidates.page(response(200, body), root_path="/v1.0") == candidates.Page(
         ({"id": "A"},), "/a/b?$skip=1"
@@ -109,13 +109,13 @@ def test_a_page() -> None:
 @pytest.mark.parametrize(
     ("status", "body"), [(200, {}), (200, {"value": None}), (200, []), (404, {"value": []})]
 )
-def test_no_page(status: int, body: object) -> None:
-    """What isn't a list shows nothing, and is no empty list."""
+def test_a_response_without_a_list_is_no_page(status: int, body: object) -> None:
+    """A response without a list, or with an error status, is None and not an empty page."""
     assert candidates.page(response(status, body), root_path="") is None
 
 
-def test_graphs_date() -> None:
-    """The time of an answer, where it has one."""
+def test_graphs_date_is_read_if_there_is_one() -> None:
+    """The Date of a response is read as a Unix time, and is None if there is none."""
     assert candidates.date_of(response(200, {}, date="Tue, 10 Mar 2026 12:00:00 GMT")) == NOON
     assert candidates.date_of(response(200, {})) is None
 
@@ -134,16 +134,18 @@ def test_graphs_date() -> None:
         ({"id": "claimed"}, False),
     ],
 )
-def test_who_is_suspected(properties: JsonObject, suspected: bool) -> None:
-    """All that is new, of the kind, and not known to be another's; by no means by its name."""
+def test_a_candidate_is_new_of_the_kind_and_unclaimed(
+    properties: JsonObject, suspected: bool
+) -> None:
+    """A candidate is new, of the sent kind and unclaimed; its name doesn't matter."""
     found = candidates.candidates_among(
         [listed(**properties)], SENT, file(b"x"), frozenset({"claimed"})
     )
     assert bool(found) is suspected
 
 
-def test_the_likeliest_first() -> None:
-    """Surely new before perhaps new, the name before other names."""
+def test_candidates_are_sorted_by_age_then_name() -> None:
+    """Certainly new candidates come before uncertain ones, and equal names before other names."""
     doubtful = "2026-03-10T11:59:51Z"
     listed_ones = [
         listed(id="1", name="x", lastModifiedDateTime=doubtful),
@@ -166,15 +168,15 @@ def test_the_likeliest_first() -> None:
         (b"y", Age.AFTER, "a.txt", Comparison.OTHER),
     ],
 )
-def test_a_file_is_told_by_its_bytes(
+def test_a_file_is_compared_by_its_bytes(
     evidence: bytes, age: Age, name: str, comparison: Comparison
 ) -> None:
-    """Only in the second of the send does the name matter."""
+    """A file is compared by its bytes, and by its name only in the second of the send."""
     assert Recognizer(file(b"x")).judge(Candidate(listed(name=name), age), evidence) is comparison
 
 
-def test_an_item_is_told_by_what_it_says() -> None:
-    """As Graph shows it expanded."""
+def test_an_item_is_compared_as_graph_expands_it() -> None:
+    """An item is compared with the item that Graph shows expanded."""
     shown = {"item": {"@odata.type": "#microsoft.graph.event", "subject": "s"}}
     recogniser = Recognizer(item("s"))
     candidate = Candidate(listed(), Age.AFTER)
@@ -184,8 +186,8 @@ def test_an_item_is_told_by_what_it_says() -> None:
     assert recogniser.judge(candidate, b"<html>") is Comparison.CANT_TELL
 
 
-def test_where_the_evidence_is() -> None:
-    """A file's raw bytes; an item expanded."""
+def test_a_file_is_read_raw_and_an_item_expanded() -> None:
+    """The evidence of a file is its raw bytes, and that of an item the expanded attachment."""
     candidate = Candidate(listed(id="A/="), Age.AFTER)
     assert Recognizer(file(b"x")).evidence_path("/p", candidate) == "/p/A%2F%3D/$value"
     assert Recognizer(item("s")).evidence_path("/p", candidate) == (
@@ -204,6 +206,8 @@ def test_where_the_evidence_is() -> None:
         (99.0, -84.0, 1.5),
     ],
 )
-def test_when_to_look(looked_for_s: float, settled_in_s: float, wait_s: float) -> None:
-    """Soon at first, then less often, when it is settled, and spaced from then on."""
+def test_look_ups_become_rarer_and_one_falls_on_the_settling(
+    looked_for_s: float, settled_in_s: float, wait_s: float
+) -> None:
+    """The waits between look-ups grow, end at the moment of settling, and are even after it."""
     assert candidates.next_look_s(looked_for_s, settled_in_s, 1.5) == wait_s

@@ -1,4 +1,4 @@
-"""fingerprint: which request it is."""
+"""Tests of delivery/fingerprint.py: which requests are the same."""
 
 from typing import Any
 
@@ -50,8 +50,8 @@ def item(**extra: Any) -> Attachment:
     return Attachment(name="n", item_attachment=ItemAttachment(event=event))
 
 
-def test_it_lasts() -> None:
-    """A ledger keeps it from one version to the next: VERSION changes with it."""
+def test_a_fingerprint_is_the_same_in_every_version() -> None:
+    """A ledger keeps fingerprints across versions: one that changes needs another VERSION."""
     attachment = Attachment(
         name="n",
         content_type="text/plain",
@@ -63,8 +63,8 @@ def test_it_lasts() -> None:
     )
 
 
-def test_the_same_request() -> None:
-    """By either RPC and route, however it was cut, with any token, the group in any case."""
+def test_rpc_route_chunks_token_and_case_change_no_fingerprint() -> None:
+    """The RPC, the route, the chunks, the token and the group's case don't change a fingerprint."""
     long = PostRef(group_id="g-1", conversation_id="c", thread_id="t", post_id="Pq=")
     prints = {
         fingerprint(graph_request)
@@ -79,8 +79,8 @@ def test_the_same_request() -> None:
     assert len(prints) == 1
 
 
-def test_another_request() -> None:
-    """With any of its parts it is another."""
+def test_every_part_of_a_request_changes_the_fingerprint() -> None:
+    """Another content, name, group, post or property gives another fingerprint."""
     prints = {
         fingerprint(graph_request)
         for graph_request in (
@@ -98,8 +98,8 @@ def test_another_request() -> None:
     assert len(prints) == 9
 
 
-def test_a_map_has_no_order() -> None:
-    """An open type's additional properties come in any."""
+def test_the_order_of_properties_changes_no_fingerprint() -> None:
+    """The order of an item's additional properties doesn't change the fingerprint."""
     forth, back = item(a=1, b={"c": 1, "d": 2}), item(b={"d": 2, "c": 1}, a=1)
     assert fingerprint(created(forth)) == fingerprint(created(back))
 
@@ -107,6 +107,6 @@ def test_a_map_has_no_order() -> None:
 @pytest.mark.parametrize(
     ("group", "post", "key"), [("G-1", "Pq=", "g-1/Pq%3D"), ("a/b", "c", "a%2Fb/c")]
 )
-def test_a_posts_key(group: str, post: str, key: str) -> None:
-    """A GUID has no case, Outlook's ids have; and no two posts have one key."""
+def test_a_posts_key_ignores_the_case_of_the_group_only(group: str, post: str, key: str) -> None:
+    """A post's key ignores the case of the group's GUID and keeps the case of Outlook's id."""
     assert post_key(PostRef(group_id=group, post_id=post)) == key

@@ -1,4 +1,4 @@
-"""lease: a lease in the ledger, held."""
+"""Tests of delivery/held_lease.py: a lease in the ledger that is renewed while it is held."""
 
 import asyncio
 from collections.abc import Callable
@@ -25,14 +25,14 @@ LEASE_S = 0.3
 
 @pytest.fixture(autouse=True)
 def _short_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leases that end soon."""
+    """Shorten the lease to LEASE_S, and its renewals and fence in proportion."""
     monkeypatch.setattr(module, "LEASE_S", LEASE_S)
     monkeypatch.setattr(module, "RENEW_EVERY_S", LEASE_S / 4)
     monkeypatch.setattr(module, "FENCE_S", LEASE_S / 10)
 
 
 class Ledger(MemoryLedger):
-    """A ledger that can be away."""
+    """A ledger in memory that can become unavailable."""
 
     def __init__(self) -> None:
         super().__init__(settle_s=0.1, retention_s=60, lease_s=LEASE_S)
@@ -71,8 +71,8 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_it_holds_as_long_as_it_renews() -> None:
-    """Past the end of its first lease, and not after it has left."""
+async def test_a_lease_holds_until_its_release() -> None:
+    """A lease is renewed past its first LEASE_S, and holds no more after its release."""
     ledger = Ledger()
     lease = HeldLease(ledger, wanted("a"))
     assert not lease.holds()
@@ -84,8 +84,8 @@ async def test_it_holds_as_long_as_it_renews() -> None:
     assert not lease.holds()
 
 
-async def test_it_waits_for_its_turn() -> None:
-    """Until who was before it has left."""
+async def test_the_second_lease_waits_for_the_release_of_the_first() -> None:
+    """The second lease on a post waits until the first one is released."""
     ledger = Ledger()
     first, second = HeldLease(ledger, wanted("a")), HeldLease(ledger, wanted("b"))
     await first.acquire(9)
@@ -97,8 +97,8 @@ async def test_it_waits_for_its_turn() -> None:
     await second.release(EndedAbsent())
 
 
-async def test_another_standing_ends_the_wait() -> None:
-    """What is known of the request id is told at once."""
+async def test_a_request_in_progress_is_reported_at_once() -> None:
+    """A lease with the request id of a running delivery doesn't wait: it gets InProgress."""
     ledger = Ledger()
     first = HeldLease(ledger, wanted("a", "id"))
     await first.acquire(9)
@@ -106,8 +106,8 @@ async def test_another_standing_ends_the_wait() -> None:
     await first.release(EndedAbsent())
 
 
-async def test_a_lease_that_cannot_be_renewed_ends() -> None:
-    """Then nothing may leave any more; when the ledger is back in time, it goes on."""
+async def test_a_lease_ends_while_the_ledger_is_away() -> None:
+    """A lease that can't be renewed ends, and holds again if the ledger returns in time."""
     ledger = Ledger()
     lease = HeldLease(ledger, wanted("a"))
     await lease.acquire(9)
@@ -120,10 +120,10 @@ async def test_a_lease_that_cannot_be_renewed_ends() -> None:
     await lease.release(EndedAbsent())
 
 
-async def test_a_place_that_was_taken_over_is_lost() -> None:
-    """Who comes back after its lease holds nothing, and may not send."""
+async def test_a_lease_that_was_taken_over_may_not_send() -> None:
+    """A lease that another holder has taken over holds nothing, may not send and writes no end."""
     ledger = Ledger()
-    paused, heir = HeldLease(ledger, wanted("a", "id")), HeldLease(ledger, wanted("b", "id"))
+    paused, successor = HeldLease(ledger, wanted("a", "id")), HeldLease(ledger, wanted("b", "id"))
     await paused.acquire(9)
     assert await paused.record_sending(9)
     ledger.away = True
@@ -135,14 +135,14 @@ async def test_a_place_that_was_taken_over_is_lost() -> None:
     assert standing.unsettled is not None
     assert not await paused.record_sending(9)
     assert not paused.holds()
-    await heir.acquire(9)
-    await paused.release(EndedAbsent())  # says nothing that counts
+    await successor.acquire(9)
+    await paused.release(EndedAbsent())  # has no effect on the ledger
     assert not isinstance(await ledger.find(wanted("c", "id")), Created)
-    await heir.release(EndedUnknown(settles_in_s=0))
+    await successor.release(EndedUnknown(settles_in_s=0))
 
 
-async def test_what_is_under_way_is_announced_again_at_each_renewal() -> None:
-    """As long as it may leave: from when it entered, and no more when the attempt has ended."""
+async def test_each_renewal_announces_a_running_attempt_again() -> None:
+    """Each renewal announces the running attempt to the ledger, and stops when it has ended."""
     ledger = Ledger()
     lease = HeldLease(ledger, wanted("a", "id"))
     await lease.acquire(9)
@@ -158,8 +158,8 @@ async def test_what_is_under_way_is_announced_again_at_each_renewal() -> None:
     assert ledger.announced[-1] == (7, True)
 
 
-async def test_what_an_earlier_one_sent_is_not_written_over() -> None:
-    """Who enters with something to settle announces only what it sends itself."""
+async def test_a_lease_keeps_the_settling_time_of_an_earlier_attempt() -> None:
+    """A new lease gets the settling time of an earlier attempt, and doesn't extend it."""
     ledger = Ledger()
     first = HeldLease(ledger, wanted("a", "id"))
     await first.acquire(9)
@@ -172,8 +172,8 @@ async def test_what_an_earlier_one_sent_is_not_written_over() -> None:
     await second.release(EndedAbsent())
 
 
-async def test_an_end_that_cannot_be_written() -> None:
-    """Is logged, and left to the lease."""
+async def test_an_end_that_cannot_be_written_is_logged() -> None:
+    """An end that the ledger can't take is logged, and doesn't raise."""
     ledger = Ledger()
     lease = HeldLease(ledger, wanted("a"))
     await lease.acquire(9)
@@ -183,8 +183,8 @@ async def test_an_end_that_cannot_be_written() -> None:
     assert log[0]["event"] == "ledger_not_written"
 
 
-async def test_who_gives_up_waiting_leaves() -> None:
-    """Its lease in the queue is nobody's, at once."""
+async def test_a_cancelled_wait_leaves_the_queue() -> None:
+    """A lease whose wait is cancelled leaves the queue at once."""
     ledger = Ledger()
     first = HeldLease(ledger, wanted("a"))
     await first.acquire(9)

@@ -1,4 +1,4 @@
-"""comparison: whether the item that Graph shows is the one that was sent."""
+"""Tests of delivery/item_comparison.py: whether a shown item is the one that was sent."""
 
 import pytest
 
@@ -46,8 +46,8 @@ PAGE = '<html><head>\r\n<meta charset="utf-8"></head><body>{}</body></html>'
         ),
     ],
 )
-def test_alike(sent: JsonObject, shown: JsonObject) -> None:
-    """What Graph is known to rewrite makes no other item."""
+def test_what_graph_rewrites_makes_no_other_item(sent: JsonObject, shown: JsonObject) -> None:
+    """Items that differ only by Graph's known rewritings are alike."""
     assert compare_items({**MESSAGE, **sent}, {**MESSAGE, **shown}) is Comparison.ALIKE
 
 
@@ -58,15 +58,15 @@ def test_alike(sent: JsonObject, shown: JsonObject) -> None:
         (MESSAGE, {**MESSAGE, "subject": "minutes"}),
         ({**MESSAGE, "importance": "high"}, {**MESSAGE, "importance": "low"}),
         ({**MESSAGE, "isRead": True}, {**MESSAGE, "isRead": False}),
-        # A plain value tells, whatever else can't be told.
+        # A different plain value decides, also where another property can't be compared.
         (
             {**MESSAGE, "body": {"content": "a"}},
             {**MESSAGE, "subject": "x", "body": {"content": "b"}},
         ),
     ],
 )
-def test_another(sent: JsonObject, shown: JsonObject) -> None:
-    """Plain values come back as they went."""
+def test_another_plain_value_makes_another_item(sent: JsonObject, shown: JsonObject) -> None:
+    """An item with another type, text, enum or boolean is another item."""
     assert compare_items(sent, shown) is Comparison.OTHER
 
 
@@ -89,8 +89,8 @@ def test_another(sent: JsonObject, shown: JsonObject) -> None:
         ({**MESSAGE, "toRecipients": 1}, {**MESSAGE, "toRecipients": 2}),
     ],
 )
-def test_nobody_can_tell(sent: object, shown: object) -> None:
-    """Where the difference may be another item, or a rewriting that isn't known."""
+def test_an_unexplained_difference_cannot_be_told(sent: object, shown: object) -> None:
+    """A difference that may be an unknown rewriting is neither alike nor another item."""
     assert compare_items(sent, shown) is Comparison.CANT_TELL
 
 
@@ -112,8 +112,8 @@ MANY = 1_000_000
     ],
     ids=lambda content: content[:10],
 )
-def test_no_html_takes_long(content: str) -> None:
-    """A body of 4 MB is compared in time proportional to its length, and never fails."""
+def test_html_is_compared_in_linear_time(content: str) -> None:
+    """A body of some MB is compared in time proportional to its length, and never fails."""
     item = {**MESSAGE, "body": {"contentType": "html", "content": content}}
     assert compare_items(item, item) is Comparison.ALIKE
 
@@ -131,8 +131,8 @@ def test_no_html_takes_long(content: str) -> None:
         ("All &lt; agreed <", "All &lt; agreed &lt;"),
     ],
 )
-def test_the_words_of_html(markup: str, words: str) -> None:
-    """What isn't shown, and what is no tag."""
+def test_html_is_compared_by_its_visible_words(markup: str, words: str) -> None:
+    """Comments, styles, scripts, titles and tags don't count in a comparison of HTML."""
     sent = {**MESSAGE, "body": {"contentType": "html", "content": markup}}
     shown = {**MESSAGE, "body": {"contentType": "html", "content": f"<p>{words}</p>"}}
     assert compare_items(sent, shown) is Comparison.ALIKE

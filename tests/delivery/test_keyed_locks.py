@@ -1,4 +1,4 @@
-"""turns: one at a time for each key, in order of arrival."""
+"""Tests of delivery/keyed_locks.py: a lock for each key, given in order of arrival."""
 
 import asyncio
 
@@ -7,12 +7,12 @@ import pytest
 from attachment_gateway.delivery.keyed_locks import KeyedLocks
 
 
-async def test_order_of_arrival() -> None:
-    """Who came first goes first, one at a time."""
-    turns, seen = KeyedLocks(), []
+async def test_a_lock_is_given_in_order_of_arrival() -> None:
+    """Five tasks that want one key get its lock one at a time, in order of arrival."""
+    locks, seen = KeyedLocks(), []
 
     async def go(number: int) -> None:
-        async with turns.lock("k"):
+        async with locks.lock("k"):
             seen.append(number)
             await asyncio.sleep(0)
             seen.append(number)
@@ -22,36 +22,36 @@ async def test_order_of_arrival() -> None:
 
 
 async def test_keys_do_not_wait_for_each_other() -> None:
-    """Another key's turn is free."""
-    turns = KeyedLocks()
-    async with turns.lock("a"), turns.lock("b"):
-        assert (turns.is_wanted("a"), turns.is_wanted("b"), turns.is_wanted("c")) == (
+    """The lock of one key can be held while that of another is."""
+    locks = KeyedLocks()
+    async with locks.lock("a"), locks.lock("b"):
+        assert (locks.is_wanted("a"), locks.is_wanted("b"), locks.is_wanted("c")) == (
             True,
             True,
             False,
         )
 
 
-async def test_nothing_is_kept() -> None:
-    """Not of those who had a turn, failed in it, or gave up waiting."""
-    turns = KeyedLocks()
-    async with turns.lock("k"):
-        waiting = asyncio.create_task(turns.lock("k").__aenter__())
+async def test_a_released_lock_and_a_cancelled_wait_leave_nothing() -> None:
+    """After a release and a cancelled wait the key is wanted by nobody."""
+    locks = KeyedLocks()
+    async with locks.lock("k"):
+        waiting = asyncio.create_task(locks.lock("k").__aenter__())
         await asyncio.sleep(0)
         waiting.cancel()
         await asyncio.wait({waiting})
-        assert turns.is_wanted("k")
-    assert not turns.is_wanted("k")
+        assert locks.is_wanted("k")
+    assert not locks.is_wanted("k")
 
 
-async def test_nothing_is_kept_of_one_that_fails() -> None:
-    """The next has its turn."""
-    turns = KeyedLocks()
+async def test_an_error_releases_the_lock() -> None:
+    """An error in the body of the lock releases it."""
+    locks = KeyedLocks()
 
     async def fail() -> None:
-        async with turns.lock("k"):
+        async with locks.lock("k"):
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         await fail()
-    assert not turns.is_wanted("k")
+    assert not locks.is_wanted("k")

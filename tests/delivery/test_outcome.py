@@ -1,4 +1,4 @@
-"""outcome: what a response of Graph's, or a broken connection, means."""
+"""Tests of delivery/outcome.py: what a response, or none, means for a delivery."""
 
 import json
 from typing import Any
@@ -54,7 +54,7 @@ def error(code: str, message: str = "", **inner: object) -> dict[str, object]:
 
 @pytest.mark.parametrize("status", [200, 201, 202, 206])
 def test_any_2xx_with_an_attachment_is_success(status: int) -> None:
-    """The status of a success is 201 in prose, 200 in examples, 2XX in the description."""
+    """Any 2XX with an attachment is a success, because Graph's documents name several statuses."""
     body = {"@odata.type": "#microsoft.graph.fileAttachment", "id": "A=", "name": "n"}
     created = judge(response(status, body), FILE, now=NOW)
     assert (created.id, created.name, created.WhichOneof("kind")) == ("A=", "n", "file_attachment")
@@ -63,19 +63,21 @@ def test_any_2xx_with_an_attachment_is_success(status: int) -> None:
 @pytest.mark.parametrize(
     ("graph_request", "kind"), [(FILE, "file_attachment"), (ITEM, "item_attachment")]
 )
-def test_an_answer_without_a_type_is_what_was_sent(graph_request: GraphRequest, kind: str) -> None:
-    """The page's own example of an answer names no type."""
+def test_a_response_without_a_type_has_the_sent_kind(
+    graph_request: GraphRequest, kind: str
+) -> None:
+    """An attachment in a response without a type has the kind that was sent."""
     assert judge(response(200, {"id": "A="}), graph_request, now=NOW).WhichOneof("kind") == kind
 
 
-def test_a_success_that_says_retry_after_is_success() -> None:
-    """A Retry-After doesn't undo what was created."""
+def test_a_success_with_retry_after_is_a_success() -> None:
+    """A Retry-After in a 201 doesn't change that the attachment was created."""
     assert judge(response(201, {"id": "A="}, retry_after="1"), FILE, now=NOW).id == "A="
 
 
 @pytest.mark.parametrize("body", [None, b"", b"<html>", b"{", b"[]", b"null", b"{}", error("x")])
-def test_a_success_that_describes_nothing(body: object) -> None:
-    """A 2XX without an attachment: it may exist, and can't be named."""
+def test_a_2xx_without_an_attachment_is_unknown(body: object) -> None:
+    """A 2XX without an attachment raises OutcomeUnknown with the response."""
     fate = fault(response(201, body))
     assert type(fate) is errors.OutcomeUnknown
     assert fate.response is not None
@@ -117,8 +119,8 @@ def test_a_success_that_describes_nothing(body: object) -> None:
     ],
 )
 @pytest.mark.parametrize("body", [b"", b"<html>", None, error("SomeCode", "words")])
-def test_every_status(status: int, expected: type[GatewayError], body: object) -> None:
-    """Each status means the same whatever its body is, as long as its code says no more."""
+def test_each_status_has_its_error(status: int, expected: type[GatewayError], body: object) -> None:
+    """A status has the same error with every body whose code isn't known."""
     fate = fault(response(status, body))
     assert type(fate) is expected
     assert fate.response is not None
@@ -127,8 +129,8 @@ def test_every_status(status: int, expected: type[GatewayError], body: object) -
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 509])
-def test_an_unclear_status_before_the_request_left(status: int) -> None:
-    """What Graph answered before it had the whole request created nothing."""
+def test_an_early_unclear_status_created_nothing(status: int) -> None:
+    """An unclear status that came before the whole request was offered raises GraphUnavailable."""
     assert type(fault(response(status, left=False))) is errors.GraphUnavailable
 
 
@@ -158,14 +160,16 @@ def test_an_unclear_status_before_the_request_left(status: int) -> None:
         (500, error("x", "Maximum request length exceeded."), errors.OutcomeUnknown),
     ],
 )
-def test_a_code_tells_more(status: int, body: object, expected: type[GatewayError]) -> None:
-    """Graph's code decides before its status, also where it is nested."""
+def test_graphs_code_decides_before_its_status(
+    status: int, body: object, expected: type[GatewayError]
+) -> None:
+    """Graph's code, also a nested one, decides before the status."""
     assert type(fault(response(status, body))) is expected
 
 
 @pytest.mark.parametrize(("graph_request", "size"), [(FILE, 3), (ITEM, ITEM.size_bytes)])
-def test_too_large_for_graph(graph_request: GraphRequest, size: int) -> None:
-    """The size is that of the file or the request; the largest that fits isn't known."""
+def test_a_413_names_the_size_and_no_limit(graph_request: GraphRequest, size: int) -> None:
+    """A 413 raises an error with the size of the file or request, and without a limit."""
     fate = fault(response(413, error("x", "Request entity too large")), graph_request)
     assert (fate.size_bytes, fate.max_size_bytes) == (size, None)
     assert "Request entity too large" in str(fate)
@@ -174,13 +178,15 @@ def test_too_large_for_graph(graph_request: GraphRequest, size: int) -> None:
 @pytest.mark.parametrize(
     ("left", "expected"), [(True, errors.OutcomeUnknown), (False, errors.GraphUnavailable)]
 )
-def test_a_broken_connection(left: bool, expected: type[GatewayError]) -> None:
-    """What was offered of the request decides what a failure means."""
+def test_a_lost_connection_is_unknown_only_if_offered(
+    left: bool, expected: type[GatewayError]
+) -> None:
+    """A lost connection is unclear if the request was offered, and otherwise created nothing."""
     assert type(fault(NoResponse(failure=Failure.CONNECTION_LOST, offered=left))) is expected
 
 
-def test_the_post_that_was_not_found() -> None:
-    """The error names the post by its path."""
+def test_not_found_names_the_post() -> None:
+    """The error for a 404 names the post by its path."""
     fate = fault(response(404, error("ErrorItemNotFound", "The id isn't there.")))
     assert isinstance(fate, errors.GraphNotFound)
     assert fate.resource == "/groups/g/threads/t/posts/p"
@@ -204,10 +210,10 @@ def test_the_post_that_was_not_found() -> None:
         (507, True, "5", None),
     ],
 )
-def test_when_to_come_again(
+def test_a_retry_delay_is_named_where_a_repeat_is_safe(
     status: int, left: bool, header: str | None, delay_s: float | None
 ) -> None:
-    """A delay is named where sending again is safe: Graph's, or a default."""
+    """A safe error has Graph's delay or the default, and any other error has none."""
     headers = {} if header is None else {"retry_after": header}
     assert fault(response(status, left=left, **headers)).retry_delay_s == delay_s
 
@@ -236,18 +242,18 @@ def test_when_to_come_again(
         ("Mon, 99 Feb 2026 02:40:30 GMT", None),
     ],
 )
-def test_retry_after(value: str, delay_s: float | None) -> None:
-    """Every form that Graph has been seen to write, and what it never should."""
+def test_each_form_of_retry_after_is_read(value: str, delay_s: float | None) -> None:
+    """Each form of Retry-After that Graph writes is read, and a malformed one is None."""
     assert retry_after_s({"retry-after": value}, now=NOW) == delay_s
 
 
-def test_retry_after_without_the_header() -> None:
-    """No header, no delay."""
+def test_no_retry_after_is_no_delay() -> None:
+    """Without the header there is no delay."""
     assert retry_after_s({}, now=NOW) is None
 
 
-def test_a_date_is_on_the_clock_of_the_answer() -> None:
-    """A Retry-After that is a date counts from the answer's own Date, not from our clock."""
+def test_a_retry_after_date_is_on_the_responses_clock() -> None:
+    """A date in Retry-After counts from the response's Date and not from the gateway's clock."""
     headers = {
         "retry-after": "Mon, 02 Feb 2026 09:00:10 GMT",
         "date": "Mon, 02 Feb 2026 09:00:00 GMT",
@@ -255,8 +261,8 @@ def test_a_date_is_on_the_clock_of_the_answer() -> None:
     assert retry_after_s(headers, now=NOW) == 10.0
 
 
-def test_claims() -> None:
-    """A claims challenge comes through as it is, an overlong one not at all."""
+def test_a_claims_challenge_is_kept_unless_too_long() -> None:
+    """A claims challenge of at most 2,048 characters is kept as it is, and a longer one dropped."""
     challenge = 'Bearer realm="", error="insufficient_claims", claims="eyJhIjoxfQ=="'
     assert read_error(response(401, www_authenticate=challenge), now=NOW).claims == "eyJhIjoxfQ=="
     overlong = f'Bearer claims="{"x" * 2049}"'
@@ -267,27 +273,27 @@ def test_claims() -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b'{"error": null}', b'{"error": "x"}', b'{"error": {"code": 5}}', b"\xff"]
 )
-def test_an_error_of_no_shape(body: bytes) -> None:
-    """Whatever the body of an error is, the answer can be told."""
+def test_a_malformed_error_body_leaves_the_status(body: bytes) -> None:
+    """A response whose body is no Graph error is described by its status alone."""
     assert str(read_error(response(500, body), now=NOW)) == "Graph answered 500"
 
 
 def test_a_long_message_is_cut() -> None:
-    """Graph's message is quoted in one line of a sane length."""
+    """Graph's message is quoted in one line of at most 384 bytes."""
     error_response = read_error(response(400, error("c", "é\n" * 5000)), now=NOW)
     assert len(error_response.message.encode()) <= 384
     assert error_response.message.startswith("é é é")
     assert error_response.message.endswith("…")
 
 
-def test_an_attachment_of_another_kind() -> None:
-    """What Graph made is read as Graph names it."""
+def test_an_attachment_has_the_kind_that_graph_names() -> None:
+    """An attachment in a response has the kind that Graph names, also if another one was sent."""
     body = {"@odata.type": "#microsoft.graph.referenceAttachment", "id": "A="}
     created = judge(response(201, body), FILE, now=NOW)
     assert created.WhichOneof("kind") == "reference_attachment"
 
 
-# What to do next.
+# The next step of a delivery.
 
 
 def at(attempt: int = 1, left_s: float = 100.0, chance: float = 0.5) -> Situation:
@@ -300,16 +306,16 @@ def again(result: Response | NoResponse, **situation: Any) -> SendAgain:
     return step
 
 
-def test_done() -> None:
-    """A success is the end."""
+def test_a_success_ends_the_delivery() -> None:
+    """After a success the next step is Done with the attachment."""
     step = decide(response(201, {"id": "A="}), FILE, at())
     assert isinstance(step, Done)
     assert step.attachment.id == "A="
 
 
 @pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 509])
-def test_unclear_is_looked_up(status: int) -> None:
-    """Whatever the time left, once the request has left; before, it may simply go again."""
+def test_an_unclear_attempt_is_looked_up_only_if_offered(status: int) -> None:
+    """An unclear attempt is looked up if it was offered, and otherwise sent again."""
     assert isinstance(decide(response(status), FILE, at(left_s=0)), LookUp)
     assert isinstance(
         decide(NoResponse(failure=Failure.CONNECTION_LOST, offered=True), FILE, at()), LookUp
@@ -320,16 +326,16 @@ def test_unclear_is_looked_up(status: int) -> None:
     )
 
 
-def test_what_cannot_be_read_is_looked_up_and_was_created() -> None:
-    """A 2XX is a success."""
+def test_an_unreadable_2xx_is_looked_up_as_created() -> None:
+    """An unreadable 2XX is looked up, with an error that says that it was created."""
     step = decide(response(201, b"{"), FILE, at())
     assert isinstance(step, LookUp)
     assert step.error.created
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 410, 413, 422, 423, 501, 507])
-def test_refused_is_the_end(status: int) -> None:
-    """Sending it again wouldn't help."""
+def test_a_refusal_ends_the_delivery(status: int) -> None:
+    """A refused request isn't sent again, because that wouldn't help."""
     assert isinstance(decide(response(status), FILE, at()), GiveUp)
 
 
@@ -337,8 +343,8 @@ def test_refused_is_the_end(status: int) -> None:
     ("attempt", "chance", "wait_s"),
     [(1, 0.0, 0.25), (1, 1.0, 0.5), (2, 1.0, 1.0), (3, 0.0, 1.0), (7, 1.0, 30.0), (99, 0.0, 15.0)],
 )
-def test_backing_off(attempt: int, chance: float, wait_s: float) -> None:
-    """Twice as long each time, with a jitter of a half, up to half a minute."""
+def test_the_back_off_doubles_up_to_30_s(attempt: int, chance: float, wait_s: float) -> None:
+    """The wait doubles with each attempt up to 30 s, of which half is jitter."""
     broken = NoResponse(failure=Failure.CONNECT_FAILED, offered=False)
     assert again(broken, attempt=attempt, chance=chance).wait_s == wait_s
 
@@ -357,21 +363,21 @@ def test_backing_off(attempt: int, chance: float, wait_s: float) -> None:
         ("99999999", 3600.0),
     ],
 )
-def test_a_wait_that_graph_asks_for(value: str, wait_s: float) -> None:
-    """Is kept to; a zero, or none, is our own back-off."""
+def test_a_retry_after_is_waited_for(value: str, wait_s: float) -> None:
+    """The delivery waits as long as Retry-After says; a zero or unreadable one is the back-off."""
     step = again(response(429, retry_after=value), left_s=5000)
     assert (step.wait_s, step.asked) == (wait_s, True)
 
 
-def test_a_wait_that_does_not_fit() -> None:
-    """The answer is given at once, and says when to come again."""
+def test_a_wait_beyond_the_deadline_ends_the_delivery() -> None:
+    """A wait that doesn't fit into the time left ends the delivery with that delay."""
     step = decide(response(429, retry_after="5"), FILE, at(left_s=5))
     assert isinstance(step, GiveUp)
     assert step.error.retry_delay_s == 5
 
 
-def test_conflicts_end() -> None:
-    """After some attempts."""
+def test_the_sixth_conflict_ends_the_delivery() -> None:
+    """The fifth 412 is sent again, and the sixth ends the delivery."""
     assert isinstance(decide(response(412), FILE, at(attempt=5)), SendAgain)
     assert isinstance(decide(response(412), FILE, at(attempt=6)), GiveUp)
 
@@ -379,19 +385,21 @@ def test_conflicts_end() -> None:
 @pytest.mark.parametrize(
     ("retry_after", "since_s", "wait_s"), [("", 0.1, 0.275), ("", 9, 0), ("20", 5, 15), ("3", 5, 0)]
 )
-def test_after_a_settled_absence(retry_after: str, since_s: float, wait_s: float) -> None:
-    """The time of settling is part of the wait."""
+def test_the_settling_time_counts_as_part_of_the_wait(
+    retry_after: str, since_s: float, wait_s: float
+) -> None:
+    """The time since an attempt that created nothing counts as part of the wait after it."""
     looked_up = decide(response(503, retry_after=retry_after), FILE, at())
     assert isinstance(looked_up, LookUp)
     step = decide_absent(looked_up.error, at(), since_s=since_s)
     assert isinstance(step, SendAgain)
     assert step.wait_s == pytest.approx(wait_s)
-    assert step.on_new_connection  # as Microsoft asks for after a 503
+    assert step.on_new_connection  # Microsoft asks for it after a 503
     assert not step.asked
 
 
-def test_after_a_settled_absence_without_time() -> None:
-    """Nothing was created, and that is said."""
+def test_a_settled_absence_without_time_left_is_unavailable() -> None:
+    """Without time for another attempt the delivery ends with GraphUnavailable."""
     looked_up = decide(response(504), FILE, at())
     assert isinstance(looked_up, LookUp)
     step = decide_absent(looked_up.error, at(left_s=0.1), since_s=0)
@@ -402,8 +410,8 @@ def test_after_a_settled_absence_without_time() -> None:
 
 
 @pytest.mark.parametrize("failure", Failure)
-def test_why_there_is_no_response_is_a_sentence(failure: Failure) -> None:
-    """It says what happened, and no more: nothing broke where no connection became free."""
+def test_each_failure_has_its_sentence(failure: Failure) -> None:
+    """Each failure has a sentence that says what happened and whether anything was created."""
     told = str(fault(NoResponse(failure=failure, offered=False)))
     assert told == f"no response from Graph: {failure.value}; nothing was created: send it again"
     unknown = fault(NoResponse(failure=failure, offered=True))

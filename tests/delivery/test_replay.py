@@ -1,4 +1,4 @@
-"""replay: how long a Graph that doesn't show an attachment is asked for it."""
+"""Tests of delivery/replay.py: how often Graph is asked for an attachment that it doesn't show."""
 
 import asyncio
 from types import SimpleNamespace
@@ -34,7 +34,7 @@ def shown(http_status: int, body: bytes = b"{}") -> Response:
 
 
 class Graph:
-    """A Graph that gives these responses, the last one again and again."""
+    """A Graph that gives these responses in order, and repeats the last one."""
 
     def __init__(self, *responses: Response | NoResponse) -> None:
         self._responses = list(responses)
@@ -73,18 +73,18 @@ def now() -> float:
 
 
 @in_virtual_time
-async def test_it_does_not_wait_after_the_last_time() -> None:
-    """The answer is known then."""
+async def test_a_replay_ends_right_after_its_last_request() -> None:
+    """A replay asks once and after each of WAITS_S, and raises without another wait."""
     graph, began_at = Graph(AWAY), now()
-    with pytest.raises(OutcomeUnknown, match="was created, and can't be named"):
+    with pytest.raises(OutcomeUnknown, match="was created, but is not described"):
         await replay(graph, created_ago_s=100)
     assert [at - began_at for at in graph.asked_at] == pytest.approx([0, 0.25, 0.75, 1.75, 3.75])
     assert now() == graph.asked_at[-1] == pytest.approx(began_at + sum(WAITS_S))
 
 
 @pytest.mark.parametrize("response", [AWAY, shown(503), shown(429), shown(200, b"<html>")])
-def test_what_may_help_is_asked_again(response: Response | NoResponse) -> None:
-    """Until it is shown."""
+def test_a_replay_asks_again_after_a_passing_failure(response: Response | NoResponse) -> None:
+    """A replay asks again after a passing failure, until Graph shows the attachment."""
 
     @in_virtual_time
     async def run() -> None:
@@ -96,8 +96,8 @@ def test_what_may_help_is_asked_again(response: Response | NoResponse) -> None:
 
 
 @in_virtual_time
-async def test_what_was_created_a_moment_ago_may_not_be_seen_yet() -> None:
-    """Gone is told when it could be seen, five seconds after it was created."""
+async def test_a_404_counts_from_5_s_after_the_creation() -> None:
+    """A 404 means that the attachment is gone from five seconds after its creation."""
     graph, began_at = Graph(shown(404)), now()
     with pytest.raises(GraphNotFound, match="is not there any more"):
         await replay(graph, created_ago_s=4)
@@ -108,8 +108,8 @@ async def test_what_was_created_a_moment_ago_may_not_be_seen_yet() -> None:
     assert len(graph.asked_at) == 1
 
 
-def test_its_support_ids_are_those_of_the_last_response() -> None:
-    """So that they can be told to Microsoft's support."""
+def test_a_replay_has_the_support_ids_of_its_last_response() -> None:
+    """The support ids of a replay are those of the last response, for Microsoft's support."""
 
     @in_virtual_time
     async def run() -> None:

@@ -1,4 +1,4 @@
-"""delivery: each call's delivery, where the call's end comes first."""
+"""Tests of delivery/runner.py: a call that ends before its delivery."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ from graphattachments.v1.attachment_pb2 import Attachment
 
 
 class Made:
-    """A delivery that has made its attachment, and writes that down."""
+    """A delivery that has created its attachment and is writing it to the ledger."""
 
     made = Attachment(id="a")
     progress = Progress(joins=False)
@@ -29,7 +29,7 @@ async def written_in(delay_s: float) -> Attachment:
 
 
 async def end(running: asyncio.Task[Attachment]) -> None:
-    """End it, as when the time of its call has ended."""
+    """End the delivery as at its call's deadline."""
     delivery: Any = Made()
     deadline = Deadline(10)
     deadline.expire(NotSent())
@@ -37,16 +37,16 @@ async def end(running: asyncio.Task[Attachment]) -> None:
     await _end(delivery, running, deadline, SupportIds("c"))
 
 
-async def test_what_is_made_at_the_last_moment_is_written_first() -> None:
-    """The answer waits for it a moment."""
+async def test_the_end_of_a_call_waits_for_a_short_write() -> None:
+    """A call's end waits for a write to the ledger that takes at most WRITTEN_WITHIN_S."""
     running = asyncio.create_task(written_in(0.01))
     with capture_logs() as events:
         await end(running)
     assert (running.done(), events) == (True, [])
 
 
-async def test_what_cant_be_written_in_time_is_written_later() -> None:
-    """The answer doesn't wait for that."""
+async def test_a_slow_write_continues_after_the_call() -> None:
+    """A write that takes longer than WRITTEN_WITHIN_S continues after the call, and is logged."""
     running = asyncio.create_task(written_in(2 * WRITTEN_WITHIN_S))
     with capture_logs() as events:
         await end(running)

@@ -1,4 +1,4 @@
-"""state: where a delivery stands, what may be told, and what is written to the ledger."""
+"""Tests of delivery/state.py: a delivery's states, its errors and its ends in the ledger."""
 
 import itertools
 
@@ -18,7 +18,7 @@ from attachment_gateway.errors import GatewayDraining, GraphUnavailable, Outcome
 from attachment_gateway.ledger import EndedAbsent, EndedCreated, EndedUnknown
 from graphattachments.v1.attachment_pb2 import Attachment
 
-# The table, written out once more.
+# The legal transitions, repeated here so that a change of the table is noticed.
 LEGAL = {
     (State.JOINING, Event.JOIN): State.QUEUED,
     (State.QUEUED, Event.REPLAY): State.REPLAYING,
@@ -41,7 +41,7 @@ LEGAL = {
     (State.UNNAMED, Event.FIND): State.CREATED,
 }
 
-# What leads to each state, from the beginning of a delivery.
+# The events that lead to each state from the beginning of a delivery.
 WAYS = {
     State.JOINING: [],
     State.QUEUED: [Event.JOIN],
@@ -62,21 +62,21 @@ ATTEMPT = UnclearAttempt(offered_at=100.0, settled_at=115.0)
 
 
 def reached(state: State) -> Progress:
-    """A delivery that has come to a state, in the shortest way."""
+    """Return the progress of a delivery that has reached a state by the events in WAYS."""
     progress = Progress(joins=True)
     for event in WAYS[state]:
         progress.advance(event)
     return progress
 
 
-def test_the_beginning() -> None:
-    """Only a call with a request id has another one to wait for."""
+def test_a_delivery_with_a_request_id_begins_by_joining() -> None:
+    """A delivery begins as JOINING if it has a request id, and otherwise as QUEUED."""
     assert Progress(joins=True).state is State.JOINING
     assert Progress(joins=False).state is State.QUEUED
 
 
-def test_there_is_a_way_to_each_state() -> None:
-    """The ways are of all states, and lead there."""
+def test_every_state_can_be_reached() -> None:
+    """WAYS has all states and leads to each of them."""
     assert {state: reached(state).state for state in State} == {state: state for state in State}
     assert set(TRANSITIONS) == set(State)
 
@@ -84,8 +84,8 @@ def test_there_is_a_way_to_each_state() -> None:
 @pytest.mark.parametrize(
     ("state", "event"), list(itertools.product(State, Event)), ids=lambda each: each.value
 )
-def test_every_transition_and_every_illegal_one(state: State, event: Event) -> None:
-    """What is in the table leads on; everything else raises, and changes nothing."""
+def test_only_legal_transitions_are_possible(state: State, event: Event) -> None:
+    """A legal event leads to its state; any other raises and leaves the state as it is."""
     progress = reached(state)
     if (state, event) in LEGAL:
         progress.advance(event)
@@ -114,10 +114,10 @@ def test_every_transition_and_every_illegal_one(state: State, event: Event) -> N
         (State.CREATED, True, Reason.OUTCOME_UNKNOWN),
     ],
 )
-def test_what_is_told_when_time_is_over(
+def test_each_state_has_its_error_at_the_deadline(
     state: State, may_have_effect: bool, reason: Reason
 ) -> None:
-    """That nothing was sent only where this call has sent nothing."""
+    """At the deadline the error says that nothing was sent only if the call sent nothing."""
     progress = reached(state)
     if state in {State.WAITING, State.RESENDING}:
         progress.last_error = UNAVAILABLE
@@ -128,16 +128,16 @@ def test_what_is_told_when_time_is_over(
         assert told.created is (state in {State.REPLAYING, State.UNNAMED, State.CREATED})
 
 
-def test_what_is_written_of_what_was_sent_in_vain() -> None:
-    """Nothing was created, in every state in which nothing may have taken effect."""
+def test_a_delivery_without_effect_ends_as_absent() -> None:
+    """A delivery whose requests can't have had an effect is written as EndedAbsent."""
     for state in State:
         progress = reached(state)
         if not progress.may_have_effect:
             assert progress.ledger_end(now=100.0, may_act_s=75.0) == EndedAbsent()
 
 
-def test_what_is_written_of_what_may_take_effect() -> None:
-    """For how long, and whether Graph told of a success."""
+def test_an_unclear_delivery_ends_as_unknown() -> None:
+    """An unclear delivery is written with its settling time and whether Graph told of a success."""
     assert reached(State.OFFERED).ledger_end(now=100.0, may_act_s=75.0) == EndedUnknown(
         settles_in_s=75.0
     )
@@ -152,8 +152,8 @@ def test_what_is_written_of_what_may_take_effect() -> None:
             assert ended == EndedUnknown(settles_in_s=0.0, created=created)
 
 
-def test_what_is_written_of_what_was_created() -> None:
-    """Its id; without one it is a success that can't be named."""
+def test_a_created_attachment_ends_with_its_id() -> None:
+    """A created attachment is written with its id; without one it is an unknown success."""
     progress = reached(State.OFFERED)
     progress.create(Attachment(id="A", name="n"))
     assert progress.ledger_end(now=1.0, may_act_s=1.0) == EndedCreated("A")
@@ -164,8 +164,8 @@ def test_what_is_written_of_what_was_created() -> None:
     )
 
 
-def test_the_course_of_an_unclear_attempt() -> None:
-    """It is kept, also when a later one succeeds, for the look for a surplus."""
+def test_an_unclear_attempt_is_kept_after_a_later_success() -> None:
+    """An unclear attempt is kept when a later one succeeds, so that a surplus can be looked for."""
     progress = reached(State.OFFERED)
     progress.lose(ATTEMPT, created=False)
     progress.rule_out(UNAVAILABLE)
@@ -176,8 +176,8 @@ def test_the_course_of_an_unclear_attempt() -> None:
     assert (progress.unclear, progress.may_have_effect) == ([ATTEMPT], True)
 
 
-def test_an_earlier_calls_attempt_that_took_no_effect() -> None:
-    """It leaves this call as one that has sent nothing."""
+def test_an_inherited_attempt_without_effect_leaves_nothing_sent() -> None:
+    """After an earlier call's attempt is ruled out, this call has sent nothing."""
     progress = reached(State.QUEUED)
     progress.inherit(ATTEMPT, created=False)
     progress.rule_out()
@@ -186,10 +186,10 @@ def test_an_earlier_calls_attempt_that_took_no_effect() -> None:
 
 
 @given(st.lists(st.sampled_from(Event), max_size=30))
-def test_what_may_have_taken_effect_is_only_forgotten_by_a_word_of_graphs(
+def test_only_a_refusal_or_a_settled_absence_ends_a_possible_effect(
     events: list[Event],
 ) -> None:
-    """From an effect that is possible to one that isn't leads a refusal or a settled absence."""
+    """Only a refusal or a settled absence ends a possible effect; only three events begin one."""
     progress = Progress(joins=True)
     for event in events:
         before = progress.may_have_effect

@@ -1,4 +1,4 @@
-"""base64_stream: a file's bytes as they come -> base64."""
+"""Tests of graph/base64_encoder.py: a file's chunks become base64 as they come."""
 
 import base64
 
@@ -19,13 +19,13 @@ def encode(chunks: list[bytes]) -> tuple[bytes, ...]:
 @pytest.mark.parametrize(
     ("size_bytes", "chars"), [(0, 0), (1, 4), (2, 4), (3, 4), (4, 8), (3145728, 4194304)]
 )
-def test_size(size_bytes: int, chars: int) -> None:
-    """Three bytes are four characters, and what is begun is padded."""
+def test_the_encoded_size_is_four_characters_for_three_bytes(size_bytes: int, chars: int) -> None:
+    """Three bytes make four characters, and the last group is padded."""
     assert encoded_size(size_bytes) == chars
 
 
-def test_nothing_is_no_segment() -> None:
-    """A file of no bytes has a base64 of no characters."""
+def test_no_bytes_make_no_segments() -> None:
+    """A file without bytes has no segments."""
     assert encode([]) == encode([b"", b""]) == ()
 
 
@@ -39,8 +39,8 @@ CHUNKS = st.lists(
 
 
 @given(CHUNKS)
-def test_the_cut_makes_no_difference(chunks: list[bytes]) -> None:
-    """However a file is cut into chunks, its base64 is that of the whole, and as long as told."""
+def test_chunk_boundaries_change_nothing(chunks: list[bytes]) -> None:
+    """However a file is cut into chunks, its base64 and its size are those of the whole."""
     whole = b"".join(chunks)
     segments = encode(chunks)
     assert b"".join(segments) == base64.b64encode(whole)
@@ -49,5 +49,5 @@ def test_the_cut_makes_no_difference(chunks: list[bytes]) -> None:
 
 
 def test_tiny_chunks_are_gathered() -> None:
-    """A stream of single bytes doesn't become an object for each of them."""
+    """200,000 chunks of one byte make five segments."""
     assert len(encode([b"x"] * 200_000)) == 5

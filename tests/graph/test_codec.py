@@ -1,4 +1,4 @@
-"""graph_json: protobuf <-> Graph JSON, driven by descriptors."""
+"""Tests of graph/codec.py: protobuf messages become Graph's JSON, and back."""
 
 import json
 import math
@@ -56,7 +56,7 @@ from tests.support.metadata_facts import ENUMS, TYPES, output_only, properties
 
 
 def written_as(attachment: Attachment, *, kind: str) -> dict[str, Any]:
-    """The JSON of an attachment; raises InvalidRequest."""
+    """Return the JSON of an attachment; raises InvalidRequest."""
     violations = Violations()
     described = attachment_to_json(attachment, violations, kind=kind)
     violations.check()
@@ -67,7 +67,7 @@ Item = Message | Event | Contact
 
 
 def holding(item: Item) -> Attachment:
-    """Return an attachment of the item and nothing else."""
+    """Return an attachment that has the item and nothing else."""
     held: dict[str, Any] = {item.DESCRIPTOR.name.lower(): item}
     return Attachment(item_attachment=ItemAttachment(**held))
 
@@ -80,7 +80,7 @@ def written(item: Item) -> Any:
 
 
 def refused(item: Item) -> InvalidRequest:
-    """Return the error that an item makes."""
+    """Return the InvalidRequest that writing an item raises."""
     with pytest.raises(InvalidRequest) as raised:
         written_as(holding(item), kind=ITEM)
     return raised.value
@@ -91,13 +91,13 @@ def read(described: Any, *, kind: str = FILE) -> Attachment | None:
 
 
 def item_answer(of: str, described: Any) -> dict[str, Any]:
-    """Return Graph's answer with an item of the type."""
+    """Return Graph's response with an item of the type."""
     item = {"@odata.type": f"#microsoft.graph.{of}", **described}
     return {"@odata.type": "#microsoft.graph.itemAttachment", "item": item}
 
 
 def read_item(of: str, described: Any) -> Any:
-    """Return the item that is read from an answer."""
+    """Return the item that is read from a response."""
     attachment = read(item_answer(of, described))
     assert attachment is not None
     assert attachment.item_attachment.WhichOneof("item") == of
@@ -105,7 +105,7 @@ def read_item(of: str, described: Any) -> Any:
 
 
 def days(*numbers: int) -> list[DayOfWeek.ValueType]:
-    """Return days of the week, and what is none, by number."""
+    """Return days of the week by number, also numbers that are no day."""
     return [DayOfWeek.ValueType(number) for number in numbers]
 
 
@@ -119,7 +119,7 @@ def struct(**members: Any) -> Struct:
 
 
 def test_a_file_with_only_a_name_is_the_body_of_graph_s_page() -> None:
-    """The type and the name, in that order; the request writes the bytes."""
+    """A file's JSON is its type and its name, in that order; the request adds the bytes."""
     attachment = Attachment(name="report.pdf", file_attachment=FileAttachment(content_bytes=b"abc"))
     assert list(written_as(attachment, kind=FILE).items()) == [
         ("@odata.type", "#microsoft.graph.fileAttachment"),
@@ -127,8 +127,8 @@ def test_a_file_with_only_a_name_is_the_body_of_graph_s_page() -> None:
     ]
 
 
-def test_a_file_s_kind_need_not_be_set() -> None:
-    """An upload is a file, whether it says so or not."""
+def test_an_upload_without_a_kind_is_a_file() -> None:
+    """An attachment without a kind is written as a file if it is uploaded."""
     assert written_as(Attachment(name="n"), kind=FILE) == {
         "@odata.type": "#microsoft.graph.fileAttachment",
         "name": "n",
@@ -136,7 +136,7 @@ def test_a_file_s_kind_need_not_be_set() -> None:
 
 
 def test_all_that_a_caller_sets_of_a_file_is_written() -> None:
-    """Those of every attachment and those of a file, in one object."""
+    """The properties of every attachment and those of a file are written in one object."""
     attachment = Attachment(
         name="n",
         content_type="t",
@@ -156,7 +156,7 @@ def test_all_that_a_caller_sets_of_a_file_is_written() -> None:
     ("item", "of"), [(Message(), "message"), (Event(), "event"), (Contact(), "contact")]
 )
 def test_an_item_with_nothing_set_has_its_type(item: Item, of: str) -> None:
-    """`item` is of an abstract type, so its JSON has to say which one it is."""
+    """An item without properties has its type, because `item` is declared with an abstract type."""
     assert written_as(holding(item), kind=ITEM) == {
         "@odata.type": "#microsoft.graph.itemAttachment",
         "item": {"@odata.type": f"#microsoft.graph.{of}"},
@@ -164,14 +164,14 @@ def test_an_item_with_nothing_set_has_its_type(item: Item, of: str) -> None:
 
 
 def test_an_item_attachment_without_an_item_is_refused() -> None:
-    """There would be nothing to attach."""
+    """An item attachment without an item is refused by the path of its field."""
     with pytest.raises(InvalidRequest) as raised:
         written_as(Attachment(name="n", item_attachment=ItemAttachment()), kind=ITEM)
     assert raised.value.violations[0].field == "attachment.item_attachment.item"
 
 
 def test_false_zero_and_empty_texts_are_sent() -> None:
-    """Presence tells them from what isn't set."""
+    """False, zero and empty texts that are set are sent."""
     event = Event(
         subject="",
         is_all_day=False,
@@ -186,15 +186,15 @@ def test_false_zero_and_empty_texts_are_sent() -> None:
     }
 
 
-def test_what_is_not_set_is_not_sent() -> None:
-    """Nor is an empty list, nor the enum value that stands for not set."""
+def test_a_property_that_is_not_set_is_not_sent() -> None:
+    """Properties that aren't set, empty lists and the enum value for "not set" aren't sent."""
     assert (
         written(Message(categories=[], to_recipients=[], importance=Importance.ValueType(0))) == {}
     )
 
 
 def test_an_object_with_nothing_set_is_sent_as_an_empty_one() -> None:
-    """It was set, if to nothing; in a list it keeps its place."""
+    """An object that is set and empty is sent as an empty one, and keeps its place in a list."""
     message = Message(
         body=ItemBody(), to_recipients=[Recipient(), Recipient(email_address=EmailAddress())]
     )
@@ -202,7 +202,7 @@ def test_an_object_with_nothing_set_is_sent_as_an_empty_one() -> None:
 
 
 def test_each_type_of_value_has_its_form() -> None:
-    """Enums by name, bytes in base64, instants in UTC, days, doubles, lists."""
+    """Enums, bytes, instants, days, doubles and lists are sent in the forms of OData."""
     message = Message(
         categories=["a", "b"],
         conversation_index=b"\xfb\xff",
@@ -234,7 +234,7 @@ def test_each_type_of_value_has_its_form() -> None:
 
 
 def test_text_is_sent_as_given() -> None:
-    """Nothing is trimmed, folded or normalised."""
+    """Text is sent without a change of its spaces, control characters or Unicode form."""
     text = ' e\u0301 \u00e9 "\\/\r\n\t\x00\x7f\u2028\ufeff🙂 '
     assert orjson.loads(orjson.dumps(written(Message(subject=text))))["subject"] == text
 
@@ -242,8 +242,8 @@ def test_text_is_sent_as_given() -> None:
 @pytest.mark.parametrize(
     ("number", "sent"), [(math.nan, "NaN"), (math.inf, "INF"), (-math.inf, "-INF")]
 )
-def test_doubles_that_json_has_not_are_texts_of_odata_s(number: float, sent: str) -> None:
-    """And they are read back from them."""
+def test_non_finite_doubles_are_odatas_texts(number: float, sent: str) -> None:
+    """NaN and the infinities are written as OData's texts and read back from them."""
     location = Location(coordinates=OutlookGeoCoordinates(altitude=number))
     described = written(Event(location=location))
     assert described == {"location": {"coordinates": {"altitude": sent}}}
@@ -251,8 +251,8 @@ def test_doubles_that_json_has_not_are_texts_of_odata_s(number: float, sent: str
     assert repr(altitude) == repr(number)
 
 
-def test_what_graph_sets_is_ignored() -> None:
-    """A caller may hand in what it was answered, and none of that is sent."""
+def test_properties_that_graph_sets_are_not_sent() -> None:
+    """The properties that Graph sets aren't sent, so a caller may give an attachment it got."""
     then = Timestamp(seconds=1772355600)
     attachment = Attachment(
         id="i",
@@ -288,8 +288,8 @@ def test_what_graph_sets_is_ignored() -> None:
     assert [written(item) for item in (message, event, contact)] == [{}, {}, {}]
 
 
-def test_what_graph_sets_is_not_even_looked_at() -> None:
-    """An instant that can't be written does no harm where it isn't."""
+def test_properties_that_graph_sets_are_not_checked() -> None:
+    """An invalid value of a property that Graph sets is no error, because it isn't sent."""
     never = Timestamp(seconds=2**60)
     assert written(Message(created_date_time=never, last_modified_date_time=never)) == {}
     assert written(Event(type=EventType.ValueType(99))) == {}
@@ -365,10 +365,8 @@ def test_what_graph_sets_is_not_even_looked_at() -> None:
         ),
     ],
 )
-def test_what_graph_could_not_take_is_refused_by_its_path(
-    item: Item, field: str, description: str
-) -> None:
-    """Out of range, or no value of an enum: the field is named, with its index in a list."""
+def test_an_invalid_value_is_refused_by_its_path(item: Item, field: str, description: str) -> None:
+    """A value out of range, or no value of its enum, is refused with its path and its index."""
     error = refused(item)
     assert (error.violations[0].field, error.violations[0].description) == (field, description)
 
@@ -377,7 +375,7 @@ def test_what_graph_could_not_take_is_refused_by_its_path(
 
 
 def test_additional_properties_are_members_beside_the_others() -> None:
-    """Of any shape, in all three open types; null too, for it was asked for."""
+    """Additional properties of any shape, also null, are members of an open type's object."""
     extra: dict[str, Any] = {
         "com.example.a": {"b": [1, 0.5, "c", True, None, {"d": {}}]},
         "com.example.null": None,
@@ -398,8 +396,8 @@ def test_additional_properties_are_members_beside_the_others() -> None:
         "",
     ],
 )
-def test_an_additional_property_may_not_stand_for_a_modelled_one(name: str) -> None:
-    """Nor for its annotation, nor the object's: Graph takes names in any case."""
+def test_an_additional_property_may_not_name_a_modelled_one(name: str) -> None:
+    """The name of a modelled property in any case, or of an annotation, is refused."""
     error = refused(Message(subject="s", additional_properties=struct(**{name: "x"})))
     assert error.violations[0].field == (
         f'attachment.item_attachment.message.additional_properties["{name}"]'
@@ -413,20 +411,20 @@ def test_an_additional_property_may_not_stand_for_a_modelled_one(name: str) -> N
     "name", ["com.example.x@odata.type", "to_recipients", "from_", "start", "birthday", "subject "]
 )
 def test_other_names_are_additional(name: str) -> None:
-    """An unmodelled property's annotation; another type's property; the field's name here."""
+    """Another type's property and an unmodelled property's annotation are additional."""
     message = Message(additional_properties=struct(**{name: "x"}))
     assert written(message) == {name: "x"}
 
 
-def test_whole_numbers_are_written_as_such() -> None:
-    """A Struct has doubles only, and Graph doesn't take 3.0 for every type of number."""
+def test_whole_numbers_are_written_without_a_fraction() -> None:
+    """Whole doubles of a Struct are written without a fraction, because Graph refuses some 3.0."""
     described = written(Event(additional_properties=struct(x=[3, 2.5, -1, 0, 2**53, 1e300])))
     assert orjson.dumps(described) == b'{"x":[3,2.5,-1,0,9007199254740992.0,1e+300]}'
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_an_additional_number_that_json_has_not_is_refused(number: float) -> None:
-    """Whatever the type that it would have."""
+def test_a_non_finite_additional_number_is_refused(number: float) -> None:
+    """A NaN or an infinity in an additional property is refused."""
     error = refused(Contact(additional_properties=struct(x=[{"y": number}])))
     assert error.violations[0].field == "attachment.item_attachment.contact.additional_properties"
     assert error.violations[0].description == f"{number} is no number of JSON's; give a finite one"
@@ -435,8 +433,8 @@ def test_an_additional_number_that_json_has_not_is_refused(number: float) -> Non
 # Reading: attachments.
 
 
-def test_an_answer_of_graph_s_is_read() -> None:
-    """All that describes the attachment; the file's bytes are left out, its caller has them."""
+def test_a_response_of_graphs_is_read() -> None:
+    """All properties of an attachment are read but the file's bytes, which the caller has."""
     described = {
         "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#x",
         "@odata.type": "#microsoft.graph.fileAttachment",
@@ -479,7 +477,7 @@ def test_an_answer_of_graph_s_is_read() -> None:
     ],
 )
 def test_the_kind_is_what_the_type_says(named: str, kind: str | None) -> None:
-    """With `#` and without; a type that this version doesn't know sets no kind."""
+    """The type, with `#` or without, sets the kind, and an unknown type sets none."""
     attachment = read({"@odata.type": named, "id": "i"}, kind=ITEM)
     assert attachment is not None
     assert (attachment.id, attachment.WhichOneof("kind")) == ("i", kind)
@@ -487,14 +485,14 @@ def test_the_kind_is_what_the_type_says(named: str, kind: str | None) -> None:
 
 @pytest.mark.parametrize("kind", [FILE, ITEM])
 def test_without_a_type_the_kind_is_what_was_sent(kind: str) -> None:
-    """The page's example of an answer has none."""
+    """Without a type in the response the kind is the one that was sent."""
     attachment = read({"id": "i", "name": "n"}, kind=kind)
     assert attachment is not None
     assert attachment.WhichOneof("kind") == kind
 
 
 def test_a_reference_attachment_is_read() -> None:
-    """Its own properties aren't in the metadata, and are left out."""
+    """A reference attachment is read without its own properties, which aren't in the metadata."""
     described = {
         "@odata.type": "#microsoft.graph.referenceAttachment",
         "id": "i",
@@ -517,7 +515,7 @@ def test_a_reference_attachment_is_read() -> None:
     ],
 )
 def test_the_item_is_what_its_type_says(named: str, item: str | None) -> None:
-    """With `#` and without; another type's properties aren't taken for a message's."""
+    """The type of an item, with `#` or without, sets its field, and an unknown type sets none."""
     described = {"@odata.type": named, "id": "i"}
     attachment = read({"@odata.type": "#microsoft.graph.itemAttachment", "item": described})
     assert attachment is not None
@@ -526,8 +524,8 @@ def test_the_item_is_what_its_type_says(named: str, item: str | None) -> None:
 
 
 @pytest.mark.parametrize("item", [None, [], "text", 5, {}, {"subject": "s"}])
-def test_an_item_that_does_not_say_what_it_is_is_left_out(item: Any) -> None:
-    """A create's answer has none: Graph gives it only where it is asked for."""
+def test_an_item_without_a_type_is_left_out(item: Any) -> None:
+    """An item that is no object, or has no type, is left out."""
     described = {"@odata.type": "#microsoft.graph.itemAttachment", "id": "i", "item": item}
     assert read(described) == Attachment(id="i", item_attachment=ItemAttachment())
 
@@ -554,7 +552,7 @@ def test_an_item_that_does_not_say_what_it_is_is_left_out(item: Any) -> None:
     ],
 )
 def test_a_body_that_describes_no_attachment_is_none(body: bytes) -> None:
-    """No JSON, no object, no property of an attachment, bytes that are no UTF-8."""
+    """A body that isn't UTF-8, JSON, an object or an attachment is None."""
     assert attachment_from_json(body, kind=FILE) is None
 
 
@@ -571,15 +569,15 @@ def test_a_body_that_describes_no_attachment_is_none(body: bytes) -> None:
         b'{"id":"i","size":' + b"9" * 4000 + b"}",
     ],
 )
-def test_a_body_that_some_writers_would_send_is_read(body: bytes) -> None:
-    """A byte order mark, NaN, half of a pair, numbers beyond all types, a name twice."""
+def test_a_body_with_unusual_json_is_read(body: bytes) -> None:
+    """A byte order mark, NaN, half a surrogate pair, huge numbers and repeated names are read."""
     assert attachment_from_json(body, kind=FILE) == Attachment(
         id="i", file_attachment=FileAttachment()
     )
 
 
-def test_the_body_of_an_answer_is_an_object_or_an_empty_one() -> None:
-    """Errors are read from it too."""
+def test_a_parsed_body_is_an_object_or_an_empty_one() -> None:
+    """A body that is no object is parsed as an empty one."""
     assert parsed(b'{"error":{"code":"c"}}') == {"error": {"code": "c"}}
     assert parsed(b"[1]") == {}
     assert parsed(b"\xff") == {}
@@ -588,8 +586,8 @@ def test_the_body_of_an_answer_is_an_object_or_an_empty_one() -> None:
 # Reading: properties.
 
 
-def test_what_is_missing_or_null_is_not_set() -> None:
-    """Both read alike."""
+def test_a_missing_or_null_property_is_not_set() -> None:
+    """A property that is missing or null is not set."""
     names = [
         "subject",
         "isRead",
@@ -609,7 +607,7 @@ def test_what_is_missing_or_null_is_not_set() -> None:
 
 
 def test_false_zero_and_empty_texts_are_read() -> None:
-    """They are set."""
+    """False, zero and empty texts are read as set."""
     event = read_item("event", {"subject": "", "isAllDay": False, "reminderMinutesBeforeStart": 0})
     assert event == Event(subject="", is_all_day=False, reminder_minutes_before_start=0)
 
@@ -654,13 +652,13 @@ def test_false_zero_and_empty_texts_are_read() -> None:
     ],
 )
 def test_a_value_of_another_type_is_left_out(of: str, described: Any) -> None:
-    """Nothing is converted and nothing fails."""
+    """A value of another type is neither converted nor an error: it is left out."""
     assert read_item(of, described) == (Message() if of == "message" else Event())
 
 
 @pytest.mark.parametrize("value", [5, "text", True, [], [{"content": "c"}]])
-def test_an_object_that_is_none_is_left_out(value: Any) -> None:
-    """It isn't read as one with nothing set."""
+def test_a_value_that_should_be_an_object_is_left_out(value: Any) -> None:
+    """A value that should be an object and isn't is left out, and isn't read as an empty one."""
     assert read_item("message", {"body": value}) == Message()
     assert read_item("message", {"flag": {"dueDateTime": value}}) == Message(flag=FollowupFlag())
 
@@ -669,7 +667,7 @@ def test_an_object_that_is_none_is_left_out(value: Any) -> None:
     "value", ["48", "Infinity", True, pytest.param(10**400, id="huge"), [], {}]
 )
 def test_a_double_of_another_type_is_left_out(value: Any) -> None:
-    """Also a whole number beyond all doubles."""
+    """A value that is no double, also a whole number beyond all doubles, is left out."""
     location = {"coordinates": {"latitude": value, "longitude": 8}}
     assert read_item("event", {"location": location}) == Event(
         location=Location(coordinates=OutlookGeoCoordinates(longitude=8.0))
@@ -677,16 +675,16 @@ def test_a_double_of_another_type_is_left_out(value: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["2026-02-30", "2026-03-01T00:00:00Z", 20260301, {"year": 2026}])
-def test_a_day_that_is_none_is_left_out(value: Any) -> None:
-    """The rest of the range is read."""
+def test_a_malformed_day_is_left_out(value: Any) -> None:
+    """A malformed day is left out, and the rest of its object is read."""
     recurrence = {"range": {"startDate": value, "type": "noEnd"}}
     assert read_item("event", {"recurrence": recurrence}).recurrence.range == RecurrenceRange(
         type=RecurrenceRangeType.ValueType(2)
     )
 
 
-def test_what_is_read_of_a_list_keeps_its_order() -> None:
-    """An element that can't be read is left out, and an object with nothing in it is one."""
+def test_a_list_keeps_the_order_of_its_readable_elements() -> None:
+    """A list keeps its order without unreadable elements, and with empty objects."""
     described = {
         "categories": ["a", 5, "b"],
         "internetMessageHeaders": [{"name": "x"}, None, {}, {"name": 5, "value": "y"}],
@@ -702,14 +700,14 @@ def test_what_is_read_of_a_list_keeps_its_order() -> None:
 
 
 def test_unknown_names_of_an_enum_in_a_list_are_left_out() -> None:
-    """Those that are known are read."""
+    """Unknown names in a list of an enum are left out, and the known ones read."""
     recurrence = {"pattern": {"daysOfWeek": ["monday", "someday", None, "sunday"]}}
     event = read_item("event", {"recurrence": recurrence})
     assert list(event.recurrence.pattern.days_of_week) == [2, 1]
 
 
 def test_unknown_properties_of_a_closed_type_are_left_out() -> None:
-    """Annotations too."""
+    """Unknown properties and annotations of a closed type are left out."""
     body = {"content": "c", "contentTypo": 5, "@odata.type": "#microsoft.graph.itemBody", "c@x": 1}
     assert read_item("message", {"body": body}) == Message(body=ItemBody(content="c"))
     assert read({"id": "i", "unknown": {"deep": [1]}}) == Attachment(
@@ -721,7 +719,7 @@ def test_unknown_properties_of_a_closed_type_are_left_out() -> None:
 
 
 def test_unknown_properties_of_an_open_type_are_additional() -> None:
-    """Annotations aren't properties, and are left out."""
+    """Unknown properties of an open type are additional, and annotations are left out."""
     extra: dict[str, Any] = {
         "com.example.x": [1, 0.5, "t", True, None, {"y": {}}],
         "SomethingNew": None,
@@ -746,7 +744,7 @@ def test_unknown_properties_of_an_open_type_are_additional() -> None:
     ],
 )
 def test_an_additional_property_that_protobuf_cannot_hold_is_left_out(value: Any) -> None:
-    """Wholly: neither half of it, nor a Value that says nothing, nor one that JSON has not."""
+    """An additional property with any part that protobuf or JSON can't hold is left out whole."""
     message = read_item("message", {"before": 1, "x": value, "after": 2})
     assert json_format.MessageToDict(message.additional_properties) == {"before": 1, "after": 2}
 
@@ -755,8 +753,10 @@ def test_an_additional_property_that_protobuf_cannot_hold_is_left_out(value: Any
 @pytest.mark.parametrize(
     ("opened", "closed"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["lists", "objects"]
 )
-def test_deep_nesting_does_no_harm(levels: int, opened: bytes, closed: bytes) -> None:
-    """Wherever it stands; what can be told is read, and the answer can be sent on."""
+def test_deep_nesting_is_read_into_a_valid_response(
+    levels: int, opened: bytes, closed: bytes
+) -> None:
+    """A body with deep nesting at any place is read into a response that can be sent."""
     deep = opened * levels + b"1" + closed * levels
     for body in (
         deep,
@@ -774,10 +774,10 @@ def test_deep_nesting_does_no_harm(levels: int, opened: bytes, closed: bytes) ->
         assert CreateAttachmentResponse.FromString(answer.SerializeToString()) == answer
 
 
-# Properties of the whole.
+# Properties of reading and writing.
 
 
-# A whole number is written without a sign, also for zero.
+# A negative zero becomes 0.0, because zero is written without a sign.
 ADDITIONAL_NUMBERS = st.floats(allow_nan=False, allow_infinity=False).map(lambda x: x + 0.0)
 
 ADDITIONAL_NAMES = st.text(min_size=1).filter(lambda name: "@" not in name)
@@ -806,7 +806,7 @@ DAYS = st.dates().map(lambda day: Date(year=day.year, month=day.month, day=day.d
 
 
 def values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
-    """Generate values that the field can have in a request that isn't refused."""
+    """Generate values of the field that a request may have."""
     if field.enum_type is not None:
         one: Any = st.integers(min_value=1, max_value=len(field.enum_type.values) - 1)
     elif field.message_type is None:
@@ -822,7 +822,7 @@ def values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
 
 @cache
 def messages(descriptor: Descriptor) -> st.SearchStrategy[Any]:
-    """Generate messages that have any of the fields that a caller sets."""
+    """Generate messages with any of the fields that a caller sets."""
     type_name = descriptor.name[0].lower() + descriptor.name[1:]
     names = {name.casefold() for name in properties(type_name)} | {"additionalproperties"}
     fields = {
@@ -861,15 +861,15 @@ def attachments(draw: st.DrawFn, of: str) -> Attachment:
 
 
 def to_the_bit(message: AnyMessage) -> bytes:
-    """Return a form of a message in which a NaN is the same as a NaN."""
+    """Return a message's bytes, in which one NaN equals another."""
     return message.SerializeToString(deterministic=True)
 
 
 @pytest.mark.parametrize("of", KINDS)
 @settings(deadline=None)
 @given(data=st.data())
-def test_what_is_written_reads_back(of: str, data: st.DataObject) -> None:
-    """Whatever is set, by the JSON that goes over the wire."""
+def test_a_written_attachment_reads_back(of: str, data: st.DataObject) -> None:
+    """Any attachment that a caller can set is read back equal from its JSON."""
     attachment = data.draw(attachments(of))
     kind = FILE if of == "file" else ITEM
     body = orjson.dumps(written_as(attachment, kind=kind))
@@ -900,7 +900,7 @@ ANY_JSON = st.recursive(
 
 @cache
 def objects(type_name: str) -> st.SearchStrategy[Any]:
-    """Generate objects of a type, or nearly: any property may have any value."""
+    """Generate objects of about a type, in which any property may have any value."""
     actual = [
         name for name, fact in TYPES.items() if fact.base == type_name and not fact.is_abstract
     ]
@@ -923,7 +923,7 @@ def objects(type_name: str) -> st.SearchStrategy[Any]:
 @settings(deadline=None)
 @given(ANY_JSON | objects("attachment"))
 def test_no_json_makes_reading_fail(described: Any) -> None:
-    """What comes of it, if anything, is an answer that can be sent on."""
+    """Any JSON is read into a response that can be sent, or into none."""
     for kind in (FILE, ITEM):
         answer = CreateAttachmentResponse(attachment=read(described, kind=kind))
         sent = to_the_bit(answer)
@@ -932,7 +932,7 @@ def test_no_json_makes_reading_fail(described: Any) -> None:
 
 @given(st.binary() | st.text().map(str.encode))
 def test_no_bytes_make_reading_fail(body: bytes) -> None:
-    """Nor does what is no JSON at all."""
+    """Bytes that are no attachment are read as None."""
     assert attachment_from_json(body, kind=FILE) is None
 
 
@@ -946,13 +946,13 @@ def test_no_bytes_make_reading_fail(body: bytes) -> None:
         b'{"error":{"code":"x"}}',
     ],
 )
-def test_what_describes_no_attachment(body: bytes) -> None:
-    """Neither a property of an attachment nor a type of one: nothing is described."""
+def test_an_object_without_an_attachments_property_is_none(body: bytes) -> None:
+    """An object without a property or a type of an attachment is None."""
     assert attachment_from_json(body, kind="file_attachment") is None
 
 
-def test_a_type_that_is_null_is_none() -> None:
-    """It is taken for what was sent, as where no type is named."""
+def test_a_null_type_is_no_type() -> None:
+    """If the type is null, the kind is the one that was sent."""
     body = b'{"@odata.type":null,"id":"i"}'
     assert attachment_from_json(body, kind="file_attachment") == Attachment(
         id="i", file_attachment=FileAttachment()
@@ -960,7 +960,7 @@ def test_a_type_that_is_null_is_none() -> None:
 
 
 def test_an_additional_property_may_have_our_fields_name() -> None:
-    """Graph knows no property additionalProperties, so it is one like any other."""
+    """A property with the name additionalProperties is additional, because Graph has none."""
     extra = struct(additionalProperties="x")
     item = Message(additional_properties=extra)
     attachment = Attachment(name="n", item_attachment=ItemAttachment(message=item))

@@ -1,4 +1,4 @@
-"""The contract and its converter, against the facts of Microsoft Graph's metadata."""
+"""Tests of the contract and graph/codec.py against the facts of Microsoft Graph's metadata."""
 
 import json
 from collections.abc import Iterator
@@ -42,15 +42,15 @@ ENUM_TYPES = {
     name: enum for file in FILES for name, enum in file.DESCRIPTOR.enum_types_by_name.items()
 }
 
-# Types of the contract that are no types of the metadata.
+# Messages of the contract that aren't in the metadata.
 OURS = {"Date", "PostRef"}
 
-# Types of the metadata that are in the contract as part of those that derive from them.
+# Base types of the metadata whose properties the contract has in the types that derive from them.
 BASES = {"entity", "outlookItem", "attendeeBase"}
 
 ITEMS = ("message", "event", "contact")
 
-# What a field is that has a value of an Edm type.
+# The field type for each Edm type: a protobuf type's number, or a message's name.
 SHAPES: dict[str, int | str] = {
     "Binary": FieldDescriptor.TYPE_BYTES,
     "Boolean": FieldDescriptor.TYPE_BOOL,
@@ -61,8 +61,7 @@ SHAPES: dict[str, int | str] = {
     "String": FieldDescriptor.TYPE_STRING,
 }
 
-# What stands in such a field for the value that the facts have in JSON; a text is the name of its
-# property.
+# A field's value for the value that the facts have in JSON; a text's is its property's name.
 VALUES = {
     FieldDescriptor.TYPE_BYTES: b"\x00\xff\xfe",
     FieldDescriptor.TYPE_BOOL: True,
@@ -97,12 +96,12 @@ def sent(attachment: Attachment) -> dict[str, Any]:
 
 
 def to_the_letter(described: dict[str, Any]) -> str:
-    """Tell 1 from 1.0 and from true, which Python takes for equal."""
+    """Return JSON that tells 1 from 1.0 and from true, which are equal in Python."""
     return json.dumps(described, sort_keys=True)
 
 
 def read(described: dict[str, Any]) -> Attachment:
-    """Return what is read from Graph's answer."""
+    """Return the attachment that is read from Graph's response."""
     attachment = codec.attachment_from_json(json.dumps(described).encode(), kind=FILE)
     assert attachment is not None
     return attachment
@@ -112,12 +111,12 @@ def read(described: dict[str, Any]) -> Attachment:
 
 
 def descriptor_of(message: Message | type[Message]) -> Descriptor:
-    """Return a message's type; the types know another class for it, with the same fields."""
+    """Return a message's descriptor, cast from the stubs' class to the runtime's."""
     return cast("Descriptor", message.DESCRIPTOR)
 
 
 def modelled(descriptor: Descriptor) -> Iterator[FieldDescriptor]:
-    """Yield the fields that stand for a property; the members of `kind` and `item` are types."""
+    """Yield the fields that stand for a property, without the members of `kind` and `item`."""
     for field in descriptor.fields:
         is_type = field.containing_oneof is not None and field.message_type is not None
         if not is_type and field.name != "additional_properties":
@@ -138,7 +137,7 @@ def name_of_type(field: FieldDescriptor) -> str:
 
 
 def filled(descriptor: Descriptor) -> Message:
-    """Return a message with every field set, lists to two elements, enums to their last value."""
+    """Return a message with every field set: two elements in a list, and an enum's last value."""
 
     def value(field: FieldDescriptor) -> Any:
         if field.enum_type is not None:
@@ -156,7 +155,7 @@ def filled(descriptor: Descriptor) -> Message:
 
 
 def attachment_of(of: str) -> Attachment:
-    """Return an attachment with every field set: a "file", or the type of an item."""
+    """Return an attachment of a "file", or of an item's type, with every field set."""
     attachment = filled(Attachment.DESCRIPTOR)
     assert isinstance(attachment, Attachment)
     special: Any = (
@@ -167,7 +166,7 @@ def attachment_of(of: str) -> Attachment:
 
 
 def read_of(of: str) -> Attachment:
-    """Return the same as it is read: a file without its bytes, which its caller has."""
+    """Return the same attachment as it is read, without a file's bytes."""
     attachment = attachment_of(of)
     if of == "file":
         attachment.file_attachment.ClearField("content_bytes")
@@ -178,7 +177,7 @@ Place = tuple[dict[str, Any], Message]
 
 
 def places(described: dict[str, Any], attachment: Attachment) -> Iterator[Place]:
-    """Yield every object of an attachment's JSON with the message that it stands for."""
+    """Yield every object of an attachment's JSON with its message."""
     yield described, attachment
     special: Message = getattr(attachment, attachment.WhichOneof("kind") or "")
     yield from _places(described, special)
@@ -200,22 +199,22 @@ def _places(described: dict[str, Any], message: Message) -> Iterator[Place]:
 
 
 def test_every_type_of_the_metadata_is_in_the_contract() -> None:
-    """A type is a message and an enum an enum; nothing is missing and nothing is too many."""
+    """The contract has a message for each type, an enum for each enum, and no others."""
     assert {lower_first(name) for name in MESSAGES.keys() - OURS} == TYPES.keys() - BASES
     assert {lower_first(name) for name in ENUM_TYPES} == ENUMS.keys()
 
 
 def shape_of(fact: Property) -> tuple[int | str, bool]:
-    """Return what a field for the property has to be, and whether a list."""
+    """Return the type that a field for the property must have, and whether it is a list."""
     named = f"graphattachments.v1.{upper_first(fact.type)}"
     return SHAPES.get(fact.type, named), fact.is_collection
 
 
 @pytest.mark.parametrize("name", sorted(MESSAGES.keys() - OURS))
 def test_a_message_has_the_properties_of_its_type(name: str) -> None:
-    """Names, types and lists agree with the metadata, and what is no list has presence."""
+    """A message has its type's properties by name, type and list, and scalars have presence."""
     fact = TYPES[lower_first(name)]
-    # What all kinds of attachment have is in Attachment, and their own properties beside it.
+    # Attachment has the properties of all kinds, and each kind's message only its own.
     facts = fact.own if fact.base == "attachment" else properties(lower_first(name))
     fields = {field.json_name: field for field in modelled(MESSAGES[name])}
     assert {its: (kind_of(field), field.is_repeated) for its, field in fields.items()} == {
@@ -224,8 +223,8 @@ def test_a_message_has_the_properties_of_its_type(name: str) -> None:
     assert all(field.has_presence or field.is_repeated for field in fields.values())
 
 
-def test_open_types_take_additional_properties_and_no_others_do() -> None:
-    """message, event and contact are open."""
+def test_only_open_types_take_additional_properties() -> None:
+    """The messages with `additional_properties` are the open types."""
     assert {name for name, fact in TYPES.items() if fact.is_open} == {
         lower_first(name)
         for name, message in MESSAGES.items()
@@ -237,10 +236,10 @@ def test_open_types_take_additional_properties_and_no_others_do() -> None:
     ("holder", "oneof", "base"),
     [(Attachment, "kind", "attachment"), (ItemAttachment, "item", "outlookItem")],
 )
-def test_a_oneof_has_what_derives_from_an_abstract_type(
+def test_a_oneof_has_the_types_that_derive_from_its_base(
     holder: type[Message], oneof: str, base: str
 ) -> None:
-    """Every kind of attachment, and every Outlook item that can be attached."""
+    """A oneof has every type that derives from its abstract type."""
     assert TYPES[base].is_abstract
     members = descriptor_of(holder).oneofs_by_name[oneof].fields
     assert {lower_first(name_of_type(field)) for field in members} == {
@@ -250,7 +249,7 @@ def test_a_oneof_has_what_derives_from_an_abstract_type(
 
 @pytest.mark.parametrize("name", sorted(ENUMS))
 def test_an_enum_has_the_names_of_graph(name: str) -> None:
-    """Each value has Graph's name, in the order of the metadata; zero is none of them."""
+    """An enum has Graph's names in the metadata's order, and zero is none of them."""
     enum = ENUM_TYPES[upper_first(name)]
     assert list(enum_names(enum).items()) == list(enumerate(ENUMS[name], start=1))
     assert enum.values[0].name.endswith("_UNSPECIFIED")
@@ -261,7 +260,7 @@ def test_an_enum_has_the_names_of_graph(name: str) -> None:
 
 @pytest.mark.parametrize("of", ["file", *ITEMS])
 def test_every_property_that_a_caller_sets_is_sent_and_no_other(of: str) -> None:
-    """Every level has all of its properties but those that Graph sets, and types where needed."""
+    """At every level all properties are sent but those that Graph sets, and types where needed."""
     described = sent(attachment_of(of))
     expected = attachment_in_json(of, written=True)
     assert described == expected
@@ -270,8 +269,8 @@ def test_every_property_that_a_caller_sets_is_sent_and_no_other(of: str) -> None
 
 
 @pytest.mark.parametrize("of", ["file", *ITEMS])
-def test_what_graph_sets_is_in_its_answers_alone(of: str) -> None:
-    """The properties that are answered and never sent are those that the contract names."""
+def test_the_properties_that_graph_sets_are_never_sent(of: str) -> None:
+    """The properties that are only in responses are those that the contract calls output only."""
     answered, written = attachment_in_json(of), sent(attachment_of(of))
     kind = "fileAttachment" if of == "file" else "itemAttachment"
     assert answered.keys() - written.keys() == output_only(kind)
@@ -281,7 +280,7 @@ def test_what_graph_sets_is_in_its_answers_alone(of: str) -> None:
 
 @pytest.mark.parametrize("of", ["file", *ITEMS])
 def test_a_type_is_named_where_the_declared_one_is_abstract(of: str) -> None:
-    """The attachment's and the item's, and no other."""
+    """Only the attachment and the item, whose declared types are abstract, name their types."""
     named = {path: kind for path, kind in leaves(sent(attachment_of(of))) if "@odata.type" in path}
     item = {
         "@odata.type": "#microsoft.graph.itemAttachment",
@@ -294,15 +293,15 @@ def test_a_type_is_named_where_the_declared_one_is_abstract(of: str) -> None:
 
 
 @pytest.mark.parametrize("of", ["file", *ITEMS])
-def test_every_property_of_an_answer_is_read(of: str) -> None:
-    """What Graph sets too; of a file all but its bytes, which the caller has."""
+def test_every_property_of_a_response_is_read(of: str) -> None:
+    """All properties of a response are read but a file's bytes, which the caller has."""
     assert read(attachment_in_json(of)) == read_of(of)
 
 
 @pytest.mark.parametrize("nullable", [True, False])
 @pytest.mark.parametrize("of", ["file", *ITEMS])
-def test_null_reads_as_not_set(of: str, nullable: bool) -> None:
-    """Whichever property it stands for, nothing else changes, also where Graph has no null."""
+def test_a_null_property_reads_as_not_set(of: str, nullable: bool) -> None:
+    """A null in any one property, also one that isn't nullable, only unsets that property."""
     for at, (_, holder) in enumerate(places(attachment_in_json(of), read_of(of))):
         facts = properties(lower_first(holder.DESCRIPTOR.name))
         for field in modelled(descriptor_of(holder)):
@@ -316,7 +315,7 @@ def test_null_reads_as_not_set(of: str, nullable: bool) -> None:
 
 @pytest.mark.parametrize("of", ["file", *ITEMS])
 def test_null_everywhere_reads_as_nothing_set(of: str) -> None:
-    """The kind is all that is left."""
+    """If all properties are null, only the kind is set."""
     described = attachment_in_json(of)
     nothing: dict[str, Any] = dict.fromkeys(described) | {"@odata.type": described["@odata.type"]}
     if of == "file":
@@ -333,22 +332,22 @@ def test_null_everywhere_reads_as_nothing_set(of: str) -> None:
 
 
 def enum_places(of: str) -> Iterator[tuple[int, FieldDescriptor]]:
-    """Yield every enum that is sent: its place, by number, and its field."""
+    """Yield the index of its place, and the field, of every enum that is sent."""
     for at, (described, message) in enumerate(places(sent(attachment_of(of)), attachment_of(of))):
         for field in modelled(descriptor_of(message)):
             if field.enum_type is not None and field.json_name in described:
                 yield at, field
 
 
-def test_every_enum_is_met_in_some_item() -> None:
-    """But for an event's type, which Graph sets."""
+def test_every_enum_is_in_some_item() -> None:
+    """Some item has each enum, but for an event's type, which Graph sets."""
     met = {name_of_type(field) for of in ITEMS for _, field in enum_places(of)}
     assert met == ENUM_TYPES.keys() - {"EventType"}
 
 
 @pytest.mark.parametrize("of", ["message", "event"])
-def test_every_value_of_an_enum_is_written_by_its_name_and_read_by_it(of: str) -> None:
-    """In every property that is an enum; a contact has none."""
+def test_every_enum_value_is_written_and_read_by_its_name(of: str) -> None:
+    """Every value of every enum is written and read by its name; a contact has no enum."""
     for at, field in enum_places(of):
         for number, name in enumerate(ENUMS[lower_first(name_of_type(field))], start=1):
             whole, attachment = sent(attachment_of(of)), attachment_of(of)
@@ -368,7 +367,7 @@ def _value(message: Message, field: FieldDescriptor) -> Any:
 
 
 def test_an_event_s_type_is_read_by_its_name() -> None:
-    """It is the one enum that only answers have."""
+    """Every value of an event's type, the one enum that is only in responses, is read."""
     for number, name in enumerate(ENUMS["eventType"], start=1):
         described = attachment_in_json("event")
         described["item"]["type"] = name
@@ -377,7 +376,7 @@ def test_an_event_s_type_is_read_by_its_name() -> None:
 
 @pytest.mark.parametrize("of", ["message", "event"])
 def test_zero_of_an_enum_is_never_written(of: str) -> None:
-    """Set on purpose it is the same as not set; in a list it names no value and is refused."""
+    """An enum's zero is the same as not set, and is refused in a list."""
     for at, field in enum_places(of):
         whole, attachment = sent(attachment_of(of)), attachment_of(of)
         described, message = list(places(whole, attachment))[at]

@@ -1,6 +1,6 @@
-"""Microsoft's own client as the oracle: the gateway sends Graph what the SDK would have sent.
+"""Tests that the gateway sends Graph the same requests as Microsoft's own SDK.
 
-The same attachment goes to one Graph by both ways, and what came there is compared.
+Each sample is sent to one raw Graph by the SDK and by the gateway, and the requests are compared.
 """
 
 import datetime
@@ -31,7 +31,7 @@ from tests.support.metadata_facts import ENUMS, attachment_in_json, leaves
 from tests.support.raw_graph import RawGraph, Received, answer
 from tests.support.sdk_samples import SAMPLES, Of, Sample, of_sdk
 
-# Modules of the SDK warn of themselves when they are imported.
+# Modules of the SDK raise deprecation warnings when they are imported.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:GetQueryParameters is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:This class is deprecated:DeprecationWarning"),
@@ -49,7 +49,7 @@ LONG = PostRef(
 
 
 class FixedToken:
-    """A credential that has its token already."""
+    """A credential with a fixed token."""
 
     def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
         return AccessToken(TOKEN, 4102444800)
@@ -57,7 +57,7 @@ class FixedToken:
 
 @pytest.fixture
 async def sdk(graph: RawGraph) -> AsyncIterator[GraphServiceClient]:
-    """Microsoft's client as it comes, but for the address of Graph."""
+    """Microsoft's client with its defaults, but with the raw Graph's address."""
     async with KiotaClientFactory.get_default_client() as http:
         adapter = GraphRequestAdapter(
             AzureIdentityAuthenticationProvider(FixedToken()),
@@ -72,11 +72,11 @@ Way = Callable[[PostRef, Sample], Any]
 
 @pytest.fixture
 def by_sdk(sdk: GraphServiceClient, graph: RawGraph) -> Way:
-    """Send a sample by the SDK and return what came."""
+    """A function that sends a sample by the SDK and returns the request that Graph received."""
 
     async def send(post: PostRef, sample: Sample) -> Received:
-        # An answer with a body makes the SDK import all of its models, some thousands. Its client
-        # doesn't close its connections by itself.
+        # A response with a body makes the SDK import some thousands of models. Its client doesn't
+        # close its connections.
         graph.script.append(answer(204, b"", Connection="close"))
         at: Any = sdk.groups.by_group_id(post.group_id)
         if post.conversation_id:
@@ -90,7 +90,7 @@ def by_sdk(sdk: GraphServiceClient, graph: RawGraph) -> Way:
 
 @pytest.fixture
 def by_gateway(stub: AsyncStub, graph: RawGraph) -> Way:
-    """Send a sample by the gateway and return what came."""
+    """A function that sends a sample by the gateway and returns the request that Graph received."""
 
     async def send(post: PostRef, sample: Sample) -> Received:
         request = CreateAttachmentRequest(post=post, attachment=sample.for_gateway())
@@ -102,7 +102,7 @@ def by_gateway(stub: AsyncStub, graph: RawGraph) -> Way:
 
 @pytest.fixture
 def by_upload(stub: AsyncStub, graph: RawGraph) -> Way:
-    """Stream a file by the gateway, a byte at a time, and return what came."""
+    """A function that uploads a file byte by byte and returns the request that Graph received."""
 
     async def send(post: PostRef, sample: Sample) -> Received:
         attachment = sample.for_gateway()
@@ -124,20 +124,20 @@ def _upload(
         yield UploadFileAttachmentRequest(chunk=bytes([byte]))
 
 
-# Where the two differ, and why.
+# Where the two requests differ, and why.
 
 ABSENT = "absent"
 
 
 def same_instant(sdk: Any, ours: Any) -> bool:
-    """Whether both name one instant, the SDK with an offset and we with a Z."""
+    """Return whether both name one instant, the SDK with an offset and the gateway with a Z."""
     instants = [datetime.datetime.fromisoformat(text) for text in (sdk, ours)]
     return instants[0] == instants[1] and sdk.endswith("+00:00") and ours.endswith("Z")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """Leaves of a sample's JSON that differ, by a pattern of their path, and how."""
+    """A known difference: the sample, a pattern of the leaves' paths, a check and the reason."""
 
     sample: str
     where: str
@@ -213,7 +213,7 @@ DIFFERENCES = [
 
 
 def differing(sdk: dict[str, Any], ours: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return the leaves that differ, in value or in JSON type, by path."""
+    """Return the leaves that differ in value or JSON type, by path."""
     of_sdk, of_ours = dict(leaves(sdk)), dict(leaves(ours))
     pairs = {
         path: (of_sdk.get(path, ABSENT), of_ours.get(path, ABSENT))
@@ -223,7 +223,7 @@ def differing(sdk: dict[str, Any], ours: dict[str, Any]) -> dict[str, tuple[Any,
 
 
 def assert_alike(sdk: Received, ours: Received, *, sample: str) -> None:
-    """Check that two requests are the same but for what the table explains, and all of that."""
+    """Check that two requests differ by the sample's rows of DIFFERENCES and nothing else."""
     rows = [row for row in DIFFERENCES if row.sample == sample]
     found = differing(sdk.json, ours.json)
     assert {
@@ -239,7 +239,7 @@ def assert_alike(sdk: Received, ours: Received, *, sample: str) -> None:
 
 
 def vital(received: Received) -> dict[str, str]:
-    """Return the headers on which the outcome depends."""
+    """Return the headers that the outcome depends on."""
     names = {"host", "authorization", "content-type", "accept"}
     return {n.lower(): value for n, value in received.headers.items() if n.lower() in names}
 
@@ -248,14 +248,14 @@ def vital(received: Received) -> dict[str, str]:
 async def test_the_gateway_sends_what_the_sdk_sends(
     by_sdk: Way, by_gateway: Way, sample: str
 ) -> None:
-    """Request line, headers and JSON; property by property but for the differences of the table."""
+    """The request line, headers and JSON are the SDK's, but for the known differences."""
     sdk, ours = await by_sdk(SHORT, SAMPLES[sample]), await by_gateway(SHORT, SAMPLES[sample])
     assert_alike(sdk, ours, sample=sample)
 
 
 @pytest.mark.parametrize("sample", ["file", "event"])
 async def test_the_long_route_is_the_sdk_s(by_sdk: Way, by_gateway: Way, sample: str) -> None:
-    """With the conversation, and with characters in an id that a path has other uses for."""
+    """The long route is the SDK's, also for ids with characters that a path reserves."""
     sdk, ours = await by_sdk(LONG, SAMPLES[sample]), await by_gateway(LONG, SAMPLES[sample])
     assert_alike(sdk, ours, sample=sample)
 
@@ -264,14 +264,14 @@ async def test_the_long_route_is_the_sdk_s(by_sdk: Way, by_gateway: Way, sample:
 async def test_a_stream_becomes_what_the_sdk_sends(
     by_sdk: Way, by_upload: Way, post: PostRef
 ) -> None:
-    """A file makes the same request by the upload as by the SDK."""
+    """An uploaded file makes the same request as the SDK."""
     sdk, ours = await by_sdk(post, SAMPLES["file"]), await by_upload(post, SAMPLES["file"])
     assert_alike(sdk, ours, sample="file")
 
 
 @pytest.mark.parametrize("of", ["file", "message", "event", "contact"])
 async def test_a_sample_has_every_property_that_a_caller_sets(by_gateway: Way, of: str) -> None:
-    """What is compared is complete: each property of the metadata, at every level."""
+    """A sample has every property of the metadata that a caller sets, at every level."""
     came = await by_gateway(SHORT, SAMPLES[of])
     expected = attachment_in_json(of, written=True)
     assert {path: type(value) for path, value in leaves(came.json)} == {
@@ -280,8 +280,8 @@ async def test_a_sample_has_every_property_that_a_caller_sets(by_gateway: Way, o
 
 
 @pytest.mark.parametrize("of", ["file", "message", "event", "contact"])
-async def test_no_text_of_a_sample_is_there_twice(by_sdk: Way, of: str) -> None:
-    """So that two properties with each other's values would show."""
+async def test_each_text_of_a_sample_is_unique(by_sdk: Way, of: str) -> None:
+    """Each text of a sample is unique, so that two exchanged values would be noticed."""
     values = {name for names in ENUMS.values() for name in names}
     texts = [
         text
@@ -293,14 +293,14 @@ async def test_no_text_of_a_sample_is_there_twice(by_sdk: Way, of: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(ENUMS))
 def test_the_sdk_has_the_same_values_of_an_enum(name: str) -> None:
-    """By name and in order."""
+    """The SDK has the same values of each enum in the same order."""
     assert [member.value for member in of_sdk(name[0].upper() + name[1:])] == ENUMS[name]
 
 
-async def test_what_the_sdk_models_beside_goes_as_an_additional_property(
+async def test_an_additional_property_is_what_the_sdk_sends_for_its_model(
     by_sdk: Way, by_gateway: Way
 ) -> None:
-    """A navigation property of an item, such as its extended properties."""
+    """An additional property is sent as the SDK sends its model, such as extended properties."""
     title = "String {66f5a359-4659-4830-9070-00047ec6ac6e} Name Color"
     value = Of("SingleValueLegacyExtendedProperty", id=title, value="Grün")
     described = {"singleValueExtendedProperties": [{"id": title, "value": "Grün"}]}

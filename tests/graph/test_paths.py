@@ -1,4 +1,4 @@
-"""paths: PostRef -> REST path."""
+"""Tests of graph/paths.py: a PostRef becomes a REST path."""
 
 import pytest
 from hypothesis import given
@@ -10,27 +10,27 @@ from graphattachments.v1.attachment_pb2 import PostRef
 
 
 def path_of(post: PostRef) -> str:
-    """The path of a post; raises InvalidRequest."""
+    """Return the path of a post; raises InvalidRequest."""
     violations = Violations()
     path = attachments_path(post, violations, within="post")
     violations.check()
     return path
 
 
-def test_the_short_route() -> None:
-    """Without a conversation the path is the short one."""
+def test_the_short_route_has_no_conversation() -> None:
+    """Without a conversation the path is the short route."""
     post = PostRef(group_id="g", thread_id="t", post_id="p")
     assert path_of(post) == "/groups/g/threads/t/posts/p/attachments"
 
 
-def test_the_long_route() -> None:
-    """With a conversation the path goes through it."""
+def test_the_long_route_has_the_conversation() -> None:
+    """With a conversation the path is the long route."""
     post = PostRef(group_id="g", conversation_id="c", thread_id="t", post_id="p")
     assert path_of(post) == "/groups/g/conversations/c/threads/t/posts/p/attachments"
 
 
 def test_ids_are_encoded_whole() -> None:
-    """No character of an id can leave its place in the path; Graph's own stay readable."""
+    """Every character of an id that could change the path is encoded."""
     post = PostRef(group_id="a/b?c#d%e f", thread_id="é=", post_id="AAMk-_.~")
     assert (
         path_of(post)
@@ -57,8 +57,10 @@ def test_ids_are_encoded_whole() -> None:
         ),
     ],
 )
-def test_what_is_no_id(ids: dict[str, str], field: str, words: str) -> None:
-    """An id that could lead elsewhere, or nowhere, is refused by its field."""
+def test_a_malformed_id_is_refused_by_its_field(
+    ids: dict[str, str], field: str, words: str
+) -> None:
+    """An id that is empty, too long, dots only or with control characters is refused."""
     with pytest.raises(InvalidRequest) as caught:
         path_of(PostRef(**ids))
     descriptions = {each.field: each.description for each in caught.value.violations}
@@ -67,7 +69,7 @@ def test_what_is_no_id(ids: dict[str, str], field: str, words: str) -> None:
 
 @given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=50))
 def test_any_id_is_one_segment(value: str) -> None:
-    """Whatever an id holds, the path has as many segments as ever, and no dots of its own."""
+    """Any id is one segment of the path, which is ASCII without a query or a fragment."""
     if value in {".", ".."}:
         return
     path = path_of(PostRef(group_id=value, thread_id=value, post_id=value))
@@ -86,7 +88,7 @@ def test_any_id_is_one_segment(value: str) -> None:
         ("http://127.0.0.1:8080", ("http", "127.0.0.1:8080", "")),
     ],
 )
-def test_graph_root(url: str, root: tuple[str, str, str]) -> None:
-    """A root is scheme, host with its port, and path."""
+def test_a_root_is_scheme_host_and_path(url: str, root: tuple[str, str, str]) -> None:
+    """A root is a scheme, a host with its port, and a path without a slash at its end."""
     parsed = GraphRoot.parse(url)
     assert (parsed.origin.scheme, parsed.origin.authority, parsed.path) == root

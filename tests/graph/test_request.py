@@ -1,4 +1,4 @@
-"""request: attachment -> REST request, and its exact size."""
+"""Tests of graph/request.py: an attachment becomes a REST request of a known size."""
 
 import base64
 import json
@@ -32,7 +32,7 @@ def head(cap: int = 4194304, *, path: str = PATH, token: str = "tok") -> Request
 
 
 def wire(graph_request: GraphRequest) -> bytes:
-    """The request as it is sent."""
+    """Return the request as it is sent."""
     return b"".join(graph_request.pieces())
 
 
@@ -42,8 +42,8 @@ def sealed(file: FileRequest, content: bytes) -> GraphRequest:
     return file.seal(stream.finish(), file_bytes=len(content))
 
 
-def test_the_head() -> None:
-    """The head is this, to the byte; the token is the caller's."""
+def test_the_head_is_this_with_the_callers_token() -> None:
+    """The head is this to the byte, with the caller's token."""
     assert wire(GraphRequest(head=head(), body=(b"{}",), kind="file_attachment")) == (
         b"POST /v1.0/groups/g/threads/t/posts/p/attachments HTTP/1.1\r\n"
         b"Host: graph.example:8443\r\n"
@@ -59,13 +59,13 @@ def test_the_head() -> None:
     )
 
 
-def test_a_head_keeps_its_token_to_itself() -> None:
-    """What prints a head, such as a traceback, doesn't print the token."""
+def test_the_repr_of_a_head_has_no_token() -> None:
+    """The repr of a head, as a traceback may print it, doesn't have the token."""
     assert "secret" not in repr(head(token="secret"))
 
 
-def test_the_body_of_the_page() -> None:
-    """A name and bytes give exactly the body that Graph's page shows."""
+def test_a_name_and_bytes_make_the_body_of_graphs_page() -> None:
+    """A name and bytes make exactly the body that Graph's page shows."""
     file = FileRequest(head(), Attachment(name="name-value"), Violations())
     assert b"".join(sealed(file, b"abcd").body) == (
         b'{"@odata.type":"#microsoft.graph.fileAttachment","name":"name-value",'
@@ -73,8 +73,8 @@ def test_the_body_of_the_page() -> None:
     )
 
 
-def test_all_that_a_file_can_have() -> None:
-    """What is set is sent, the rest isn't, and what Graph sets is neither."""
+def test_all_that_a_caller_sets_of_a_file_is_sent() -> None:
+    """All properties that a caller can set are sent, and those that Graph sets are not."""
     attachment = Attachment(
         id="x",
         name='a"\\\n/é\U0001f600',
@@ -98,8 +98,8 @@ def test_all_that_a_file_can_have() -> None:
     content=st.binary(max_size=2000),
     name=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40),
 )
-def test_size_is_foretold(content: bytes, name: str) -> None:
-    """The size that is foretold is the size on the wire, and the body decodes to the file."""
+def test_the_size_is_known_before_the_body(content: bytes, name: str) -> None:
+    """`size_bytes` is the size on the wire, and the body decodes to the file."""
     file = FileRequest(head(), Attachment(name=name), Violations())
     graph_request = sealed(file, content)
     assert len(wire(graph_request)) == graph_request.size_bytes == file.size_bytes(len(content))
@@ -109,8 +109,8 @@ def test_size_is_foretold(content: bytes, name: str) -> None:
 
 
 @given(cap=st.integers(400, 12_000), name=st.text("ab", min_size=1, max_size=8))
-def test_the_largest_that_fits(cap: int, name: str) -> None:
-    """The largest file fits, and one quantum more doesn't, whatever the digits of the length."""
+def test_the_largest_file_fits_and_one_byte_more_does_not(cap: int, name: str) -> None:
+    """The largest file fits into the cap, and a file of one byte more doesn't."""
     try:
         file = FileRequest(head(cap), Attachment(name=name), Violations())
     except AttachmentTooLarge:
@@ -124,22 +124,22 @@ def test_the_largest_that_fits(cap: int, name: str) -> None:
 
 
 @pytest.mark.parametrize("room", [*range(1, 30), *range(95, 120), *range(995, 1020), 9999, 10004])
-def test_the_largest_body(room: int) -> None:
-    """The largest body is right at every change of its length's digits; tried one by one."""
+def test_the_largest_body_is_right_at_every_length(room: int) -> None:
+    """The largest body is the largest that fits, at every number of digits of its length."""
     fixed = head().size_bytes(0) - 1
     fitting = [body for body in range(room + 1) if body + len(str(body)) <= room]
     assert head(fixed + room).largest_body() == max(fitting)
 
 
-def test_no_room_at_all() -> None:
-    """Where not even an empty file fits, the error says so and names no size."""
+def test_no_room_for_an_empty_file_is_an_error() -> None:
+    """If not even an empty file fits, the error says so and has no largest size."""
     with pytest.raises(AttachmentTooLarge, match="not even an empty file") as caught:
         FileRequest(head(500), Attachment(name="n" * 400), Violations())
     assert caught.value.max_size_bytes is None
 
 
-def test_too_large_a_size() -> None:
-    """A size that can't fit is refused with the largest that would."""
+def test_a_size_too_large_is_refused_with_the_largest() -> None:
+    """A size that can't fit is refused with the largest that does."""
     file = FileRequest(head(1000), Attachment(name="n"), Violations())
     file.check(file.max_size_bytes)
     with pytest.raises(AttachmentTooLarge) as caught:
@@ -148,8 +148,8 @@ def test_too_large_a_size() -> None:
     assert caught.value.max_size_bytes == file.max_size_bytes
 
 
-def test_an_item_counts_whole() -> None:
-    """An item fits up to the cap on the whole request, and not a byte over."""
+def test_an_item_fits_up_to_the_cap() -> None:
+    """An item fits if its whole request is at most the cap, and is refused at one byte more."""
     attachment = Attachment(
         name="n", item_attachment=ItemAttachment(message=Message(subject="s" * 100))
     )
@@ -160,8 +160,8 @@ def test_an_item_counts_whole() -> None:
     assert (caught.value.size_bytes, caught.value.max_size_bytes) == (size, size - 1)
 
 
-def test_the_end_of_the_body_is_a_piece_of_its_own() -> None:
-    """Until the last piece is sent there is no JSON: that is what makes a failure certain."""
+def test_the_body_without_its_last_piece_is_no_json() -> None:
+    """Without its last piece a body is no JSON, so an attempt that wasn't offered has no effect."""
     file = sealed(FileRequest(head(), Attachment(name="n"), Violations()), b"abc")
     item = item_request(
         head(),

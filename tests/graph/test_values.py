@@ -1,4 +1,4 @@
-"""graph_values: one value, protobuf <-> Graph JSON."""
+"""Tests of graph/values.py: one protobuf value becomes Graph's JSON, and back."""
 
 import math
 from typing import Any
@@ -14,12 +14,12 @@ from attachment_gateway.graph import values
 from graphattachments.v1 import event_pb2, message_pb2, outlook_pb2
 from graphattachments.v1.outlook_pb2 import Date
 
-# What a reader may raise; `graph_json` leaves out what it can't read.
+# What a reader may raise: graph/codec.py leaves out a value whose reader raises one of these.
 UNREADABLE = (ValueError, TypeError, OverflowError)
 
 
 def depth(value: Any) -> int:
-    """Return how many objects and lists stand in one another."""
+    """Return the number of nested objects and lists."""
     levels = 0
     while isinstance(value, dict | list):
         levels += 1
@@ -27,7 +27,7 @@ def depth(value: Any) -> int:
     return levels
 
 
-# Numbers, texts and truth.
+# Numbers, texts and booleans.
 
 
 @pytest.mark.parametrize(
@@ -42,8 +42,8 @@ def depth(value: Any) -> int:
         (math.nan, "NaN"),
     ],
 )
-def test_a_double_is_a_number_or_a_word_of_odata_s(number: float, written: float | str) -> None:
-    """JSON has no infinity and no NaN; OData has texts for them."""
+def test_a_double_is_a_number_or_odatas_text(number: float, written: float | str) -> None:
+    """A finite double is a JSON number, and NaN and the infinities are OData's texts."""
     assert values.double_to_json(number) == written
     assert type(values.double_to_json(number)) is type(written)
 
@@ -53,13 +53,13 @@ def test_a_double_is_a_number_or_a_word_of_odata_s(number: float, written: float
     [(1.5, 1.5), (2, 2.0), ("INF", math.inf), ("-INF", -math.inf), (math.inf, math.inf)],
 )
 def test_a_double_is_read_as_odata_writes_it(written: Any, number: float) -> None:
-    """A whole number is a double too."""
+    """A number, also a whole one, and OData's texts for the infinities are read as doubles."""
     assert values.double_from_json(written) == number
     assert isinstance(values.double_from_json(written), float)
 
 
 def test_not_a_number_is_read() -> None:
-    """OData's text, and the literal that some writers put."""
+    """OData's text NaN, and the literal that some writers use, are read as NaN."""
     assert math.isnan(values.double_from_json("NaN"))
     assert math.isnan(values.double_from_json(math.nan))
 
@@ -68,37 +68,37 @@ def test_not_a_number_is_read() -> None:
     "written",
     ["Infinity", "1.5", "nan", "inf", "", True, [], {}, pytest.param(10**400, id="huge")],
 )
-def test_what_is_no_double_cannot_be_read(written: Any) -> None:
-    """A number in quotes isn't one, nor is true."""
+def test_a_value_that_is_no_double_raises(written: Any) -> None:
+    """A number in quotes, a boolean, and a number beyond all doubles raise."""
     with pytest.raises(UNREADABLE):
         values.double_from_json(written)
 
 
 @pytest.mark.parametrize(("written", "number"), [(7, 7), (-7, -7), (2.0, 2), (-0.0, 0)])
 def test_a_whole_number_is_read(written: Any, number: int) -> None:
-    """Also where it is written as a double."""
+    """A whole number is read as an int, also if it is written as a double."""
     assert values.whole_number(written) == number
     assert isinstance(values.whole_number(written), int)
 
 
 @pytest.mark.parametrize("written", [1.5, math.nan, math.inf, True, False, "7", [], {}])
-def test_what_is_no_whole_number_cannot_be_read(written: Any) -> None:
-    """Nothing is rounded, and true isn't 1."""
+def test_a_value_that_is_no_whole_number_raises(written: Any) -> None:
+    """A fraction, a boolean, or a number in quotes raises and isn't converted."""
     with pytest.raises(UNREADABLE):
         values.whole_number(written)
 
 
 @pytest.mark.parametrize("written", [1, 1.5, True, [], {}])
-def test_what_is_no_text_cannot_be_read(written: Any) -> None:
-    """A number isn't read as its digits."""
+def test_a_value_that_is_no_text_raises(written: Any) -> None:
+    """A value that isn't a text raises and isn't converted to one."""
     assert values.text("") == ""
     with pytest.raises(UNREADABLE):
         values.text(written)
 
 
 @pytest.mark.parametrize("written", [0, 1, "true", "", [], {}])
-def test_what_is_no_boolean_cannot_be_read(written: Any) -> None:
-    """Truth is true or false."""
+def test_a_value_that_is_no_boolean_raises(written: Any) -> None:
+    """Only true and false are read as booleans, and any other value raises."""
     assert values.truth(True) is True
     assert values.truth(False) is False
     with pytest.raises(UNREADABLE):
@@ -112,14 +112,14 @@ def test_what_is_no_boolean_cannot_be_read(written: Any) -> None:
     ("raw", "written"), [(b"", ""), (b"\xff", "/w=="), (b"\xfb\xef", "++8="), (b"abc", "YWJj")]
 )
 def test_bytes_are_standard_base64_with_padding(raw: bytes, written: str) -> None:
-    """Both ways."""
+    """Bytes are written and read as standard base64 with padding."""
     assert values.binary_to_json(raw) == written
     assert values.binary_from_json(written) == raw
 
 
 @pytest.mark.parametrize("written", ["YWJ", "_w==", "/w==\n", "/w==/w==", "ü", "YW Jj", 5])
-def test_what_is_no_base64_cannot_be_read(written: Any) -> None:
-    """Neither cut, nor of another alphabet, nor with anything between."""
+def test_malformed_base64_raises(written: Any) -> None:
+    """Base64 that is cut, of another alphabet, or with other characters raises."""
     with pytest.raises(UNREADABLE):
         values.binary_from_json(written)
 
@@ -140,7 +140,7 @@ def test_what_is_no_base64_cannot_be_read(written: Any) -> None:
     ],
 )
 def test_an_instant_is_written_in_utc_and_read_back(seconds: int, nanos: int, written: str) -> None:
-    """To the nanosecond, from the first year to the last."""
+    """An instant of the years 1 to 9999 is written in UTC to the nanosecond and read back."""
     instant = Timestamp(seconds=seconds, nanos=nanos)
     assert values.timestamp_to_json(instant) == written
     assert values.timestamp_from_json(written) == instant
@@ -157,8 +157,8 @@ def test_an_instant_is_written_in_utc_and_read_back(seconds: int, nanos: int, wr
         (0, 1_000_000_000),
     ],
 )
-def test_an_instant_out_of_range_says_what_the_range_is(seconds: int, nanos: int) -> None:
-    """A Timestamp can hold more than RFC 3339 can write."""
+def test_an_instant_out_of_range_raises_with_the_range(seconds: int, nanos: int) -> None:
+    """A Timestamp that RFC 3339 can't write raises ValueError with the range."""
     with pytest.raises(ValueError, match=r"^out of range; a Timestamp lies in the years 1 to 9999"):
         values.timestamp_to_json(Timestamp(seconds=seconds, nanos=nanos))
 
@@ -172,7 +172,7 @@ def test_an_instant_out_of_range_says_what_the_range_is(seconds: int, nanos: int
     ],
 )
 def test_an_instant_is_read_at_any_offset(written: str, seconds: int, nanos: int) -> None:
-    """With as many digits as Graph gives."""
+    """An instant is read at any offset and with at most nine digits of a second."""
     assert values.timestamp_from_json(written) == Timestamp(seconds=seconds, nanos=nanos)
 
 
@@ -190,8 +190,8 @@ def test_an_instant_is_read_at_any_offset(written: str, seconds: int, nanos: int
         1772355600,
     ],
 )
-def test_what_is_no_instant_cannot_be_read(written: Any) -> None:
-    """Neither a local time, nor a day that there isn't, nor one before the first year."""
+def test_a_malformed_instant_raises(written: Any) -> None:
+    """A local time, a day that doesn't exist, and an instant out of range raise."""
     with pytest.raises(UNREADABLE):
         values.timestamp_from_json(written)
 
@@ -206,7 +206,7 @@ def test_what_is_no_instant_cannot_be_read(written: Any) -> None:
     ],
 )
 def test_a_day_is_written_with_four_digits_of_year_and_read_back(date: Date, written: str) -> None:
-    """From the first year to the last."""
+    """A day of the years 1 to 9999 is written with four digits of its year and read back."""
     assert values.date_to_json(date) == written
     assert values.date_from_json(written) == date
 
@@ -218,16 +218,16 @@ def test_a_day_is_written_with_four_digits_of_year_and_read_back(date: Date, wri
         *[(2026, 13, 1), (2147483647, 1, 1), (-2147483648, 1, 1)],
     ],
 )
-def test_a_day_that_is_not_in_the_calendar_says_which(year: int, month: int, day: int) -> None:
-    """All three numbers are told, since any may be the wrong one."""
+def test_a_day_out_of_the_calendar_raises_with_its_numbers(year: int, month: int, day: int) -> None:
+    """A day that doesn't exist raises ValueError with its year, month and day."""
     with pytest.raises(ValueError, match="no day of the calendar; set all three") as raised:
         values.date_to_json(Date(year=year, month=month, day=day))
     assert str(raised.value).startswith(f"year {year}, month {month}, day {day} is ")
 
 
 @pytest.mark.parametrize("written", ["", "2026-02-30", "0000-01-01", "2026-03-01T00:00:00Z", 5])
-def test_what_is_no_day_cannot_be_read(written: Any) -> None:
-    """An instant isn't one."""
+def test_a_malformed_day_raises(written: Any) -> None:
+    """A text that is no day, such as an instant, raises."""
     with pytest.raises(UNREADABLE):
         values.date_from_json(written)
 
@@ -236,7 +236,7 @@ def test_what_is_no_day_cannot_be_read(written: Any) -> None:
 
 
 def test_the_names_of_an_enum_are_graph_s() -> None:
-    """Behind the enum's prefix, in lower camel case, and none for zero."""
+    """An enum's names are Graph's, without the prefix and in lower camel case; zero has none."""
     assert values.enum_names(message_pb2.FollowupFlagStatus.DESCRIPTOR) == {
         message_pb2.FOLLOWUP_FLAG_STATUS_NOT_FLAGGED: "notFlagged",
         message_pb2.FOLLOWUP_FLAG_STATUS_COMPLETE: "complete",
@@ -248,8 +248,8 @@ def test_the_names_of_an_enum_are_graph_s() -> None:
     }
 
 
-def test_what_graph_calls_unknown_is_a_value_of_its_own() -> None:
-    """It isn't the same as not set."""
+def test_graphs_unknown_is_not_unspecified() -> None:
+    """Graph's value `unknown` has a number of its own and isn't the same as not set."""
     names = values.enum_names(event_pb2.FreeBusyStatus.DESCRIPTOR)
     assert names[event_pb2.FREE_BUSY_STATUS_UNKNOWN] == "unknown"
     assert event_pb2.FREE_BUSY_STATUS_UNSPECIFIED not in names
@@ -259,7 +259,7 @@ def test_what_graph_calls_unknown_is_a_value_of_its_own() -> None:
 
 
 def test_values_of_any_shape_are_written_as_they_are() -> None:
-    """Objects, lists, texts, truth and null, one in another."""
+    """Nested objects, lists, texts, booleans and null are written as they are."""
     struct = Struct()
     described: dict[str, Any] = {
         "text": "Grüße",
@@ -273,8 +273,8 @@ def test_values_of_any_shape_are_written_as_they_are() -> None:
     assert values.struct_to_json(struct) == described
 
 
-def test_a_value_that_says_nothing_is_null() -> None:
-    """Some writers leave a Value empty."""
+def test_an_empty_value_is_null() -> None:
+    """A Value without a kind, as some writers send it, is null."""
     said = ListValue(values=[Value()])
     struct = Struct(fields={"none": Value(), "list": Value(list_value=said)})
     assert values.struct_to_json(struct) == {"none": None, "list": [None]}
@@ -292,18 +292,16 @@ def test_a_value_that_says_nothing_is_null() -> None:
         (1e300, "1e+300"),
     ],
 )
-def test_a_whole_number_is_written_as_one_as_far_as_doubles_count(
-    number: float, written: str
-) -> None:
-    """Graph takes 3 for any type of number, and 3.0 for some."""
+def test_a_whole_number_below_2_53_has_no_fraction(number: float, written: str) -> None:
+    """Whole numbers below 2**53 are written without a fraction, because Graph refuses some 3.0."""
     struct = Struct()
     struct["number"] = number
     assert repr(values.struct_to_json(struct)["number"]) == written
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
-def test_a_number_that_json_has_not_is_refused(number: float) -> None:
-    """Wherever it stands; nobody knows what the property would have for it."""
+def test_a_non_finite_number_raises(number: float) -> None:
+    """A NaN or an infinity at any place of a Struct raises ValueError."""
     struct = Struct()
     struct.update({"a": [{"b": number}]})
     with pytest.raises(ValueError, match=f"^{number} is no number of JSON's; give a finite one$"):
@@ -322,8 +320,10 @@ def told(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("of", [list, dict])
-def test_what_lies_too_deep_is_left_out(of: type[list[Any]] | type[dict[str, Any]]) -> None:
-    """Objects and lists below the deepest level are null; what lies above is whole."""
+def test_values_below_the_deepest_level_are_null(
+    of: type[list[Any]] | type[dict[str, Any]],
+) -> None:
+    """Objects and lists below MAX_DEPTH are null, and all above is whole."""
     assert told(nested(24, of=of)) == nested(24, of=of)
     assert depth(told(nested(25, of=of))) == values.MAX_DEPTH == 24
 
@@ -332,14 +332,14 @@ def test_what_lies_too_deep_is_left_out(of: type[list[Any]] | type[dict[str, Any
 
 
 @given(st.binary())
-def test_bytes_survive(raw: bytes) -> None:
+def test_any_bytes_read_back(raw: bytes) -> None:
     """Any bytes are read back as they were written."""
     assert values.binary_from_json(values.binary_to_json(raw)) == raw
 
 
 @given(st.floats())
-def test_doubles_survive(number: float) -> None:
-    """Any double is read back as it was written, to the bit but for a NaN's payload."""
+def test_any_double_reads_back(number: float) -> None:
+    """Any double is read back as it was written, but for a NaN's payload."""
     assert repr(values.double_from_json(values.double_to_json(number))) == repr(number)
 
 
@@ -347,14 +347,14 @@ def test_doubles_survive(number: float) -> None:
     st.integers(min_value=-62_135_596_800, max_value=253_402_300_799),
     st.integers(min_value=0, max_value=999_999_999),
 )
-def test_instants_survive(seconds: int, nanos: int) -> None:
+def test_any_instant_reads_back(seconds: int, nanos: int) -> None:
     """Any Timestamp that can be written is read back as it was."""
     instant = Timestamp(seconds=seconds, nanos=nanos)
     assert values.timestamp_from_json(values.timestamp_to_json(instant)) == instant
 
 
 @given(st.dates())
-def test_days_survive(day: Any) -> None:
+def test_any_day_reads_back(day: Any) -> None:
     """Any day of the calendar is read back as it was written."""
     date = Date(year=day.year, month=day.month, day=day.day)
     assert values.date_from_json(values.date_to_json(date)) == date
@@ -367,8 +367,8 @@ _JSON = st.recursive(
 
 
 @given(_JSON)
-def test_a_reader_reads_or_says_that_it_cannot(value: Any) -> None:
-    """Whatever it is given, it raises nothing but what `graph_json` takes for unreadable."""
+def test_a_reader_raises_nothing_else(value: Any) -> None:
+    """A reader of any value returns, or raises one of UNREADABLE."""
     readers = [values.text, values.truth, values.whole_number, values.double_from_json]
     readers += [values.binary_from_json, values.timestamp_from_json, values.date_from_json]
     for reader in readers:

@@ -1,4 +1,4 @@
-"""calls: a call's time, and reading within it."""
+"""Tests of rpc/call.py: a call's deadline, and reading its messages within it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +12,7 @@ from attachment_gateway.rpc.call import Call, Context
 
 
 class Peer:
-    """As much of a call's other end as its time is about: messages come after these delays."""
+    """The caller's end of a call, whose messages come after these delays."""
 
     def __init__(self, time_remaining_s: float | None, *delays_s: float) -> None:
         self._time_remaining_s = time_remaining_s
@@ -32,7 +32,7 @@ class Peer:
 
 @pytest.fixture
 async def begin() -> AsyncIterator[Callable[..., Call]]:
-    """Begin a call that has so much time, and gets messages after these delays."""
+    """A function that begins a call with this time left and messages after these delays."""
     calls = []
 
     def begun(time_remaining_s: float | None, *delays_s: float, default_s: float = 300) -> Call:
@@ -49,10 +49,10 @@ async def begin() -> AsyncIterator[Callable[..., Call]]:
     ("left_s", "default_s", "answers_after_s"),
     [(100, 300, 99.5), (2, 300, 1.9), (None, 4, 3.8), (None, 300, 299.5), (0, 300, 0)],
 )
-async def test_it_answers_early(
+async def test_a_call_ends_before_the_callers_deadline(
     begin: Callable[..., Call], left_s: float | None, default_s: float, answers_after_s: float
 ) -> None:
-    """A twentieth of the time left, half a second at most, is kept for the answer."""
+    """A twentieth of the time left, at most half a second, is kept for the response."""
     now = asyncio.get_running_loop().time()
     call = begin(left_s, default_s=default_s)
     assert call.deadline._ends_at - now == pytest.approx(answers_after_s, abs=0.05)
@@ -61,37 +61,37 @@ async def test_it_answers_early(
         assert call.deadline._timer.when() == call.deadline._ends_at
 
 
-async def test_it_reads_to_the_end(begin: Callable[..., Call]) -> None:
-    """Each message is handed on, and the end is looked at twice."""
+async def test_all_messages_are_read_and_the_end_is_read_twice(begin: Callable[..., Call]) -> None:
+    """Each message is passed to the function, and the end of the stream is read twice."""
     call, taken = begin(10, 0, 0.01, 0), list[Any]()
     await call.read(taken.append, idle_s=1)
     assert taken == [0, 0.01, 0]
     assert cast("Peer", call._context).reads == 3 + 2
 
 
-async def test_a_whole_that_needs_no_second_look(begin: Callable[..., Call]) -> None:
-    """The messages themselves say that they are all."""
+async def test_a_whole_message_needs_one_read_of_the_end(begin: Callable[..., Call]) -> None:
+    """If the messages say that they are all, the end of the stream is read once."""
     call, taken = begin(10, 0), list[Any]()
     await call.read(taken.append, idle_s=1, is_whole=lambda: taken == [0])
     assert cast("Peer", call._context).reads == 1 + 1
 
 
-async def test_each_message_gives_new_patience(begin: Callable[..., Call]) -> None:
-    """The limit is on the quiet between two messages, not on the whole."""
+async def test_each_message_restarts_the_idle_timeout(begin: Callable[..., Call]) -> None:
+    """The idle timeout limits the time between two messages, and not the whole stream."""
     call, taken = begin(10, 0.1, 0.1, 0.1, 5), list[Any]()
     with pytest.raises(StreamIdle, match=r"nothing came for 0\.2 s"):
         await call.read(taken.append, idle_s=0.2)
     assert len(taken) == 3
 
 
-async def test_time_that_runs_out_between_messages(begin: Callable[..., Call]) -> None:
-    """The end of the call's time ends a quiet stream, with what that means."""
+async def test_the_deadline_ends_an_idle_stream(begin: Callable[..., Call]) -> None:
+    """The call's deadline ends a stream without messages with NotSent."""
     with pytest.raises(NotSent):
         await begin(0.1, 5).read(lambda _: None, idle_s=60)
 
 
-async def test_time_that_runs_out_under_a_steady_stream(begin: Callable[..., Call]) -> None:
-    """A stream that never pauses is ended as well: no message outruns the end of the time."""
+async def test_the_deadline_ends_a_busy_stream(begin: Callable[..., Call]) -> None:
+    """The call's deadline ends a stream also while messages come without a break."""
     call = begin(10, 0, 0, 5)
 
     def take(_: float) -> None:
@@ -101,22 +101,24 @@ async def test_time_that_runs_out_under_a_steady_stream(begin: Callable[..., Cal
         await call.read(take, idle_s=60)
 
 
-async def test_time_that_runs_out_while_it_gives_up(begin: Callable[..., Call]) -> None:
-    """Patience and time may end in the same moment; one of the two is told."""
+async def test_a_deadline_at_the_idle_timeout_raises_one_of_both(
+    begin: Callable[..., Call],
+) -> None:
+    """If the deadline and the idle timeout end together, the read raises one of both errors."""
     call = begin(10, 5)
     asyncio.get_running_loop().call_later(0.1, call.deadline.expire, NotSent())
     with pytest.raises((NotSent, StreamIdle)):
         await call.read(lambda _: None, idle_s=0.1)
 
 
-async def test_time_that_runs_out_just_after_reading(begin: Callable[..., Call]) -> None:
-    """It comes to one that has done reading already, and disturbs nobody."""
+async def test_a_deadline_after_the_last_read_disturbs_nothing(begin: Callable[..., Call]) -> None:
+    """A deadline that ends just after a failed read causes no error in the event loop."""
     call = begin(10, 0)
     failures: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, what: failures.append(what))
 
     def expire_and_fail(_: float) -> None:
-        call.deadline.expire(NotSent())  # what waits for it is due only after this
+        call.deadline.expire(NotSent())  # its callbacks run only after this function
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -126,7 +128,7 @@ async def test_time_that_runs_out_just_after_reading(begin: Callable[..., Call])
 
 
 async def test_only_the_first_end_counts(begin: Callable[..., Call]) -> None:
-    """The time ends once, for one reason."""
+    """A call's deadline ends once, with the first error."""
     call = begin(10)
     call.deadline.expire(NotSent())
     call.deadline.expire(GatewayDraining(retry_delay_s=1))

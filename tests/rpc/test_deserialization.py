@@ -1,4 +1,4 @@
-"""deserialization: how a request's bytes are read."""
+"""Tests of rpc/deserialization.py: how a request's bytes are read."""
 
 from typing import Any, cast
 
@@ -18,16 +18,16 @@ LENGTHS = [0, 1, 127, 128, 16_383, 16_384, 262_144, 2_097_151, 2_097_152]
 
 
 @pytest.mark.parametrize("length", LENGTHS)
-def test_a_chunk(length: int) -> None:
-    """It is what protobuf reads, at every change of its length's encoding; and no copy."""
+def test_a_chunk_is_read_without_a_copy(length: int) -> None:
+    """A chunk of any length is what protobuf reads, as a view of the message's bytes."""
     message = UploadFileAttachmentRequest(chunk=b"\x12" * length).SerializeToString()
     chunk: Any = chunk_of(message)
     assert chunk is not None
     assert (chunk, chunk.obj is message) == (b"\x12" * length, True)
 
 
-def test_a_length_with_more_groups_than_it_needs() -> None:
-    """Is a length, as for protobuf."""
+def test_a_length_in_more_bytes_than_needed_is_read() -> None:
+    """A chunk's length in more bytes than it needs is read, as protobuf does."""
     message = b"\x12\x83\x80\x00abc"
     found: Any = chunk_of(message)
     assert UploadFileAttachmentRequest.FromString(message).chunk == b"abc" == found
@@ -47,15 +47,15 @@ def test_a_length_with_more_groups_than_it_needs() -> None:
         UploadFileAttachmentRequest(footer=UploadFooter(size_bytes=1)).SerializeToString(),
     ],
 )
-def test_anything_else(message: bytes) -> None:
-    """Is left to protobuf."""
+def test_any_other_message_is_left_to_protobuf(message: bytes) -> None:
+    """A message that isn't one whole chunk is read by protobuf."""
     assert chunk_of(message) is None
     assert chunk_or(lambda data: ("read", data))(message) == ("read", message)
 
 
 @given(st.binary(max_size=12).map(lambda rest: b"\x12" + rest) | st.binary(max_size=300))
-def test_it_reads_nothing_that_protobuf_reads_otherwise(message: bytes) -> None:
-    """Whatever the bytes, a chunk that is found is all that protobuf finds."""
+def test_a_chunk_is_what_protobuf_reads(message: bytes) -> None:
+    """A chunk that is found in any bytes is all that protobuf finds in them."""
     chunk = chunk_of(message)
     if chunk is not None:
         assert UploadFileAttachmentRequest.FromString(message) == UploadFileAttachmentRequest(
@@ -64,7 +64,7 @@ def test_it_reads_nothing_that_protobuf_reads_otherwise(message: bytes) -> None:
 
 
 class Server:
-    """What handlers are added to."""
+    """A server that records the handlers that are added to it."""
 
     def __init__(self) -> None:
         self.handlers: dict[str, Any] = {}
@@ -73,8 +73,8 @@ class Server:
         self.handlers |= handlers
 
 
-def test_handlers_keep_their_arity() -> None:
-    """A stream stays one; only the deserializers are ours."""
+def test_a_handler_stays_unary_or_streaming() -> None:
+    """A handler stays unary or streaming when its deserializer is replaced."""
     server = Server()
     made = DeserializingServer(cast("grpc.aio.Server", server))
     made.add_registered_method_handlers(
@@ -96,7 +96,7 @@ def test_handlers_keep_their_arity() -> None:
     ],
 )
 def test_a_method_that_streams_its_response_is_refused(handler: Any) -> None:
-    """It would be taken for one that answers once; whoever adds one adds its handler, too."""
+    """A method that streams its response is refused, because it would be served as a unary one."""
     made = DeserializingServer(cast("grpc.aio.Server", Server()))
     with pytest.raises(TypeError, match="List streams its response"):
         made.add_registered_method_handlers("Service", {"List": handler})

@@ -1,4 +1,4 @@
-"""answer: the attachment of an answer, as small as a caller can take."""
+"""Tests of rpc/response_size.py: a response stays below a caller's default limit."""
 
 from attachment_gateway.rpc.response_size import fit_response
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment
@@ -8,33 +8,33 @@ from graphattachments.v1.message_pb2 import Message
 LIMIT = 4 * 1024 * 1024
 
 
-def test_what_fits_stays() -> None:
-    """An attachment that fits is answered whole."""
+def test_an_attachment_that_fits_is_returned_whole() -> None:
+    """An attachment that fits is returned whole."""
     item = ItemAttachment(message=Message(subject="s" * (LIMIT - 2048)))
     attachment = Attachment(id="A=", item_attachment=item)
     assert fit_response(Attachment.FromString(attachment.SerializeToString())) == attachment
 
 
 def test_an_item_too_large_is_left_out() -> None:
-    """The item goes first; that it is an item stays."""
+    """Of an attachment that is too large the item is left out first, and its kind stays."""
     item = ItemAttachment(message=Message(subject="s" * LIMIT))
     answered = fit_response(Attachment(id="A=", name="n", item_attachment=item))
     assert answered == Attachment(id="A=", name="n", item_attachment=ItemAttachment())
 
 
 def test_a_name_too_large_leaves_the_id() -> None:
-    """What is left at the last is the id, by which the rest can be had."""
+    """If the attachment is too large without its item, only the id is returned."""
     answered = fit_response(Attachment(id="A=", name="n" * LIMIT, file_attachment=FileAttachment()))
     assert answered == Attachment(id="A=")
     assert CreateAttachmentResponse(attachment=answered).ByteSize() < LIMIT
 
 
-def test_a_file_stays_a_file() -> None:
-    """What is too large of a file doesn't make an item of it."""
+def test_a_file_too_large_becomes_no_item() -> None:
+    """A file attachment that is too large is returned with its id, and not as an item."""
     file = FileAttachment(content_id="c" * LIMIT)
     assert fit_response(Attachment(id="A=", file_attachment=file)) == Attachment(id="A=")
 
 
 def test_an_id_too_large_is_left_out() -> None:
-    """An answer can always be sent: it was created, whatever Graph calls it."""
+    """An id that is too large is left out, so that a response can always be sent."""
     assert fit_response(Attachment(id="A" * LIMIT)) == Attachment()

@@ -1,4 +1,4 @@
-"""status: error -> gRPC status. The table of the contract, written out once more."""
+"""Tests of rpc/status.py: the contract's table of errors and gRPC statuses, repeated here."""
 
 from dataclasses import replace
 
@@ -115,7 +115,7 @@ ROWS = [
     ROWS,
     ids=[type(row[0]).__name__ for row in ROWS],
 )
-def test_every_error(
+def test_each_error_has_its_status(
     error: GatewayError,
     code: str,
     reason: str,
@@ -144,8 +144,8 @@ def leaves(kind: type[GatewayError]) -> set[type[GatewayError]]:
     return {kind} if not below else set().union(*map(leaves, below))
 
 
-def test_no_error_is_forgotten() -> None:
-    """Every error that there is has a row, and every reason a code."""
+def test_every_error_has_a_row_and_a_code() -> None:
+    """Every error class has a row in ROWS, and every reason a gRPC code."""
     assert leaves(GatewayError) == {type(row[0]) for row in ROWS}
     assert {row[0].reason for row in ROWS} == set(errors.Reason) == set(status.CODES)
 
@@ -179,12 +179,15 @@ def invalid(count: int, field: str, description: str) -> errors.InvalidRequest:
     ids=lambda error: type(error).__name__,
 )
 def test_the_trailers_of_the_longest_error_fit(error: GatewayError) -> None:
-    """All of them together stay under 7 KiB, as HPACK counts them: Java takes 8,192 bytes."""
+    """All trailers stay below 7 KiB as HPACK counts them, because Java takes 8,192 bytes."""
     ids = {"graph_request_id": "x" * 128, "client_request_id": "x" * 36}
     made = status.to_status(error, ids)
     trailers = {
         "grpc-status": "16",
-        "grpc-message": "x" * (3 * len(str(error).encode())),  # percent-encoded, at worst
+        "grpc-message": "x"
+        * (
+            3 * len(str(error).encode())
+        ),  # at most three characters a byte, if all is percent-encoded
         "grpc-status-details-bin": "x" * (made.ByteSize() * 4 // 3 + 1),
         **dict(status.id_trailers(ids)),
         **dict(status.pushback(error)),
@@ -193,7 +196,7 @@ def test_the_trailers_of_the_longest_error_fit(error: GatewayError) -> None:
 
 
 def test_twenty_wrong_fields_are_named_and_the_rest_counted() -> None:
-    """The last entry, without a field, says how many more there are."""
+    """The first twenty wrong fields are named, and a last entry counts the others."""
     error = invalid(1234, "attachment.item_attachment.event.attendees[7].type", "7 is no value")
     [_, detail] = status.to_status(error, IDS).details
     named = BadRequest()
@@ -206,8 +209,8 @@ def test_twenty_wrong_fields_are_named_and_the_rest_counted() -> None:
     assert str(error).endswith("7 is no value (and 1,233 more)")
 
 
-def test_what_the_trailers_have_no_room_for_is_counted_too() -> None:
-    """Long fields are named as far as they fit, one at least."""
+def test_fields_without_room_in_the_trailers_are_counted() -> None:
+    """Long fields are named as far as they fit, at least one, and the others counted."""
     [_, detail] = status.to_status(invalid(30, LONG, LONG), IDS).details
     named = BadRequest()
     assert detail.Unpack(named)

@@ -1,4 +1,4 @@
-"""server and __main__: the life of the process."""
+"""Tests of server/gateway.py and __main__.py: starting, serving, draining and stopping."""
 
 import asyncio
 import json
@@ -28,13 +28,13 @@ NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 
 
 async def ended(process: subprocess.Popen[str]) -> tuple[int, str, list[dict[str, object]]]:
-    """The exit code, what was left on standard output, and the log."""
+    """Return the exit code, the rest of standard output, and the log's events."""
     out, err = await asyncio.to_thread(process.communicate, timeout=30)
     return process.returncode, out, [json.loads(line) for line in err.splitlines()]
 
 
-async def test_serve_and_stop() -> None:
-    """Standard output carries one line, with the port; SIGTERM ends it with 0."""
+async def test_serve_prints_its_port_and_sigterm_stops_it() -> None:
+    """Standard output has one line, with the port, and SIGTERM ends the process with 0."""
     with started("serve", "--listen", "127.0.0.1:0") as (process, line):
         assert re.fullmatch(r"listening on 127\.0\.0\.1:[1-9]\d*", line)
         process.send_signal(signal.SIGTERM)
@@ -43,8 +43,10 @@ async def test_serve_and_stop() -> None:
     assert [entry["event"] for entry in log] == ["draining", "stopped"]
 
 
-async def test_a_unix_socket(tmp_path: Path, graph: RawGraph, post: PostRef) -> None:
-    """It serves on a unix socket, by environment as by flag."""
+async def test_serve_takes_a_unix_socket_from_the_environment(
+    tmp_path: Path, graph: RawGraph, post: PostRef
+) -> None:
+    """The gateway serves on a unix socket, and takes its settings from the environment."""
     address = f"unix:{tmp_path}/gw.sock"
     settings = {
         "ATTACHMENT_GATEWAY_LISTEN": address,
@@ -66,8 +68,8 @@ async def test_a_unix_socket(tmp_path: Path, graph: RawGraph, post: PostRef) -> 
     ].items()
 
 
-async def test_the_log_tells_no_secrets(graph: RawGraph, post: PostRef) -> None:
-    """A failing call is one event, with neither token nor name nor content."""
+async def test_the_log_has_no_secrets(graph: RawGraph, post: PostRef) -> None:
+    """A failed call is one event without token, name or content."""
     with started("serve", "--listen=127.0.0.1:0", f"--graph-url={graph.url}") as (process, line):
         async with grpc.aio.insecure_channel(line.split()[-1]) as channel:
             stub = AttachmentServiceStub(channel)
@@ -97,8 +99,8 @@ except RuntimeError:
 """
 
 
-def test_a_traceback_tells_no_secrets() -> None:
-    """The log has where something unforeseen happened, without what was in hand there."""
+def test_a_logged_traceback_has_no_secrets() -> None:
+    """A logged traceback has the functions, and not the values of their variables."""
     finished = subprocess.run(
         [sys.executable, "-c", UNFORESEEN], capture_output=True, text=True, check=True, timeout=30
     )
@@ -117,24 +119,24 @@ def test_a_traceback_tells_no_secrets() -> None:
         (["--drain-s", "-1"], "drain_s is -1.0"),
     ],
 )
-def test_settings_that_cannot_be(command: list[str], words: str) -> None:
-    """A wrong setting ends it with a usage error that names it."""
+def test_a_wrong_setting_is_a_usage_error(command: list[str], words: str) -> None:
+    """A wrong setting ends the process with a usage error that names it."""
     finished = run("serve", *command)
     assert finished.returncode == 2
     assert words in finished.stderr
     assert finished.stdout == ""
 
 
-def test_a_port_in_use() -> None:
-    """A port in use is a clear error, and not shared, also if it is a gateway that uses it."""
+def test_a_port_in_use_is_a_usage_error() -> None:
+    """A port that another gateway uses is a usage error, and isn't shared."""
     with started("serve", "--listen=127.0.0.1:0") as (_, line):
         finished = run("serve", "--listen", line.split()[-1])
     assert finished.returncode == 2
     assert "can't be bound" in finished.stderr
 
 
-async def test_health(start: Start) -> None:
-    """Health tells of the whole and of the service, and of the drain while calls finish."""
+async def test_health_has_the_server_and_the_service(start: Start) -> None:
+    """The health of the server and the service is SERVING, and NOT_SERVING during the drain."""
     gateway = await start()
     async with grpc.aio.insecure_channel(gateway.address) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
@@ -145,11 +147,11 @@ async def test_health(start: Start) -> None:
         assert (await stub.Check(request)).status == NOT_SERVING
 
 
-async def test_reflection(start: Start) -> None:
-    """Reflection lists the services and knows the error details."""
+async def test_reflection_lists_the_services_and_error_details(start: Start) -> None:
+    """Reflection lists the services and has the types of the error details."""
     gateway = await start()
     async with grpc.aio.insecure_channel(gateway.address) as channel:
-        # Its types know of synchronous channels alone.
+        # The stub's types allow synchronous channels only.
         stub: Any = reflection_pb2_grpc.ServerReflectionStub(cast("Any", channel))
         asked = [
             reflection_pb2.ServerReflectionRequest(list_services=""),
@@ -162,7 +164,7 @@ async def test_reflection(start: Start) -> None:
 
 
 async def test_a_drain_lets_calls_finish(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """A call in flight finishes during the grace; a new one on the same connection is refused."""
+    """A call in progress finishes during the drain."""
     graph.script = [answer(delay_s=0.5)]
     gateway = await start()
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -176,10 +178,10 @@ async def test_a_drain_lets_calls_finish(start: Start, graph: RawGraph, post: Po
             await draining
 
 
-async def test_a_drain_answers_what_does_not_finish(
+async def test_the_end_of_the_grace_answers_unfinished_calls(
     start: Start, graph: RawGraph, post: PostRef
 ) -> None:
-    """Before the grace ends, a POST under way is UNKNOWN, and an unfinished upload UNAVAILABLE."""
+    """Before the grace ends, an unclear attempt is UNKNOWN and an unfinished upload UNAVAILABLE."""
     graph.script = [hang]
     gateway = await start()
 
@@ -205,8 +207,10 @@ async def test_a_drain_answers_what_does_not_finish(
     assert len(graph.received) == 1
 
 
-async def test_a_call_that_meets_the_drain(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """A call that arrives when the gateway takes no more is UNAVAILABLE, and nothing is sent."""
+async def test_a_call_during_the_drain_is_refused(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """A call that arrives during the drain is GATEWAY_DRAINING, and nothing is sent."""
     gateway = await start()
     gateway.calls.drain()
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -216,8 +220,10 @@ async def test_a_call_that_meets_the_drain(start: Start, graph: RawGraph, post: 
     assert graph.connections == 0
 
 
-async def test_a_connection_that_is_too_old(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """Is replaced, and what is under way on it goes on to its end."""
+async def test_an_old_connection_is_replaced_without_losing_calls(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """A connection older than `connection_age_s` is replaced, and its calls finish."""
     gateway = await start(connection_age_s=0.3)
 
     async def slow() -> AsyncIterator[UploadFileAttachmentRequest]:
@@ -235,8 +241,10 @@ async def test_a_connection_that_is_too_old(start: Start, graph: RawGraph, post:
     assert len(graph.received) == 5
 
 
-async def test_a_drain_waits_for_orphans(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """A POST whose caller has gone is let finish within the grace."""
+async def test_a_drain_waits_for_attempts_of_cancelled_calls(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """The drain waits for an attempt whose call was cancelled."""
     graph.script = [answer(delay_s=0.6)]
     gateway = await start()
     async with grpc.aio.insecure_channel(gateway.address) as channel:
@@ -250,8 +258,8 @@ async def test_a_drain_waits_for_orphans(start: Start, graph: RawGraph, post: Po
     assert len(graph.received) == 1
 
 
-async def test_sigterm_under_load(graph: RawGraph, post: PostRef) -> None:
-    """SIGTERM with calls in flight: each is answered, and the process exits with 0."""
+async def test_sigterm_answers_the_calls_in_progress(graph: RawGraph, post: PostRef) -> None:
+    """After SIGTERM each call in progress is answered, and the process exits with 0."""
     graph.script = [answer(delay_s=0.5), answer(delay_s=0.5)]
     command = ("serve", "--listen=127.0.0.1:0", f"--graph-url={graph.url}", "--drain-s=10")
     with started(*command) as (process, line):
@@ -268,8 +276,8 @@ async def test_sigterm_under_load(graph: RawGraph, post: PostRef) -> None:
     assert code == 0
 
 
-def test_the_emulator_is_an_extra() -> None:
-    """Without the extra the subcommand says what to install."""
+def test_the_emulator_without_its_extra_says_what_to_install() -> None:
+    """Without its extra the emulator's command says what to install."""
     blocked = (
         "import sys; sys.modules['uvicorn'] = None\n"
         "from attachment_gateway.__main__ import main; main()"
@@ -285,8 +293,10 @@ def test_the_emulator_is_an_extra() -> None:
     assert "pip install 'attachment-gateway[emulator]'" in finished.stderr
 
 
-async def test_a_mailbox_that_takes_no_more(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """What Graph would refuse isn't sent, and it is told when it may be."""
+async def test_an_upload_over_the_mailboxes_limit_is_refused(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """An upload over the mailbox's limit isn't sent, and the error says when to come again."""
     gateway = await start(mailbox_upload_bytes=1500)
     async with grpc.aio.insecure_channel(gateway.address) as channel:
         stub = AttachmentServiceStub(channel)
@@ -300,8 +310,10 @@ async def test_a_mailbox_that_takes_no_more(start: Start, graph: RawGraph, post:
     assert len(graph.received) == 2
 
 
-async def test_a_ledger_that_is_away(start: Start, graph: RawGraph, post: PostRef) -> None:
-    """Nothing is sent that couldn't be written down, and that is said."""
+async def test_nothing_is_sent_without_a_ledger(
+    start: Start, graph: RawGraph, post: PostRef
+) -> None:
+    """If the ledger is unavailable, nothing is sent, and the error is LEDGER_UNAVAILABLE."""
     gateway = await start(ledger="redis://127.0.0.1:9/0")
     async with grpc.aio.insecure_channel(gateway.address) as channel:
         stub = AttachmentServiceStub(channel)
@@ -311,8 +323,8 @@ async def test_a_ledger_that_is_away(start: Start, graph: RawGraph, post: PostRe
     assert graph.connections == 0
 
 
-def test_a_ledger_that_cannot_be_written() -> None:
-    """Is told at once, by the setting's name."""
+def test_a_ledger_that_cannot_be_opened_is_a_usage_error() -> None:
+    """A ledger whose path can't be created is a usage error that names the setting."""
     finished = run("serve", "--listen=127.0.0.1:0", "--ledger=sqlite:////proc/x/ledger")
     assert (finished.returncode, finished.stdout) == (2, "")
     assert "ledger" in finished.stderr

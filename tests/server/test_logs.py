@@ -1,4 +1,4 @@
-"""logs: one JSON object a line, and nothing that befalls the log changes an answer."""
+"""Tests of server/logs.py: one JSON object a line, and a broken log changes no response."""
 
 import asyncio
 import json
@@ -25,14 +25,14 @@ from tests.support.raw_graph import RawGraph
 # RFC 9113, section 3.4, and an empty SETTINGS frame.
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 
-# GOAWAY: last stream 0, ENHANCE_YOUR_CALM, and words that a log could show.
+# GOAWAY: last stream 0, ENHANCE_YOUR_CALM, and debug data that a log could show.
 GOAWAY_DATA = b"\0\0\0\0" + b"\0\0\0\x0b" + b"words of a peer"
 GOAWAY = len(GOAWAY_DATA).to_bytes(3, "big") + b"\7\0\0\0\0\0" + GOAWAY_DATA
 
 
 @contextmanager
 def gateway(graph: RawGraph, **options: Any) -> Iterator[tuple[Process, str]]:
-    """A gateway of its own, with these options for its process; the process and its address."""
+    """Run a gateway with these options for its process, and yield the process and its address."""
     command = (sys.executable, "-m", "attachment_gateway", "serve", "--listen=127.0.0.1:0")
     settings = (f"--graph-url={graph.url}", "--ledger=memory:")
     with subprocess.Popen(
@@ -46,29 +46,33 @@ def gateway(graph: RawGraph, **options: Any) -> Iterator[tuple[Process, str]]:
 
 
 def attached(address: str, post: PostRef) -> str:
-    """The id of what an upload made."""
+    """Return the id of the attachment that one upload creates."""
     with grpc.insecure_channel(address) as channel:
         call = AttachmentServiceStub(channel).UploadFileAttachment
         return call(iter(upload(post, [b"x"])), metadata=BEARER, timeout=WITHIN_S).attachment.id
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
-async def test_a_full_disk_under_the_log(graph: RawGraph, post: PostRef) -> None:
-    """Changes no answer."""
+async def test_a_full_disk_under_the_log_changes_no_response(
+    graph: RawGraph, post: PostRef
+) -> None:
+    """Calls succeed while the log's disk is full."""
     with os.fdopen(os.open("/dev/full", os.O_WRONLY), "wb") as stderr:
         await _answers(graph, post, stderr=stderr)
 
 
-async def test_a_reader_of_the_log_that_is_gone(graph: RawGraph, post: PostRef) -> None:
-    """Changes no answer."""
+async def test_a_closed_pipe_under_the_log_changes_no_response(
+    graph: RawGraph, post: PostRef
+) -> None:
+    """Calls succeed after the reader of the log's pipe has closed it."""
     reading, writing = os.pipe()
     os.close(reading)
     with os.fdopen(writing, "wb") as stderr:
         await _answers(graph, post, stderr=stderr)
 
 
-async def test_no_standard_error(graph: RawGraph, post: PostRef) -> None:
-    """Changes no answer, and no connection gets its descriptor."""
+async def test_a_closed_standard_error_changes_no_response(graph: RawGraph, post: PostRef) -> None:
+    """Calls succeed without standard error, and no connection gets its descriptor."""
     await _answers(graph, post, preexec_fn=lambda: os.close(2))
 
 
@@ -83,7 +87,7 @@ async def _answers(graph: RawGraph, post: PostRef, **options: Any) -> None:
 
 
 def test_lines_that_cannot_be_written_are_counted() -> None:
-    """So monitoring tells what the log doesn't."""
+    """A log line that can't be written is counted in `log_events_dropped_total`."""
     reading, writing = os.pipe()
     os.close(reading)
 
@@ -101,7 +105,7 @@ def test_lines_that_cannot_be_written_are_counted() -> None:
 
 
 def test_what_peers_send_is_not_logged() -> None:
-    """GRPC's core would write it to standard error as it is."""
+    """The log has nothing of what a peer sends, which gRPC's core would write to standard error."""
     with started("serve", "--listen=127.0.0.1:0", "--ledger=memory:") as (process, line):
         host, _, port = line.split()[-1].rpartition(":")
         for sent in (PREFACE + GOAWAY, b"GET / HTTP/1.1\r\n\r\n", PREFACE + b"\xff" * 100):
@@ -133,8 +137,8 @@ main()
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "emulator", "upload", "attach"])
-def test_nothing_imports_grpc_before_its_setting(command: str) -> None:
-    """GRPC reads GRPC_VERBOSITY once, at its first import."""
+def test_no_command_imports_grpc_before_its_setting(command: str) -> None:
+    """No command imports grpc before GRPC_VERBOSITY is set, because grpc reads it at its import."""
     code = GUARD.replace("COMMAND", repr(command))
     with program(sys.executable, "-c", code) as process:
         status, output, errors = ended(process)

@@ -1,4 +1,4 @@
-"""exposition: where monitoring reads the counters; metrics: what they count."""
+"""Tests of server/operator_http.py, and of the metrics that it serves."""
 
 import re
 import socket
@@ -25,8 +25,10 @@ def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(f"attachment_gateway_{name}_total", labels) or 0.0
 
 
-async def test_calls_are_counted(stub: AsyncStub, graph: RawGraph, post: PostRef) -> None:
-    """By method, code and reason; attempts by what was next, and look-ups by their result."""
+async def test_calls_attempts_and_look_ups_are_counted(
+    stub: AsyncStub, graph: RawGraph, post: PostRef
+) -> None:
+    """Calls are counted by code and reason, attempts by the next step, look-ups by their result."""
     refused = {"code": "NOT_FOUND", "reason": "GRAPH_NOT_FOUND", "method": "UploadFileAttachment"}
     made = {"code": "OK", "reason": "", "method": "UploadFileAttachment"}
     before = [counted("calls", **refused), counted("calls", **made)]
@@ -40,8 +42,8 @@ async def test_calls_are_counted(stub: AsyncStub, graph: RawGraph, post: PostRef
     assert counted("look_ups", result="absent") >= saw + 2
 
 
-def test_they_are_shown() -> None:
-    """As Prometheus reads them, as long as it runs."""
+def test_metrics_are_served_while_the_server_runs() -> None:
+    """Metrics are served in Prometheus's format until the server ends."""
     url = f"127.0.0.1:{free_port()}"
     with exposed(url):
         shown = urllib.request.urlopen(f"http://{url}/metrics").read().decode()
@@ -50,14 +52,14 @@ def test_they_are_shown() -> None:
         urllib.request.urlopen(f"http://{url}/metrics")
 
 
-def test_nowhere() -> None:
-    """They needn't be shown."""
+def test_metrics_need_not_be_served() -> None:
+    """With an empty address nothing is served."""
     with exposed(""):
         pass
 
 
-def test_a_port_in_use() -> None:
-    """Is told by the setting's name."""
+def test_a_port_in_use_is_a_setting_error() -> None:
+    """A port in use raises SettingError."""
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         pytest.raises(SettingError, match="which can't be bound; is it in use"),

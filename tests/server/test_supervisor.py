@@ -1,4 +1,4 @@
-"""workers: several processes that share a port."""
+"""Tests of server/supervisor.py: several worker processes that share a port."""
 
 import asyncio
 import os
@@ -24,12 +24,12 @@ WORKERS = 2
 
 
 def children(pid: int) -> set[int]:
-    """The processes that this one has started."""
+    """Return the ids of the processes that this one has started."""
     return {int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
 
 
 def written(pid: int) -> int:
-    """How many bytes a process has written, to the ledger among others."""
+    """Return the number of bytes that a process has written, to the ledger among others."""
     [line] = [line for line in Path(f"/proc/{pid}/io").read_text().splitlines() if "wchar" in line]
     return int(line.split()[1])
 
@@ -49,7 +49,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @contextmanager
 def serving(graph: RawGraph, folder: Path, *options: str) -> Iterator[tuple[Process, str]]:
-    """A gateway of two workers; its process and its address."""
+    """Run a gateway of WORKERS workers, and yield its process and its address."""
     command = (
         *("serve", "--listen=127.0.0.1:0", f"--workers={WORKERS}", f"--graph-url={graph.url}"),
         *(f"--ledger=sqlite:///{folder}/ledger", "--drain-s=10", *options),
@@ -60,7 +60,7 @@ def serving(graph: RawGraph, folder: Path, *options: str) -> Iterator[tuple[Proc
 
 
 async def call(address: str, post: PostRef) -> str:
-    """One upload over a connection of its own, which the kernel gives to any worker."""
+    """Upload one file over a new connection, which the kernel gives to any worker."""
     alone = [("grpc.use_local_subchannel_pool", 1)]
     async with grpc.aio.insecure_channel(address, options=alone) as channel:
         stub = AttachmentServiceStub(channel)
@@ -73,8 +73,10 @@ async def ended(process: Process) -> int:
     return process.returncode
 
 
-async def test_calls_are_spread(graph: RawGraph, post: PostRef, tmp_path: Path) -> None:
-    """Every worker takes some, and monitoring sees all of them at one place."""
+async def test_every_worker_gets_calls_and_metrics_are_summed(
+    graph: RawGraph, post: PostRef, tmp_path: Path
+) -> None:
+    """Every worker gets some of the calls, and the metrics are the sum of all workers."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with serving(graph, tmp_path, f"--metrics-listen=127.0.0.1:{port}") as (process, address):
@@ -90,8 +92,8 @@ async def test_calls_are_spread(graph: RawGraph, post: PostRef, tmp_path: Path) 
         assert await ended(process) == 0
 
 
-async def test_one_that_dies_is_replaced(graph: RawGraph, post: PostRef, tmp_path: Path) -> None:
-    """By another, at the same port."""
+async def test_a_killed_worker_is_replaced(graph: RawGraph, post: PostRef, tmp_path: Path) -> None:
+    """A killed worker is replaced by another one at the same port."""
     with serving(graph, tmp_path) as (process, address):
         before = children(process.pid)
         victim = min(before)
@@ -102,8 +104,8 @@ async def test_one_that_dies_is_replaced(graph: RawGraph, post: PostRef, tmp_pat
         assert len(children(process.pid) & before) == WORKERS - 1
 
 
-async def test_sigterm_drains_all(graph: RawGraph, post: PostRef, tmp_path: Path) -> None:
-    """Calls in flight are finished, and no worker is left."""
+async def test_sigterm_drains_all_workers(graph: RawGraph, post: PostRef, tmp_path: Path) -> None:
+    """After SIGTERM all calls in progress are answered, and no worker is left."""
     graph.script = [answer(delay_s=1)] * 4
     with serving(graph, tmp_path) as (process, address):
         workers = children(process.pid)
@@ -117,7 +119,7 @@ async def test_sigterm_drains_all(graph: RawGraph, post: PostRef, tmp_path: Path
 
 
 async def test_no_worker_outlives_its_supervisor(graph: RawGraph, tmp_path: Path) -> None:
-    """Also when that is killed."""
+    """Workers end when their supervisor is killed."""
     with serving(graph, tmp_path) as (process, _):
         workers = children(process.pid)
         process.kill()
@@ -132,22 +134,24 @@ async def test_no_worker_outlives_its_supervisor(graph: RawGraph, tmp_path: Path
         (("--listen=192.0.2.1:1", "--workers=2"), "can't be bound"),
     ],
 )
-def test_what_several_workers_cannot_share(options: tuple[str, ...], words: str) -> None:
-    """Is told before any is started."""
+def test_a_setting_that_workers_cannot_share_is_a_usage_error(
+    options: tuple[str, ...], words: str
+) -> None:
+    """A setting that several workers can't share is a usage error before any worker starts."""
     finished = run("serve", *options)
     assert (finished.returncode, finished.stdout) == (2, "")
     assert words in finished.stderr
 
 
-def test_workers_that_cannot_start() -> None:
-    """End the whole, with their own words; nothing is said to listen."""
+def test_workers_that_cannot_start_end_the_supervisor() -> None:
+    """If the workers can't start, the process ends with 1 and prints their error and no address."""
     finished = run("serve", "--listen=127.0.0.1:0", "--workers=2", "--ledger=sqlite:////proc/x/y")
     assert (finished.returncode, finished.stdout) == (1, "")
     assert "ledger" in finished.stderr
 
 
-def test_each_has_its_share() -> None:
-    """Of what they don't keep together; what is off stays off."""
+def test_each_worker_has_its_share_of_a_limit() -> None:
+    """A limit that isn't kept in a shared ledger is divided by the workers, and 0 stays 0."""
     whole = Settings(workers=3, mailbox_concurrent=4, mailbox_upload_bytes=0)
     share = _share(whole, "127.0.0.1:7")
     assert (share.listen, share.workers) == ("127.0.0.1:7", 1)

@@ -1,4 +1,4 @@
-"""Calls to a gateway: what a caller sends, and how a call failed."""
+"""Calls to a gateway: the messages that a caller sends, and the errors that it gets."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 TOKEN = "eyJ0eXAi.eyJhcHBpZCI6.c2lnbg"
 BEARER = (("authorization", f"Bearer {TOKEN}"),)
 
-# A Graph that settles in no time, and a ledger that leaves nothing behind.
+# Settings for a Graph that settles within 0.2 s, and a ledger in memory.
 QUICK: dict[str, Any] = {"ledger": "memory:", "settle_s": 0.2}
 
 Start = Callable[..., Awaitable[Gateway]]
 
-# A stub on an asynchronous channel, which only type checkers know for a class of its own.
+# A stub on an asynchronous channel, a class that exists in the type stubs only.
 AsyncStub: TypeAlias = "AttachmentServiceAsyncStub"
 
 
 def upload(
     post: PostRef, chunks: Iterable[bytes], footer: UploadFooter | None = None, **header: Any
 ) -> Iterator[UploadFileAttachmentRequest]:
-    """The messages of an upload."""
+    """Return the messages of an upload."""
     described = {"post": post, "attachment": Attachment(name="report.pdf"), **header}
     requests = [UploadFileAttachmentRequest(header=UploadHeader(**described))]
     requests += [UploadFileAttachmentRequest(chunk=chunk) for chunk in chunks]
@@ -45,13 +45,13 @@ def upload(
 
 
 def create(post: PostRef, attachment: Attachment, **fields: Any) -> CreateAttachmentRequest:
-    """The message of a create."""
+    """Return the message of a create."""
     return CreateAttachmentRequest(post=post, attachment=attachment, **fields)
 
 
 @dataclass
 class Failure:
-    """How a call failed, its details by their type."""
+    """The error of a call, with its details by their type's name."""
 
     code: grpc.StatusCode
     message: str
@@ -59,17 +59,17 @@ class Failure:
     details: dict[str, Message]
     trailers: dict[str, str]
     trailers_bytes: int
-    """Names, values and 32 bytes for each, as HPACK counts them; base64 where it is binary."""
+    """The size as HPACK counts it: each name, its value, in base64 if binary, and 32 bytes."""
 
     @property
     def metadata(self) -> dict[str, str]:
-        """ErrorInfo's metadata without the ids."""
+        """Return ErrorInfo's metadata without the two request ids."""
         ids = {"graph_request_id", "client_request_id"}
         return {name: text for name, text in self.info.metadata.items() if name not in ids}
 
 
 async def failure(call: Any) -> Failure:
-    """How a call fails; it must."""
+    """Return the error of a call, which must fail."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
     status = rpc_status.from_call(cast("grpc.Call", caught.value))
@@ -100,7 +100,7 @@ def _wire_bytes(trailers: Sequence[tuple[str, str | bytes]]) -> int:
 
 
 def _value_bytes(value: str | bytes) -> int:
-    """Base64 without padding of bytes; of text, three characters for what is percent-encoded."""
+    """Return a value's size: bytes in base64 without padding, and text percent-encoded."""
     if isinstance(value, bytes):
         return -(-len(value) * 4 // 3)
     return sum(1 if 0x20 <= byte <= 0x7E and byte != 0x25 else 3 for byte in value.encode())

@@ -1,4 +1,4 @@
-"""grpcurl, as it is on this machine, or built by Go."""
+"""grpcurl, as installed on this machine, or built by Go."""
 
 import os
 import shutil
@@ -11,12 +11,12 @@ from tests.support.processes import REPOSITORY
 MODULE = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4"
 BIN = REPOSITORY / "build/bin"
 
-# Go downloads and compiles some 40 modules: a minute on two cores that do nothing else.
+# Go downloads and compiles some 40 modules, which takes a minute on two idle cores.
 BUILT_WITHIN_S = 500
 
 
 def path_with_grpcurl() -> str:
-    """A PATH that has grpcurl: as it is, or with build/bin, where it is built if need be."""
+    """Return a PATH that has grpcurl, if necessary with build/bin, where Go builds it."""
     path = os.environ.get("PATH", os.defpath)
     if not shutil.which("grpcurl", path=path):
         path = f"{BIN}{os.pathsep}{path}"

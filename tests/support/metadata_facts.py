@@ -1,16 +1,16 @@
-"""What Microsoft Graph's v1.0 metadata (schema of 2026-07-31) says of an attachment's types.
+"""Facts of Microsoft Graph's v1.0 metadata (schema of 2026-07-31) about an attachment's types.
 
-The types that an attachment is made of, their properties and enums, in a form of our own. The
-tests hold the contract and the converter against it, property by property.
+The types that an attachment is made of, their properties and enums, in a short notation. The
+tests compare the contract and graph/codec.py with it, property by property.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-# A type, what it is based on, and what it is: abstract, open. Below it, by their type, the names of
-# its own properties: [] is a collection, ! is never null. `item` is a navigation property, the only
-# one that the contract takes.
+# A type, `<` its base type, and `abstract` or `open`. Each line below it has a type and the names
+# of its own properties of that type: [] is a collection, ! is not nullable. `item` is the only
+# navigation property in the contract.
 _TYPES = """
 entity abstract
     String!                     id
@@ -158,7 +158,7 @@ sensitivity                 normal personal private confidential
 weekIndex                   first second third fourth last
 """
 
-# What the contract calls output only, by the type that has it.
+# The properties that the contract calls output only, by their type.
 _OUTPUT_ONLY = """
 entity          id
 attachment      size lastModifiedDateTime
@@ -216,7 +216,7 @@ ENUMS = _names(_ENUMS)
 
 
 def lineage(name: str) -> list[str]:
-    """Return the type's name and those of its bases."""
+    """Return a type's name and those of its bases."""
     return [name, *lineage(TYPES[name].base)] if name else []
 
 
@@ -231,7 +231,7 @@ def output_only(name: str) -> set[str]:
     return {its for part in lineage(name) for its in by_type.get(part, ())}
 
 
-# A value of each Edm type as it stands in JSON; a text is the name of its property.
+# A value of each Edm type in JSON; the value of a String is the name of its property.
 IN_JSON = {
     "Binary": "AP/+",
     "Boolean": True,
@@ -243,10 +243,10 @@ IN_JSON = {
 
 
 def in_json(type_name: str, *, item: str = "", written: bool = False) -> dict[str, Any]:
-    """Return an object of the type with every property that Graph answers, or that is `written`.
+    """Return an object of the type with all properties, if `written` without those Graph sets.
 
-    Its kind of `item` is a type's name. Collections have two elements, and enums their last value.
-    `@odata.type` stands where the declared type is abstract.
+    `item` is the name of the type for an abstract one, which then has `@odata.type`. Collections
+    have two elements, and enums their last value.
     """
 
     def value(name: str, fact: Property) -> Any:
@@ -266,7 +266,7 @@ def in_json(type_name: str, *, item: str = "", written: bool = False) -> dict[st
 
 
 def attachment_in_json(of: str, *, written: bool = False) -> dict[str, Any]:
-    """Return an attachment with every property: a "file", or the type of an item."""
+    """Return an attachment of a "file", or of an item's type, with every property."""
     kind = "fileAttachment" if of == "file" else "itemAttachment"
     return {
         "@odata.type": f"#microsoft.graph.{kind}",
@@ -275,7 +275,7 @@ def attachment_in_json(of: str, *, written: bool = False) -> dict[str, Any]:
 
 
 def leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the path and value of everything that holds nothing else, such as `a.b[0].c`."""
+    """Yield the path, such as `a.b[0].c`, and the value of each scalar and each empty container."""
     if isinstance(value, dict) and value:
         for name, member in value.items():
             yield from leaves(member, f"{at}.{name}" if at else name)

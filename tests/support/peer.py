@@ -1,4 +1,4 @@
-"""The other end of a connection to Graph, in a test's own hands."""
+"""Graph's end of a connection, which a test reads and writes itself."""
 
 import asyncio
 import functools
@@ -22,7 +22,7 @@ SMALL = (b"POST / HTTP/1.1\r\n\r\n", b'{"a":', b"1}")
 
 @functools.cache
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's and a client's, who trusts it."""
+    """Return TLS contexts of a server, and of a client that trusts it."""
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(server)
@@ -33,7 +33,7 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 @dataclass
 class Peer:
-    """The other end of a connection."""
+    """Graph's end of a connection."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -44,19 +44,19 @@ class Peer:
         return number
 
     async def response(self, request: tuple[bytes, ...], data: bytes = CREATED) -> None:
-        """Read the whole request, which must be this, and answer."""
+        """Read the whole request, check that it is this one, and write the response."""
         wire = b"".join(request)
         assert await self.reader.readexactly(len(wire)) == wire
         self.writer.write(data)
 
     def end_by_reset(self) -> None:
         its = self.writer.get_extra_info("socket")
-        if its is not None:  # it has ended by itself
+        if its is not None:  # None if the connection has ended already
             its.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             self.writer.transport.abort()
 
     async def reset(self) -> bool:
-        """Whether the connection ends by a reset."""
+        """Read to the end, and return whether the connection was reset."""
         try:
             async with asyncio.timeout(10):
                 while await self.reader.read(1_000_000):
@@ -68,7 +68,7 @@ class Peer:
 
 @dataclass
 class Listener:
-    """Waits for connections."""
+    """A listening socket's address, and the connections that have arrived."""
 
     scheme: str
     port: int
@@ -85,7 +85,7 @@ class Listener:
 
 @asynccontextmanager
 async def listening(scheme: str) -> AsyncIterator[Listener]:
-    """Listen, with little of the kernel's memory for what isn't read yet."""
+    """Listen with a small receive buffer of the kernel's."""
     listener = Listener(scheme, 0)
     peers: list[Peer] = []
 
@@ -110,7 +110,7 @@ async def listening(scheme: str) -> AsyncIterator[Listener]:
 
 
 def small_buffer(connection: Connection) -> None:
-    """Leave it little of the kernel's memory for what it sends."""
+    """Give a connection a small send buffer of the kernel's."""
     its = connection._tcp.get_extra_info("socket")
     its.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
 
@@ -119,7 +119,7 @@ def small_buffer(connection: Connection) -> None:
 async def connected(
     scheme: str = "http", *, timeout_s: float = 10
 ) -> AsyncIterator[tuple[Connection, Peer]]:
-    """A connection, and its other end."""
+    """Yield a connection and its other end."""
     async with listening(scheme) as listener:
         connection, peer = await listener.connect(timeout_s=timeout_s)
         small_buffer(connection)
@@ -134,7 +134,7 @@ async def exchange(
     may_offer: Callable[[], bool] = lambda: True,
     timeout_s: float = 10,
 ) -> ResponseParser:
-    """Send it, and return the answer; it must end in time, and in some way."""
+    """Send a request and return the parsed response; the exchange must end within 30 s."""
     response = ResponseParser(max_body_bytes=1000)
     async with asyncio.timeout(30):
         await connection.exchange(request, response, may_offer=may_offer, timeout_s=timeout_s)

@@ -1,4 +1,4 @@
-"""Programs that the tests run: each in a process group of its own, so that none is left behind."""
+"""Programs that the tests run, each in a process group of its own, so that all can be killed."""
 
 import os
 import re
@@ -15,8 +15,8 @@ REPOSITORY = Path(__file__).parent.parent.parent
 PROTOSET = REPOSITORY / "generated/graphattachments/v1/graphattachments.protoset"
 DEMO = (sys.executable, str(REPOSITORY / "examples/demo.py"))
 
-# How long a program of ours may take to start, to do its work, and to end. A loaded machine takes
-# ten times what an idle one does, and that is 1.5 s for the whole demo.
+# The longest time that a program of ours may take to start, to do its work, and to end. The whole
+# demo takes 1.5 s on an idle machine, and ten times as long on a loaded one.
 WITHIN_S = 60.0
 
 Process = subprocess.Popen[str]
@@ -26,7 +26,7 @@ _PACKAGE = (sys.executable, "-m", "attachment_gateway")
 
 @contextmanager
 def program(*command: str, **options: Any) -> Iterator[Process]:
-    """Run a program in a process group of its own, and kill what is left of the group."""
+    """Run a program in a process group of its own, and kill the group at the end."""
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -43,7 +43,7 @@ def program(*command: str, **options: Any) -> Iterator[Process]:
 
 @contextmanager
 def started(*command: str, **environment: str) -> Iterator[tuple[Process, str]]:
-    """Run a command of the package; give the process and the line that it prints first."""
+    """Run a command of the package, and yield its process and the first line that it prints."""
     with program(*_PACKAGE, *command, env={**os.environ, **environment}) as process:
         assert process.stdout is not None
         yield process, process.stdout.readline().rstrip("\n")
@@ -65,13 +65,13 @@ def run(*command: str, stdin: str = "", **environment: str) -> subprocess.Comple
 
 
 def kill(process: Process) -> None:
-    """Kill a program and all that it started."""
+    """Kill a program and all processes that it started."""
     with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
 
 
 def lines_until(last: str, process: Process) -> list[str]:
-    """Read what a program prints up to the line that matches `last`, as long as it may take."""
+    """Return the lines that a program prints, up to the first that matches `last`."""
     assert process.stdout is not None
     lines = []
     timer = Timer(WITHIN_S, kill, [process])
@@ -89,13 +89,13 @@ def lines_until(last: str, process: Process) -> list[str]:
 
 
 def ended(process: Process) -> tuple[int, str, str]:
-    """Wait for a program's end; its exit code, the rest of its output, its errors."""
+    """Wait for a program to end; return its exit code, the rest of its output, and its errors."""
     output, errors = process.communicate(timeout=WITHIN_S)
     return process.returncode, output, errors
 
 
 def left_behind(process: Process) -> bool:
-    """Tell whether anything that a program started outlived it."""
+    """Return whether a process that a program started is still running after the program."""
     try:
         os.killpg(process.pid, 0)
     except ProcessLookupError:

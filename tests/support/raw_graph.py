@@ -1,4 +1,4 @@
-"""A Graph made of bytes: records what came to the letter, answers what it is told to."""
+"""A raw Graph: it records each request to the byte, and sends the responses of a script."""
 
 import asyncio
 import contextlib
@@ -26,7 +26,7 @@ CREATED: dict[str, Any] = {
 
 @dataclass
 class Received:
-    """One request, as it came."""
+    """One request, to the byte."""
 
     raw: bytes
     head: bytes
@@ -49,7 +49,7 @@ class Received:
 
 @dataclass
 class Exchange:
-    """One connection, after a request came whole, or as much of it as the handler wants."""
+    """One request whose head was read, and its connection."""
 
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
@@ -58,11 +58,11 @@ class Exchange:
 
     @property
     def reads(self) -> bool:
-        """Whether the request reads."""
+        """Whether the request is a GET."""
         return self.head.startswith(b"GET ")
 
     async def body(self, size: int | None = None) -> bytes:
-        """Read so much of the body, all of it by default."""
+        """Read `size` bytes of the body, by default all of it."""
         headers = Received(b"", self.head, b"").headers
         length = int(
             {name.lower(): value for name, value in headers.items()}.get("content-length", 0)
@@ -80,7 +80,7 @@ class Exchange:
         await self.writer.drain()
 
     def reset(self) -> None:
-        """Close with RST."""
+        """Reset the connection."""
         linger = struct.pack("ii", 1, 0)
         self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.writer.transport.abort()
@@ -94,7 +94,7 @@ def answer(
     close: bool = False,
     **headers: str,
 ) -> Handler:
-    """Answer the whole request; headers by name, with _ for -."""
+    """Return a handler that reads the request and responds; headers by name, with _ for -."""
     if body is None:
         body = CREATED
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -112,15 +112,16 @@ def answer(
 
 
 def error(status: int, code: str, message: str = "", **headers: Any) -> Handler:
-    """Answer with an error of Graph's shape."""
+    """Return a handler that responds with an error of Graph's form."""
     return answer(status, {"error": {"code": code, "message": message}}, **headers)
 
 
 @dataclass
 class RawGraph:
-    """Answers by `script`, a handler a POST, and 201 when that is at its end.
+    """A server with a handler for each request, in the order of a script.
 
-    What is read, is answered by `read_script`, and when that is at its end, by an empty list.
+    `script` is for POSTs, and 201 after its end; `read_script` for GETs, and an empty list after
+    its end.
     """
 
     scheme: str = "http"
@@ -162,7 +163,7 @@ class RawGraph:
 
 @asynccontextmanager
 async def raw_graph(tls: ssl.SSLContext | None = None) -> AsyncIterator[RawGraph]:
-    """Run a Graph made of bytes on a free port."""
+    """Run a raw Graph on a free port."""
     graph = RawGraph(scheme="http" if tls is None else "https")
     server = await asyncio.start_server(graph.serve, "127.0.0.1", 0, ssl=tls)
     graph.port = server.sockets[0].getsockname()[1]
@@ -177,6 +178,6 @@ async def raw_graph(tls: ssl.SSLContext | None = None) -> AsyncIterator[RawGraph
 
 
 async def hang(exchange: Exchange) -> None:
-    """Receive the request and never answer."""
+    """Receive the request and send no response for 60 s."""
     await exchange.receive()
     await asyncio.sleep(60)

@@ -1,4 +1,4 @@
-"""A real Redis, or Valkey, that the tests start on a free port and end."""
+"""A real Redis, or Valkey, that the tests start on a free port and stop."""
 
 import shutil
 import signal
@@ -16,12 +16,12 @@ import trustme
 from redis import Redis
 from redis.exceptions import AuthenticationError, ConnectionError  # noqa: A004 - the library's name
 
-# A loaded machine takes its time; an idle one some hundredths of a second.
+# The longest start of a server on a loaded machine; an idle one takes some hundredths of a second.
 WITHIN_S = 30.0
 
 
 def binary() -> str:
-    """Find a server; without one, what asks for it skips."""
+    """Return the path of a server; without one the test is skipped."""
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return found
@@ -30,7 +30,7 @@ def binary() -> str:
 
 @dataclass
 class RedisServer:
-    """A server of its own port and directory, which keeps nothing across its end."""
+    """A server with its own port and directory, which loses its data when it stops."""
 
     options: tuple[str, ...]
     directory: Path
@@ -40,13 +40,13 @@ class RedisServer:
 
     @property
     def url(self) -> str:
-        """Its URL, without a password."""
+        """Return the server's URL without a password."""
         if self.tls:
             return f"rediss://localhost:{self.port}/0?ssl_ca_certs={self.directory}/ca.pem"
         return f"redis://127.0.0.1:{self.port}/0"
 
     def start(self) -> None:
-        """Start it, on the port that it had."""
+        """Start the server on `port`."""
         ports = ("--port", "0", "--tls-port") if self.tls else ("--port",)
         where = ("--bind", "127.0.0.1", "--dir", str(self.directory))
         nothing_kept = ("--save", "", "--appendonly", "no")
@@ -83,14 +83,14 @@ class RedisServer:
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
-        """It takes connections and answers nothing, for a while."""
+        """Suspend the server: it takes connections and sends no responses."""
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)
         yield
         self.process.send_signal(signal.SIGCONT)
 
     def stop(self) -> None:
-        """End it, at once."""
+        """Kill the server."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -99,7 +99,7 @@ class RedisServer:
 
 @contextmanager
 def redis_server(*options: str, tls: bool = False) -> Iterator[RedisServer]:
-    """Run a server with further options."""
+    """Run a server with additional options."""
     with TemporaryDirectory(prefix="redis-") as place:
         directory = Path(place)
         if tls:
@@ -113,7 +113,7 @@ def redis_server(*options: str, tls: bool = False) -> Iterator[RedisServer]:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago; a node of a cluster listens on one 10,000 higher, too."""
+    """Return a free port below 55,536: a node of a cluster also listens 10,000 higher."""
     while True:
         with socket.socket() as each:
             each.bind(("127.0.0.1", 0))
@@ -134,6 +134,6 @@ def _certified(directory: Path) -> tuple[str, ...]:
 
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """The URL of a Redis that all tests share; each empties it first."""
+    """The URL of a Redis that all tests share; each test empties it first."""
     with redis_server() as server:
         yield server.url

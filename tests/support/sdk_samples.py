@@ -1,8 +1,8 @@
-"""A file and every kind of item with all that a caller can set, for two clients at once.
+"""Samples of a file and every kind of item with all that a caller can set.
 
-A sample is written once, in the names that the contract and Microsoft's SDK share, and becomes what
-each of the two takes: `for_sdk`, `for_gateway`. Every text is another one, and every list has two
-elements.
+A sample is written once, in the names that the contract and Microsoft's SDK share. `for_sdk` and
+`for_gateway` make the object that each of the two takes. All texts are different, and every list
+has two elements.
 """
 
 import datetime
@@ -21,7 +21,7 @@ CONTRACT = (attachment_pb2, contact_pb2, event_pb2, message_pb2, outlook_pb2)
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """An instant, as RFC 3339 has it."""
+    """An instant in RFC 3339."""
 
     text: str
 
@@ -51,7 +51,7 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value of an enum, by the SDK's name for it: FreeBusyStatus, WorkingElsewhere."""
+    """A value of an enum by the SDK's names, such as FreeBusyStatus and WorkingElsewhere."""
 
     enum: str
     name: str
@@ -65,7 +65,7 @@ class Value:
 
 
 class Of:
-    """An object of a type, with its properties by name; `extra` are those that nobody models."""
+    """An object of a type with its properties; `extra` has those that neither client models."""
 
     def __init__(self, type_name: str, extra: dict[str, Any] | None = None, **properties: Any):
         self.type_name = type_name
@@ -75,7 +75,7 @@ class Of:
     def for_sdk(self) -> Any:
         made = of_sdk(self.type_name)()
         for name, value in self.properties.items():
-            # A reserved word of Python's has an underscore there.
+            # The SDK adds an underscore to a reserved word of Python.
             setattr(made, "from_" if name == "from" else name, _for("sdk", value))
         made.additional_data = self.extra or {}
         return made
@@ -90,7 +90,7 @@ class Of:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """An attachment: what every kind has, and a FileAttachment or an item."""
+    """An attachment: the properties of every kind, and a FileAttachment or an item."""
 
     content: Of
     shared: dict[str, Any]
@@ -121,12 +121,12 @@ def _snake(name: str) -> str:
 
 
 def of_sdk(name: str) -> Any:
-    """Return one of the SDK's models; each has a module of its own."""
+    """Return a model of the SDK, which has one module for each."""
     return getattr(importlib.import_module(f"msgraph.generated.models.{_snake(name)}"), name)
 
 
 def of_contract(name: str) -> Any:
-    """Return a message, or an enum's value."""
+    """Return a message class of the contract, or the number of an enum's value."""
     return next(getattr(module, name) for module in CONTRACT if hasattr(module, name))
 
 
@@ -376,7 +376,7 @@ CONTACT = Sample(
     ),
 )
 
-# What the two clients can't say alike, or not at all, and what an open type takes beside.
+# Values that the two clients write differently or not at all, and additional properties.
 EDGES = Sample(
     shared={"name": "edges"},
     content=Of(

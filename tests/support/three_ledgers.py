@@ -18,14 +18,14 @@ SETTLE_S = 15.0
 RETENTION_S = 1000.0
 BEGIN_S = 5000.0
 
-# Redis has its clock within the script: the test's script reads one that the test sets.
+# The script reads Redis's own clock; the tests replace that by a key that the test sets.
 REAL_CLOCK = "redis.call('TIME')"
 TEST_CLOCK = "{redis.call('GET', '{attachment-gateway}:clock'), '0'}"
 
 
 @dataclass(kw_only=True)
 class Ledgers:
-    """Opens ledgers of one kind that share what they hold, as processes do, and one clock."""
+    """Opens ledgers of one kind that share their data, as processes do, and one clock."""
 
     kind: str
     path: Path
@@ -45,11 +45,11 @@ class Ledgers:
             return await SqliteLedger.open(str(self.path), clock=lambda: self.now, **spans)
         if self.kind == "redis":
             return await RedisLedger.open(self.url, **spans)
-        # It is one process's: two are one.
+        # A ledger in memory belongs to one process, so all openings share one ledger.
         return self.opened[0] if self.opened else MemoryLedger(clock=lambda: self.now, **spans)
 
     async def after(self, span_s: float) -> None:
-        """Let a span pass."""
+        """Advance the clock by a span."""
         self.now += span_s
         if self.tick is not None:
             await self.tick(self.now)
@@ -61,7 +61,7 @@ class Ledgers:
 
 @asynccontextmanager
 async def empty_ledgers(kind: str, path: Path, url: str = "") -> AsyncIterator[Ledgers]:
-    """Ledgers with nothing in them: at a path, or at a Redis's URL."""
+    """Yield empty ledgers at a path, or at a Redis's URL."""
     ledgers = Ledgers(kind=kind, path=path, url=url)
     if kind != "redis":
         yield ledgers

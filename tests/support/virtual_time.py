@@ -1,4 +1,4 @@
-"""An event loop whose time passes only when nothing else is left to do, and then at once."""
+"""An event loop whose clock jumps to the next timer when no callback is ready."""
 
 import asyncio
 import functools
@@ -20,7 +20,7 @@ class _Skipping(selectors.DefaultSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Begins at 1000 seconds."""
+    """An event loop whose clock begins at 1000 seconds."""
 
     def __init__(self) -> None:
         self._skipping = _Skipping()
@@ -34,7 +34,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 def in_virtual_time(
     test: Callable[..., Coroutine[Any, Any, None]],
 ) -> Callable[..., None]:
-    """Run a test on such a loop."""
+    """Return a test that runs on a VirtualLoop."""
 
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:

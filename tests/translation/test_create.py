@@ -1,4 +1,4 @@
-"""creation: CreateAttachmentRequest -> REST request."""
+"""Tests of translation/create.py: a CreateAttachmentRequest becomes a REST request."""
 
 import json
 
@@ -35,8 +35,8 @@ def body(attachment: Attachment) -> object:
 @pytest.mark.parametrize(
     ("file", "content"), [(FileAttachment(content_bytes=b"abc"), "YWJj"), (FileAttachment(), "")]
 )
-def test_a_file(file: FileAttachment, content: str) -> None:
-    """A file comes with its bytes; without any it is an empty one."""
+def test_a_file_has_its_bytes_in_base64(file: FileAttachment, content: str) -> None:
+    """A file has its bytes in base64, and a file without bytes is empty."""
     assert body(Attachment(name="n", file_attachment=file)) == {
         "@odata.type": "#microsoft.graph.fileAttachment",
         "name": "n",
@@ -44,8 +44,8 @@ def test_a_file(file: FileAttachment, content: str) -> None:
     }
 
 
-def test_an_item() -> None:
-    """An item names its type, also when it has no property."""
+def test_an_item_names_its_type() -> None:
+    """An item without properties is sent with its type."""
     item = ItemAttachment(event=Event())
     assert body(Attachment(name="n", is_inline=False, item_attachment=item)) == {
         "@odata.type": "#microsoft.graph.itemAttachment",
@@ -55,8 +55,8 @@ def test_an_item() -> None:
     }
 
 
-def test_a_file_too_large() -> None:
-    """A file over the cap is refused with the largest that would fit."""
+def test_a_file_too_large_is_refused_with_the_largest_size() -> None:
+    """A file over the cap is refused with the largest size that fits."""
     request = CreateAttachmentRequest(
         post=POST,
         attachment=Attachment(name="n", file_attachment=FileAttachment(content_bytes=bytes(2000))),
@@ -97,7 +97,7 @@ def test_a_file_too_large() -> None:
         ),
     ],
 )
-def test_what_is_no_field(request_: CreateAttachmentRequest, field: str) -> None:
+def test_a_wrong_field_is_named(request_: CreateAttachmentRequest, field: str) -> None:
     """A missing or malformed field, and a kind that can't be created, are named."""
     with pytest.raises(InvalidRequest) as caught:
         graph_request_of(request_, SENDER)

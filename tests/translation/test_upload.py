@@ -1,4 +1,4 @@
-"""assembly: stream of requests -> one upload. No wire, no loop."""
+"""Tests of translation/upload.py: a stream of requests becomes one REST request."""
 
 import base64
 import hashlib
@@ -86,8 +86,8 @@ SHA256 = hashlib.sha256(b"hello, world").digest()
         ],
     ],
 )
-def test_an_upload(requests: list[UploadFileAttachmentRequest]) -> None:
-    """A header, chunks of any size and perhaps a footer make one request with the whole file."""
+def test_an_upload_becomes_one_request(requests: list[UploadFileAttachmentRequest]) -> None:
+    """A header, chunks of any size and an optional footer make one request with the whole file."""
     graph_request = assemble(requests)
     assert content(graph_request) == b"hello, world"
     assert graph_request.file_bytes == 12
@@ -95,13 +95,13 @@ def test_an_upload(requests: list[UploadFileAttachmentRequest]) -> None:
 
 
 @pytest.mark.parametrize("requests", [[header()], [header(size_bytes=0), chunk(b""), footer()]])
-def test_an_empty_file(requests: list[UploadFileAttachmentRequest]) -> None:
-    """A file of no bytes is a file."""
+def test_an_empty_file_is_uploaded(requests: list[UploadFileAttachmentRequest]) -> None:
+    """A file without bytes is uploaded."""
     assert content(assemble(requests)) == b""
 
 
 @given(st.binary(max_size=300), st.data())
-def test_the_cut_makes_no_difference(whole: bytes, data: st.DataObject) -> None:
+def test_chunk_boundaries_change_nothing(whole: bytes, data: st.DataObject) -> None:
     """The REST body doesn't depend on how the file is cut into chunks."""
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=5)))
     pieces = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
@@ -135,10 +135,10 @@ def test_the_cut_makes_no_difference(whole: bytes, data: st.DataObject) -> None:
         ),
     ],
 )
-def test_what_is_no_stream_of_an_upload(
+def test_a_wrong_order_of_messages_is_refused(
     requests: list[UploadFileAttachmentRequest], words: str
 ) -> None:
-    """An order of messages that makes no upload is refused, with the rule."""
+    """Messages in an order that makes no upload are refused with the rule."""
     with pytest.raises(StreamProtocol, match=words):
         assemble(requests)
 
@@ -166,7 +166,7 @@ def test_what_is_no_stream_of_an_upload(
         ([header(), footer(sha256=b"x" * 33)], "footer.sha256"),
     ],
 )
-def test_what_is_no_field(requests: list[UploadFileAttachmentRequest], field: str) -> None:
+def test_a_wrong_field_is_named(requests: list[UploadFileAttachmentRequest], field: str) -> None:
     """A missing or malformed field is named."""
     with pytest.raises(InvalidRequest) as caught:
         assemble(requests)
@@ -176,23 +176,23 @@ def test_what_is_no_field(requests: list[UploadFileAttachmentRequest], field: st
 @pytest.mark.parametrize(
     ("requests", "declared", "came"),
     [
-        ([header(size_bytes=3), chunk(b"ab")], "3 bytes", "2 came"),
-        ([header(size_bytes=3), chunk(b"abcd")], "3 bytes", "4 came"),
-        ([header(size_bytes=0), chunk(b"a")], "0 bytes", "1 came"),
-        ([header(), chunk(b"ab"), footer(size_bytes=3)], "3 bytes", "2 came"),
-        ([header(size_bytes=2), chunk(b"ab"), footer(size_bytes=3)], "3 bytes", "2 came"),
+        ([header(size_bytes=3), chunk(b"ab")], "3 bytes", "2 received"),
+        ([header(size_bytes=3), chunk(b"abcd")], "3 bytes", "4 received"),
+        ([header(size_bytes=0), chunk(b"a")], "0 bytes", "1 received"),
+        ([header(), chunk(b"ab"), footer(size_bytes=3)], "3 bytes", "2 received"),
+        ([header(size_bytes=2), chunk(b"ab"), footer(size_bytes=3)], "3 bytes", "2 received"),
     ],
 )
-def test_another_size(
+def test_a_size_mismatch_names_both_sizes(
     requests: list[UploadFileAttachmentRequest], declared: str, came: str
 ) -> None:
-    """A file of another size than declared is refused, with both sizes."""
+    """A file of another size than declared is refused with both sizes."""
     with pytest.raises(SizeMismatch, match=f"{declared} were declared, {came}"):
         assemble(requests)
 
 
-def test_too_much_is_noticed_at_once() -> None:
-    """A chunk beyond the declared size is refused when it comes, not at the end."""
+def test_a_chunk_beyond_the_declared_size_is_refused_at_once() -> None:
+    """A chunk beyond the declared size is refused when it comes, and not at the end."""
     root = GraphRoot.parse("https://graph.example/v1.0")
     assembly = UploadAssembly(
         Sender(root=root, token="tok", ids=SupportIds("id"), max_request_bytes=4194304)
@@ -212,8 +212,8 @@ def test_too_much_is_noticed_at_once() -> None:
         [header(sha256=b"x" * 32), chunk(b"hello, world"), footer(sha256=SHA256)],
     ],
 )
-def test_another_hash(requests: list[UploadFileAttachmentRequest]) -> None:
-    """A file with another hash than declared is refused, with both hashes."""
+def test_a_checksum_mismatch_names_both_hashes(requests: list[UploadFileAttachmentRequest]) -> None:
+    """A file with another hash than declared is refused with both hashes."""
     with pytest.raises(ChecksumMismatch) as caught:
         assemble(requests)
     assert (b"x" * 32).hex() in str(caught.value)
@@ -227,8 +227,8 @@ def largest(cap: int) -> int:
     return caught.value.max_size_bytes
 
 
-def test_a_declared_size_that_cannot_fit() -> None:
-    """It is refused on the header, before a byte of the file came."""
+def test_a_declared_size_too_large_is_refused_on_the_header() -> None:
+    """A declared size that can't fit is refused on the header, before any chunk."""
     most = largest(2000)
     with pytest.raises(AttachmentTooLarge) as caught:
         assemble([header(size_bytes=most + 1)], 2000)
@@ -236,8 +236,8 @@ def test_a_declared_size_that_cannot_fit() -> None:
     assert assemble([header(size_bytes=most), chunk(bytes(most))], 2000).size_bytes <= 2000
 
 
-def test_a_file_that_grows_too_large() -> None:
-    """Without a declared size it is refused on the chunk that overflows."""
+def test_an_undeclared_size_too_large_is_refused_on_its_chunk() -> None:
+    """Without a declared size a file is refused on the chunk that makes it too large."""
     most = largest(2000)
     assemble([header(), chunk(bytes(most))], 2000)
     with pytest.raises(AttachmentTooLarge) as caught:
@@ -254,8 +254,10 @@ REQUESTS = st.one_of(
 
 
 @given(st.lists(REQUESTS, max_size=6))
-def test_any_order_of_messages(requests: list[UploadFileAttachmentRequest]) -> None:
-    """Any stream ends as an upload of exactly its chunks, or as the caller's error."""
+def test_any_stream_is_an_upload_or_the_callers_error(
+    requests: list[UploadFileAttachmentRequest],
+) -> None:
+    """Any stream ends as an upload of exactly its chunks, or as a CallerError."""
     try:
         graph_request = assemble(requests)
     except CallerError:

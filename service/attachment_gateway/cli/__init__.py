@@ -1,7 +1,7 @@
-"""The command line, for people: one module for each command.
+"""The command line: one module for each command.
 
-A command's module is imported when the command is run, so that callers need nothing of what serving
-needs.
+A command's module is imported when the command runs, so that the commands for callers don't need
+the packages of the server.
 """
 
 from importlib import import_module
@@ -9,16 +9,16 @@ from typing import ClassVar
 
 import click
 
-# What brings the modules that a command needs beyond the base install.
+# The extra that a command needs besides the base install.
 _EXTRAS = {"serve": "server", "worker": "server", "emulator": "emulator"}
 
 
-# What isn't for people.
+# The commands that `--help` doesn't list.
 _HIDDEN = {"worker"}
 
 
 class _Commands(click.Group):
-    """The commands by their modules."""
+    """The group of the commands, which imports a command's module when it is needed."""
 
     modules: ClassVar = {
         "attach": "attach",
@@ -29,11 +29,11 @@ class _Commands(click.Group):
     }
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
-        """Return the names."""
+        """Return the names of the commands, sorted."""
         return sorted(self.modules)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 click's signature
-        """Import a command; raises ClickException if its extra isn't installed."""
+        """Import a command; without its extra, return one that says what to install."""
         if cmd_name not in self.modules:
             return None
         try:

@@ -1,4 +1,4 @@
-"""`attach`: attach what a file of JSON describes, such as an item."""
+"""`attach`: create the attachment that a JSON file describes, such as an item."""
 
 from typing import Any, TextIO
 
@@ -13,13 +13,13 @@ from graphattachments.v1.attachment_pb2 import Attachment
 @click.argument("file", type=click.File(encoding="utf-8"))
 @post_options
 def command(file: TextIO, **to: Any) -> None:
-    """Attach what FILE (- for standard input) describes, and print the attachment as JSON.
+    """Create the attachment that FILE (- for standard input) describes, and print it as JSON.
 
-    FILE holds an Attachment as protobuf JSON, whose names are Graph's own: such as
+    FILE holds an Attachment as protobuf JSON, with the names that Graph uses, for example
     {"name": "Planning", "itemAttachment": {"event": {"subject": "Planning"}}}
     """
     try:
         attachment = json_format.Parse(file.read(), Attachment())
     except json_format.ParseError as error:
-        raise click.UsageError(f"FILE is no Attachment: {error}") from None
+        raise click.UsageError(f"FILE is not an Attachment: {error}") from None
     run(lambda client, post, **how: client.create(attachment, post, **how), **to)

@@ -1,4 +1,4 @@
-"""`emulator`: a local stand-in for Graph."""
+"""`emulator`: a local emulator of Graph."""
 
 import click
 
@@ -6,9 +6,11 @@ from graph_emulator.server import serve
 
 
 @click.command("emulator")
-@click.option("--listen", default="127.0.0.1:0", help="host:port, loopback only; port 0 for any")
+@click.option(
+    "--listen", default="127.0.0.1:0", help="host:port, loopback only; port 0 for any free port"
+)
 def command(listen: str) -> None:
-    """Run a local stand-in for Graph, for development and tests.
+    """Run a local emulator of Graph, for development and tests.
 
     Needs the extra `emulator` of the package.
     """

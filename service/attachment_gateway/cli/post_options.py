@@ -1,4 +1,4 @@
-"""What the commands for callers share: the gateway, the post, the token, and how a call ends."""
+"""The options of the commands for callers, and how such a command makes its call and ends."""
 
 import sys
 from collections.abc import Callable
@@ -21,26 +21,26 @@ _OPTIONS = (
     click.option("--conversation", "conversation_id", default="", help="the conversation's id"),
     click.option("--thread", "thread_id", required=True, help="the thread's id"),
     click.option("--post", "post_id", required=True, help="the post's id"),
-    click.option("--timeout", default=TIMEOUT_S, help="seconds in all"),
+    click.option("--timeout", default=TIMEOUT_S, help="seconds for all attempts together"),
     click.option(
         "--request-id",
         type=click.UUID,
         default=uuid4,
         show_default="a new one",
-        help="a UUID; with that of an earlier call, that call is repeated, and not made twice",
+        help="a UUID; that of an earlier call repeats it without a second attachment",
     ),
     click.option(
         "--token",
         envvar="GRAPH_TOKEN",
         show_envvar=True,
         required=True,
-        help="a Graph token; rather by the environment, where no list of processes shows it",
+        help="a Graph token; prefer the variable, because process lists show options",
     ),
 )
 
 
 def post_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that name gateway, post, token and request."""
+    """Add the options for gateway, post, token, timeout and request id to a command."""
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
@@ -55,7 +55,7 @@ def run(
     request_id: UUID,
     **ids: str,
 ) -> None:
-    """Make a call by `act(client, post, **how)` and print the attachment, or the error."""
+    """Call `act(client, post, **how)` and print the attachment, or the error and exit with 1."""
     with grpc.insecure_channel(gateway) as channel:
         client = AttachmentClient(channel, lambda: token)
         try:

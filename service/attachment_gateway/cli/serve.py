@@ -1,4 +1,4 @@
-"""`serve`: the gateway, as one process or as several."""
+"""`serve`: the gateway, as one process or as several workers."""
 
 import asyncio
 import os
@@ -17,7 +17,7 @@ from attachment_gateway.settings import ENVIRONMENT_PREFIX, Settings
 
 
 def settings_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command a flag for every setting, each with its environment variable."""
+    """Add a flag for every setting, with its environment variable, to a command."""
     for setting in reversed(fields(Settings)):
         command = click.option(
             f"--{setting.name.replace('_', '-')}",
@@ -35,7 +35,7 @@ def settings_options(command: Callable[..., None]) -> Callable[..., None]:
 def command(**values: Any) -> None:
     """Serve gRPC until SIGTERM.
 
-    Prints `listening on HOST:PORT` on standard output once it takes calls. Logs go to standard
+    Prints `listening on HOST:PORT` on standard output when it accepts calls. Logs go to standard
     error, one JSON object a line.
     """
     try:

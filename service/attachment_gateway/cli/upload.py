@@ -12,9 +12,9 @@ from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment
 
 @click.command("upload")
 @click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--name", help="name of the attachment; the file's own if left out")
-@click.option("--content-type", help="MIME type; guessed from the name if left out")
-@click.option("--content-id", help="show it inline, where the post's HTML names it as cid:")
+@click.option("--name", help="name of the attachment; default: the file's name")
+@click.option("--content-type", help="MIME type; default: guessed from the name")
+@click.option("--content-id", help="show it inline, where the post's HTML refers to cid:CONTENT_ID")
 @post_options
 def command(
     path: Path, name: str | None, content_type: str | None, content_id: str | None, **to: Any

@@ -1,4 +1,4 @@
-"""`worker`: one process of several, which `serve` starts."""
+"""`worker`: one of the processes that `serve` starts."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from attachment_gateway.settings import Settings
 @click.command("worker", hidden=True)
 @settings_options
 def command(**values: Any) -> None:
-    """Serve as one of several, until standard input ends; `serve` runs it."""
+    """Serve as one of several workers until standard input ends; started by `serve`."""
     settings = Settings(**values)
     logs.to_standard_error(settings.log_level)
     try:

@@ -1,26 +1,26 @@
-"""Where the client takes its time from."""
+"""The client's source of time."""
 
 import time
 from typing import Protocol
 
 
 class Clock(Protocol):
-    """A source of time, in seconds; grpc_testing's clocks are some."""
+    """A source of time, in seconds; grpc_testing's clocks have this interface."""
 
     def time(self) -> float:
-        """Return the time."""
+        """Return the time in seconds."""
 
     def sleep_for(self, duration: float) -> None:
-        """Let time pass."""
+        """Wait for `duration` seconds."""
 
 
 class SystemClock:
-    """The machine's own."""
+    """The machine's monotonic clock."""
 
     def time(self) -> float:
-        """Return the time, which never goes back."""
+        """Return the monotonic time in seconds."""
         return time.monotonic()
 
     def sleep_for(self, duration: float) -> None:
-        """Sleep."""
+        """Sleep for `duration` seconds."""
         time.sleep(duration)

@@ -1,4 +1,4 @@
-"""How a call fails: what the gateway said, or gRPC."""
+"""The error of a call, from the gateway or from gRPC."""
 
 from typing import cast
 
@@ -6,21 +6,21 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo, RetryInfo
 from grpc_status import rpc_status
 
-# When to come back to a gateway that is gone: a restart takes a second or two. What became of the
-# call nobody has told, but the request id makes it safe to ask.
+# The retry delay if the gateway can't be reached: a restart takes 1 or 2 seconds. The outcome of
+# the call is unknown then, but its request id makes a repeat safe.
 GONE_RETRY_DELAY_S = 1.0
 
 
 class AttachmentError(Exception):
-    """The gateway's, or gRPC's, no.
+    """A call failed, by an error of the gateway or of gRPC itself.
 
-    `code` is gRPC's; `reason` and `metadata` are those of the gateway's ErrorInfo, "" and empty if
-    gRPC itself failed, which tells nothing of what became of the attachment. `retry_delay_s` is
-    None where sending it again, with the same request id, isn't known to help.
+    `code` is gRPC's. `reason` and `metadata` are those of the gateway's ErrorInfo; if gRPC itself
+    failed, they are empty, and the attachment may or may not exist. `retry_delay_s` is None if
+    a repeat with the same request id isn't known to help.
     """
 
     def __init__(self, error: grpc.RpcError) -> None:
-        call = cast("grpc.Call", error)  # what a stub raises is the call, too
+        call = cast("grpc.Call", error)  # the error that a stub raises is also the call
         self.code = call.code()
         self.reason = ""
         self.metadata: dict[str, str] = {}
@@ -33,7 +33,7 @@ class AttachmentError(Exception):
     def _read(self, call: grpc.Call) -> None:
         try:
             status = rpc_status.from_call(call)
-        except ValueError:  # the deadline passed as the gateway's status came: gRPC mixed the two
+        except ValueError:  # the deadline passed as the status came, and gRPC mixed both
             status = None
         for detail in status.details if status is not None else ():
             info, retry = ErrorInfo(), RetryInfo()

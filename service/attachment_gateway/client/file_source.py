@@ -1,4 +1,4 @@
-"""A file as the messages of an upload."""
+"""A file, read as the messages of an upload."""
 
 import os
 from collections.abc import Iterator
@@ -8,16 +8,16 @@ from graphattachments.v1.attachment_service_pb2 import UploadFileAttachmentReque
 
 
 class FileSource:
-    """A file as the messages of an upload, as often as they are asked for."""
+    """A file as the messages of an upload; each attempt reads it again."""
 
     def __init__(self, path: Path, chunk_bytes: int) -> None:
-        with path.open("rb"):  # what can't be opened is told before anything is called
+        with path.open("rb"):  # raises OSError before the first call
             self._path = path
         self._chunk_bytes = chunk_bytes
         self._error: OSError | None = None
 
     def requests(self, header: UploadHeader) -> Iterator[UploadFileAttachmentRequest]:
-        """Give header and chunks; the size tells the gateway if the file changes meanwhile."""
+        """Yield the header and the chunks; the declared size reveals a changed file."""
         try:
             with self._path.open("rb") as file:
                 header.size_bytes = os.fstat(file.fileno()).st_size
@@ -29,6 +29,6 @@ class FileSource:
             raise
 
     def raise_own_error(self) -> None:
-        """Raise what went wrong with the file; gRPC only says that the messages ended badly."""
+        """Raise the OSError of reading the file, if any; gRPC's own error doesn't name it."""
         if self._error is not None:
             raise self._error

@@ -1,7 +1,7 @@
 """The synchronous client: upload a file by its path, create an attachment from a message.
 
-A call is sent again, with the same request id, where the gateway says when to come back, or is not
-there, and only as long as the time given allows.
+A call is repeated with the same request id if the gateway names a retry delay or can't be reached,
+until the timeout.
 """
 
 import os
@@ -26,10 +26,10 @@ _R = TypeVar("_R")
 
 
 class AttachmentClient:
-    """Adds attachments to posts, over a channel that is the caller's to close.
+    """Adds attachments to posts, over a channel that the caller closes.
 
-    `token` returns a Graph token, and is asked for one at every attempt. All methods raise
-    AttachmentError, take `timeout_s` for all attempts together, and answer with the attachment as
+    `token` returns a Graph token and is called for every attempt. All methods raise
+    AttachmentError, have a `timeout_s` for all attempts together, and return the attachment as
     Graph describes it.
     """
 
@@ -55,9 +55,9 @@ class AttachmentClient:
         request_id: str | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> Attachment:
-        """Upload a file, under its own name unless `attachment`, which describes it, has one.
+        """Upload a file; `attachment` describes it, and its name defaults to the file's.
 
-        Raises OSError if the file can't be read; then nothing comes to be.
+        Raises OSError if the file can't be read; then nothing is created.
         """
         described = Attachment(name=Path(path).name)
         described.MergeFrom(attachment or Attachment())
@@ -86,7 +86,7 @@ class AttachmentClient:
         request_id: str | None = None,
         timeout_s: float = TIMEOUT_S,
     ) -> Attachment:
-        """Create an attachment that is whole: an item, or a file with its bytes."""
+        """Create an attachment from one message: an item, or a file with its bytes."""
         request = CreateAttachmentRequest(
             post=post, attachment=attachment, request_id=request_id or str(uuid4())
         )

@@ -1,1 +1,1 @@
-"""From a request to exactly one attachment: leases, attempts, look-ups. It does not import gRPC."""
+"""Turn a request into exactly one attachment: leases, attempts, look-ups. Doesn't import gRPC."""

@@ -1,7 +1,7 @@
-"""Send, judge, wait, look up, send again: until it is settled what came of a request.
+"""The attempts at one request: send, judge, wait, look up and send again until it is settled.
 
-Drives `graph` by `outcome`. An unclear attempt stays unclear until `reconciliation` has settled it,
-and nothing is sent again before that.
+`outcome` decides the next step. An unclear attempt stays unclear until `reconciliation` has settled
+it, and nothing is sent again before that.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
 
 class Attempts:
-    """The attempts at one request, which move its progress on. Raises GatewayError."""
+    """The attempts at one request, which advance its progress. Raises GatewayError."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Attempts:
         self._mailbox = mailbox_of(sender.token, graph_request.head.post.group_id)
 
     @cached_property
-    def _reconciliation(self) -> Reconciliation:  # made when it is needed: most calls never look
+    def _reconciliation(self) -> Reconciliation:  # most calls need no look-up
         return Reconciliation(
             graph=self._resources.graph,
             ledger=self._resources.ledger,
@@ -74,7 +74,7 @@ class Attempts:
         )
 
     async def run(self, unsettled: Unsettled | None) -> Attachment:
-        """Settle what an earlier holder left behind, and then send until it is settled."""
+        """Settle the unclear attempt of an earlier lease holder, then send until it is settled."""
         if unsettled is not None:
             await self._settle_inherited(unsettled)
         self._resources.retries.earn()
@@ -90,7 +90,7 @@ class Attempts:
         return self._progress.attachment
 
     async def _step(self, number: int, *, on_new_connection: bool) -> Step:
-        """Send once, and settle what came of it; `number` counts the attempts from 1."""
+        """Send once and settle the outcome; `number` counts the attempts from 1."""
         attempt, result = await self._send(on_new_connection=on_new_connection)
         self._ids.graph_request_id = request_id_of(result)
         step = outcome.decide(result, self._graph_request, self._situation(number))
@@ -106,7 +106,7 @@ class Attempts:
         return step
 
     async def _send(self, *, on_new_connection: bool) -> tuple[Attempt, Response | NoResponse]:
-        """Send once, in a slot of the mailbox, written ahead in the ledger."""
+        """Send once in a slot of the mailbox, after recording it in the ledger."""
         try:
             async with self._resources.mailboxes.slot(
                 self._mailbox,
@@ -130,14 +130,14 @@ class Attempts:
             self._lease.sent()
 
     def _may_offer(self) -> bool:
-        """Tell whether the last piece may be handed over, which it is then."""
+        """Return whether the last piece may be offered; if so, record that it is."""
         if not self._lease.holds() or self._deadline.expired.done():
             return False
         self._progress.advance(Event.OFFER)
         return True
 
     async def _settle(self, attempt: Attempt, unknown: OutcomeUnknown, number: int) -> Step:
-        """Find out what an unclear attempt did; raises `unknown` if that can't be known."""
+        """Find out what an unclear attempt did. Raises `unknown` if that can't be settled."""
         ended_at = self._loop.time()
         unclear = UnclearAttempt(
             offered_at=attempt.offered_at, settled_at=ended_at + self._resources.settle_s
@@ -151,9 +151,9 @@ class Attempts:
         return step
 
     async def _settle_inherited(self, unsettled: Unsettled) -> None:
-        """Find out what an earlier call's attempt did; raises OutcomeUnknown."""
+        """Find out what an earlier call's unclear attempt did. Raises OutcomeUnknown."""
         unknown = OutcomeUnknown(
-            "an earlier call with this request_id was sent, and it isn't settled what came of it",
+            "an earlier call with this request_id sent a request, and its outcome is not settled",
             created=unsettled.created,
         )
         now = self._loop.time()
@@ -165,7 +165,7 @@ class Attempts:
             self._progress.rule_out()
 
     async def _found(self, unclear: UnclearAttempt, unknown: OutcomeUnknown) -> Attachment | None:
-        """Return what an unclear attempt created, None if that is nothing; raises `unknown`."""
+        """Return what an unclear attempt created, or None if nothing. Raises `unknown`."""
         finding = await self._reconciliation.settle(
             unclear, awaited=lambda: not self._deadline.expired.done()
         )
@@ -177,10 +177,10 @@ class Attempts:
         return None
 
     async def _wait(self, again: SendAgain) -> None:
-        """Wait until it may be sent again; raises its error if it may not."""
+        """Wait until the request may be sent again. Raises `again.error` if it may not."""
         if self._deadline.expired.done():
             raise again.error
-        if again.asked:  # Graph asks it of every request to that mailbox
+        if again.asked:  # the pause holds for all requests to the mailbox
             await self._pause(again)
         elif self._resources.retries.spend(self._loop.time()):
             await asyncio.sleep(again.wait_s)
@@ -190,11 +190,11 @@ class Attempts:
     async def _pause(self, again: SendAgain) -> None:
         try:
             await self._resources.mailboxes.pause(self._mailbox, again.wait_s)
-        except LedgerUnavailable:  # others will learn it from Graph
+        except LedgerUnavailable:  # other processes get the pause from Graph's responses
             await asyncio.sleep(again.wait_s)
 
     async def _look_for_surplus(self, attachment: Attachment) -> None:
-        """See whether an unclear attempt succeeded, too, after a later one did."""
+        """Log and count a second attachment, created by an unclear attempt besides a later one."""
         if not self._progress.unclear:
             return
         try:
@@ -211,17 +211,17 @@ class Attempts:
         return Situation(
             attempt=number,
             left_s=self._deadline.left_s(),
-            chance=random.random(),  # noqa: S311 spreads callers, keeps no secret
+            chance=random.random(),  # noqa: S311 for jitter, not for a secret
             now=time.time(),
         )
 
     @property
     def _was_sent_before(self) -> bool:
-        """Whether this call has sent something, of which it is known that nothing came."""
+        """Whether this call has sent a request that is known to have created nothing."""
         return self._progress.last_error is not None
 
     def _not_admitted(self, busy: MailboxBusy) -> GatewayError:
-        """Return what it means that the mailbox takes no more in the call's time."""
+        """Return the error for a mailbox that has no slot within the call's time."""
         last_error = self._progress.last_error
         if last_error is None:
             return MailboxLimit(busy.why, retry_delay_s=busy.retry_delay_s)
@@ -229,15 +229,15 @@ class Attempts:
         return last_error
 
     def _lost(self) -> GatewayError:
-        """Return what it means that another holder has taken the lease over."""
+        """Return the error for a lease that another holder has taken over."""
         if self._graph_request.request_id:
             return RequestInProgress(retry_delay_s=LEASE_S, sent_before=self._was_sent_before)
         return LedgerUnavailable("the lease has ended")
 
 
 def may_act_s(resources: Resources) -> float:
-    """Return for how long Graph may act on what is sent from now on, even if this process dies.
+    """Return for how many seconds Graph may act on a request that is sent now.
 
-    The last piece is offered before the lease ends.
+    This holds even if this process dies: the last piece is only offered before the lease ends.
     """
     return max(resources.timeout_s, LEASE_S) + resources.settle_s

@@ -1,7 +1,8 @@
-"""Is it there, and is it ours? Pure judgement over what Graph lists.
+"""Which of the attachments that Graph lists is ours. Pure functions: no I/O.
 
-Graph has no idempotency key, so an attachment is recognised: by when it was stored, on Graph's own
-clock, and by what it holds. Names don't tell, except in the one second in which the stamps don't.
+Graph has no idempotency key, so an attachment is recognised by the time at which it was stored, on
+Graph's own clock, and by its content. The name counts only if it was stored in the second of the
+send, where the time doesn't tell whether it was before or after.
 """
 
 import hashlib
@@ -20,15 +21,16 @@ from attachment_gateway.graph.request import FILE, GraphRequest
 from attachment_gateway.graph.response import Response, http_date
 from attachment_gateway.graph.values import JsonObject
 
-# Without `contentId`, which Graph refuses here, and without `contentBytes`: every file's bytes.
+# `contentId` is missing because Graph refuses it here; `contentBytes`, because it is every file's
+# content.
 SELECT = "?$select=id,name,contentType,size,isInline,lastModifiedDateTime"
 
 EXPAND_ITEM = "?$expand=microsoft.graph.itemattachment/item"
 
-# A post with more pages than this is not looked through.
+# The look-up of a post with more pages than this fails.
 MAX_PAGES = 200
 
-# `Date` says the second, and so do Graph's stamps.
+# The resolution of the `Date` header and of Graph's timestamps.
 CLOCK_STEP_S = 1.0
 
 _FILE_TYPE = "microsoft.graph.fileAttachment"
@@ -36,7 +38,7 @@ _ITEM_TYPE = "microsoft.graph.itemAttachment"
 
 
 class Age(Enum):
-    """Whether an attachment was stored before a request left, or after."""
+    """Whether an attachment was stored before or after a request was sent."""
 
     BEFORE = "before"
     PERHAPS = "perhaps"
@@ -45,23 +47,24 @@ class Age(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sent:
-    """When a request left on Graph's clock: between two times, in seconds since the epoch."""
+    """The times on Graph's clock between which a request was sent, in seconds since the epoch."""
 
     earliest: float
     latest: float
 
     @classmethod
     def by(cls, date: float | None, *, asked_s: float, answered_s: float) -> "Sent":
-        """Reckon from a later answer's `Date`: it was asked for, and came, so long after the send.
+        """Return the times, computed from the `Date` of a later response.
 
-        Without a `Date` it may have been any time.
+        `asked_s` and `answered_s`: how long after the send that response was requested and
+        received. Without a `Date` (None) the request may have been sent at any time.
         """
         if date is None:
             return cls(earliest=float("-inf"), latest=float("inf"))
         return cls(earliest=date - answered_s, latest=date + CLOCK_STEP_S - asked_s)
 
     def age(self, stamp: str | None) -> Age:
-        """Tell whether what has this stamp was stored before or after."""
+        """Return whether an attachment with this timestamp was stored before or after the send."""
         try:
             stored = datetime.fromisoformat(stamp or "").timestamp()
         except ValueError:
@@ -74,7 +77,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A page of a list: its attachments, and the path of the next, "" on the last."""
+    """A page of a list: its attachments, and the path of the next page, "" on the last."""
 
     attachments: tuple[JsonObject, ...]
     next_path: str
@@ -83,7 +86,8 @@ class Page:
 def page(response: Response, *, root_path: str) -> Page | None:
     """Read a page; None if the response holds none.
 
-    Only path and query of the next page's address are taken, so that a token goes nowhere else.
+    Only the path and query of the next page's URL are used, so that the token is sent to no other
+    origin.
     """
     body = codec.parsed(response.body or b"")
     value = body.get("value")
@@ -98,12 +102,12 @@ def page(response: Response, *, root_path: str) -> Page | None:
 
 
 def date_of(response: Response) -> float | None:
-    """Return Graph's time of answering in seconds since the epoch."""
+    """Return the response's `Date` in seconds since the epoch; None if it has none."""
     return http_date(response.headers.get("date", ""))
 
 
 def id_of(described: JsonObject) -> str:
-    """Return an attachment's id."""
+    """Return an attachment's id, or "" if it has none."""
     found = described.get("id")
     return found if isinstance(found, str) else ""
 
@@ -117,14 +121,14 @@ class Candidate:
 
     @property
     def id(self) -> str:
-        """Its id."""
+        """The attachment's id."""
         return id_of(self.described)
 
 
 def candidates_among(
     listed: list[JsonObject], sent: Sent, graph_request: GraphRequest, cleared: frozenset[str]
 ) -> list[Candidate]:
-    """Return what may be ours, the likeliest first: of the right kind, new, not `cleared` yet."""
+    """Return the candidates, most likely first: of the request's kind, not older, not `cleared`."""
     wanted = _FILE_TYPE if graph_request.kind == FILE else _ITEM_TYPE
     found = []
     for described in listed:
@@ -144,7 +148,7 @@ def candidates_among(
 
 
 class Recognizer:
-    """Tells whether an attachment is what a request makes, from what it holds."""
+    """Compares an attachment's content with what a request creates."""
 
     def __init__(self, graph_request: GraphRequest) -> None:
         self._is_file = graph_request.kind == FILE
@@ -152,15 +156,15 @@ class Recognizer:
         self._sha256 = file_sha256(graph_request) if self._is_file else b""
 
     def evidence_path(self, attachments_path: str, candidate: Candidate) -> str:
-        """Return the path at which a candidate's content is: raw bytes, or with its item."""
+        """Return the path of a candidate's content: a file's raw bytes, or JSON with the item."""
         path = f"{attachments_path}/{quote(candidate.id, safe='')}"
         return f"{path}/$value" if self._is_file else f"{path}{EXPAND_ITEM}"
 
     def judge(self, candidate: Candidate, evidence: bytes) -> Comparison:
-        """Compare content with content.
+        """Compare a candidate's content, `evidence`, with the request's.
 
-        In the second of the send what is alike may be a twin that was there before: then the name
-        has to be alike, too.
+        A candidate whose age is PERHAPS may be an older attachment with the same content, so it is
+        only ALIKE if its name is the same, too.
         """
         comparison = self._compare(evidence)
         named_otherwise = candidate.described.get("name") != self._sent.get("name")
@@ -176,7 +180,7 @@ class Recognizer:
 
 
 def _described(graph_request: GraphRequest) -> Mapping[str, object]:
-    """Return what a request says of its attachment, without a file's bytes."""
+    """Return a request's JSON, without a file's bytes."""
     body = graph_request.body
     described: Mapping[str, object] = orjson.loads(
         body[0] + body[-1] if graph_request.kind == FILE else b"".join(body)
@@ -185,10 +189,10 @@ def _described(graph_request: GraphRequest) -> Mapping[str, object]:
 
 
 def next_look_s(looked_for_s: float, settled_in_s: float, spacing_s: float) -> float:
-    """Return how long to wait between the beginnings of two looks.
+    """Return how long to wait until the next look-up, in seconds.
 
-    At first soon, for what was stored is mostly there at once; then less and less often, but when
-    it is settled; and from then on spaced.
+    The first waits are short, because most attachments are listed at once. Each is longer than the
+    one before, but none passes the settling time; after that they are `spacing_s`.
     """
     if settled_in_s <= 0:
         return spacing_s

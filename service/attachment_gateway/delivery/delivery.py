@@ -1,7 +1,7 @@
-"""One request becoming one attachment: its locks, its lease, its attempts, and how it ended.
+"""One delivery: its locks, its lease, its attempts, and how it ended.
 
-A delivery is the only writer of its post from before the first byte until it is settled what came
-of it. A repeat of what was created is answered when Graph has shown it to this caller's own token.
+A delivery is the only writer of its post from before its first byte is sent until its outcome is
+settled. A replay is answered when Graph has shown the attachment to this caller's own token.
 """
 
 import asyncio
@@ -27,9 +27,9 @@ from graphattachments.v1.attachment_pb2 import Attachment
 
 
 class Delivery:
-    """To be run once, in a task of its own. Raises GatewayError.
+    """One delivery, to be run once, in its own task. Raises GatewayError.
 
-    `progress` tells at every moment what is known of it.
+    `progress` is its state at any time.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Delivery:
         )
 
     async def run(self) -> Attachment:
-        """Make the attachment, or learn what became of it."""
+        """Create the attachment, or return the one that an earlier call created."""
         if not self._lease.request_id:
             return await self._at_the_post()
         async with self._resources.locks.lock(self._lease.request_id):
@@ -61,7 +61,7 @@ class Delivery:
     async def _at_the_post(self) -> Attachment:
         if self._lease.request_id and self._resources.locks.is_wanted(self._lease.post):
             known = await self._resources.ledger.find(self._lease)
-            if known is not None:  # nothing to wait for
+            if known is not None:  # the answer is known without waiting for the post
                 return await self._answered(known)
         async with self._resources.locks.lock(self._lease.post):
             standing = await self._held_lease.acquire(may_act_s(self._resources))

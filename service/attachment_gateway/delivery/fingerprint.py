@@ -1,4 +1,4 @@
-"""Which request is this? The same for both RPCs and both routes."""
+"""What identifies a request and its post, the same for both RPCs and both routes."""
 
 import hashlib
 
@@ -9,12 +9,12 @@ from attachment_gateway.graph.paths import percent_encoded
 from attachment_gateway.graph.request import FILE, GraphRequest
 from graphattachments.v1.attachment_pb2 import PostRef
 
-# Goes into every fingerprint; another one whenever what stands below changes.
+# Part of every fingerprint; change it whenever the computation below changes.
 VERSION = b"1"
 
 
 def post_key(post: PostRef) -> str:
-    """Return what names a post by every route: a GUID has no case, Outlook's ids have."""
+    """Return a post's key, the same for both routes. Case counts in a post id, not in a GUID."""
     return f"{percent_encoded(post.group_id.lower())}/{percent_encoded(post.post_id)}"
 
 
@@ -29,7 +29,7 @@ def file_sha256(graph_request: GraphRequest) -> bytes:
 
 
 def fingerprint(graph_request: GraphRequest) -> bytes:
-    """Return what tells a request from others: a SHA-256 of post, description and content."""
+    """Return the SHA-256 of a request's post, description and content."""
     if graph_request.kind == FILE:
         described, content = graph_request.body[0], file_sha256(graph_request)
     else:
@@ -42,5 +42,5 @@ def fingerprint(graph_request: GraphRequest) -> bytes:
 
 
 def _sorted(body: bytes) -> bytes:
-    """Put an item's properties into an order; a protobuf map has none."""
+    """Sort an item's properties, because a protobuf map has no order."""
     return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)

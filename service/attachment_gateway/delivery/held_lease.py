@@ -1,4 +1,4 @@
-"""A lease while it is held: it is renewed, and its holder knows until when it surely holds."""
+"""A lease that is held: its renewal, and the time until which it is certainly valid."""
 
 import asyncio
 
@@ -19,7 +19,8 @@ from attachment_gateway.ledger import (
     Reused,
 )
 
-# How often the ledger is asked again while another process is first in the queue.
+# The interval at which the ledger is asked while another process is first in the queue. It is
+# doubled each time, from POLL_FIRST_S to POLL_MAX_S.
 POLL_FIRST_S = 0.01
 POLL_MAX_S = 0.25
 
@@ -41,14 +42,14 @@ class HeldLease:
         self._renewing: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
     def holds(self) -> bool:
-        """Tell whether the lease is sure not to have ended: a paused process may have lost it."""
+        """Return whether the lease is certain to last FENCE_S; a stopped process may lose it."""
         return self._loop.time() < self._until - FENCE_S
 
     async def acquire(self, settles_in_s: float) -> Acquired | Created | Reused | InProgress:
-        """Wait until the lease is the first in its queue, or something else is known of it.
+        """Wait until the lease is the first in its queue, or the ledger has another answer.
 
-        The first, with nothing to settle, has been written ahead, as by `record_sending`. A caller
-        that is cancelled while it waits releases the lease.
+        If nothing is unsettled, acquiring also records that a request is about to be sent, as
+        `record_sending` does. Cancelling the wait releases the lease.
         """
         try:
             return await self._acquired(settles_in_s)
@@ -70,10 +71,10 @@ class HeldLease:
             poll_s = min(poll_s * 2, POLL_MAX_S)
 
     async def record_sending(self, settles_in_s: float) -> bool:
-        """Write ahead that a request is about to be sent, and at each renewal that it still may be.
+        """Record that a request is about to be sent, and again at each renewal until `sent`.
 
-        Graph may act on it for `settles_in_s` after the last of these. Returns whether the lease
-        is still held. What `acquire` has written ahead isn't written again.
+        Graph may act on the request for `settles_in_s` after the last record. Returns whether the
+        lease is still held. What `acquire` has recorded isn't recorded again.
         """
         if self._settles_in_s is not None and self.holds():
             return True
@@ -87,11 +88,11 @@ class HeldLease:
         return held
 
     def sent(self) -> None:
-        """Tell that the attempt has ended; the lease goes on."""
+        """Note that the attempt has ended; the lease is still held."""
         self._settles_in_s = None
 
     async def release(self, end: End) -> None:
-        """Release the lease, with what became of it; if that can't be written, it runs out."""
+        """Release the lease and record `end`; if the ledger is unavailable, the lease expires."""
         if self._renewing is not None:
             self._renewing.cancel()
         self._until = 0.0

@@ -1,8 +1,8 @@
-"""Is the item that Graph shows the one that was sent? Graph rewrites items as it stores them.
+"""Compare an item that was sent with one that Graph shows. Graph rewrites items as it stores them.
 
-Plain values come back as they went: one that differs makes another item. What Graph is known to
-rewrite (bodies, dates, recipients) is compared by what it says, and where that differs nobody can
-tell: it may be another item, or a rewriting that isn't known here.
+Graph returns plain values as they were sent, so a different one means another item. Values that
+Graph is known to rewrite (bodies, dates, recipients) are compared by their meaning. If that
+differs, the result is CANT_TELL: it may be another item, or a rewrite that isn't known here.
 """
 
 import html
@@ -16,7 +16,7 @@ _ODATA_TYPE = "@odata.type"
 
 
 class Comparison(Enum):
-    """What a comparison comes to, in three values."""
+    """The result of a comparison."""
 
     ALIKE = "alike"
     OTHER = "other"
@@ -42,7 +42,7 @@ def _type(item: Mapping[str, object]) -> str:
 
 def _compare(name: str, sent: object, shown: Mapping[str, object]) -> Comparison:
     if name not in shown:
-        return Comparison.CANT_TELL  # dropped, as Graph does with what it has no use for
+        return Comparison.CANT_TELL  # Graph drops properties that it doesn't use
     normal = _NORMAL.get(name)
     if normal is not None:
         return _unless_unlike(normal(sent) == normal(shown[name]))
@@ -57,16 +57,16 @@ def _unless_unlike(alike: bool) -> Comparison:  # noqa: FBT001
 
 
 def _plain(value: object) -> object:
-    """Return a plain value without what Outlook trims."""
+    """Return a plain value without the surrounding spaces, which Outlook trims."""
     return value.strip() if isinstance(value, str) else value
 
 
-# What Graph rewrites, brought to what it says. A value that can't be read stays as it is.
+# The meaning of each value that Graph rewrites. A value that can't be read stays as it is.
 
 _FLAGS = re.DOTALL | re.IGNORECASE
 
-# What a browser doesn't show: comments, and these elements. Each by its end, and from its beginning
-# to its end.
+# What a browser doesn't show: comments, and these elements. Each has a pattern of its end, and one
+# of the whole.
 _UNSEEN = tuple(
     (re.compile(end, _FLAGS), re.compile(f"{begin}.*?{end}", _FLAGS))
     for begin, end in (
@@ -79,7 +79,7 @@ _TAG = re.compile("<[^>]*>")
 
 
 def _body(value: object) -> object:
-    """Return the words of an itemBody, text or HTML."""
+    """Return the text of an itemBody, plain or HTML, without spaces."""
     content = value.get("content") if isinstance(value, Mapping) else None
     if not isinstance(content, str) or not isinstance(value, Mapping):
         return value
@@ -89,9 +89,10 @@ def _body(value: object) -> object:
 
 
 def _without_markup(markup: str) -> str:
-    """Return the text of HTML, in time proportional to its length, whatever it is.
+    """Return the text of HTML, in time proportional to its length for any input.
 
-    A pattern is only applied up to its last end, so that no search for an end is in vain.
+    A pattern is applied only to the text before its last end, so that every search for an end
+    succeeds.
     """
     for end, whole in _UNSEEN:
         last = max((found.end() for found in end.finditer(markup)), default=0)
@@ -105,13 +106,13 @@ def _without_markup(markup: str) -> str:
 
 
 def _instant(value: object) -> object:
-    """Return an Edm.DateTimeOffset as a moment, to the second, in which Graph keeps them."""
+    """Return an Edm.DateTimeOffset as a time in UTC, in whole seconds, as Graph stores it."""
     moment = _moment(value, None)
     return value if moment is None else moment
 
 
 def _zoned(value: object) -> object:
-    """Return a dateTimeTimeZone as a moment."""
+    """Return a dateTimeTimeZone as a time in UTC, in whole seconds."""
     if not isinstance(value, Mapping):
         return value
     moment = _moment(value.get("dateTime"), _zone(value.get("timeZone", "UTC")))
@@ -134,12 +135,12 @@ def _zone(name: object) -> tzinfo | None:
         return UTC
     try:
         return ZoneInfo(str(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # Windows' names among them
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # also for Windows' zone names
         return None
 
 
 def _address(value: object) -> object:
-    """Return a recipient's address; its name is Graph's to fill in."""
+    """Return a recipient's address without its name, which Graph may fill in."""
     email = value.get("emailAddress", value) if isinstance(value, Mapping) else None
     address = email.get("address") if isinstance(email, Mapping) else None
     return address.strip().lower() if isinstance(address, str) else repr(value)

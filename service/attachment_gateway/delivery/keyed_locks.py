@@ -1,4 +1,4 @@
-"""Locks by key, first come, first served; nothing is kept of a key that nobody wants."""
+"""Locks by key, in order of arrival; a key without a holder and waiters uses no memory."""
 
 import asyncio
 
@@ -10,16 +10,16 @@ class KeyedLocks:
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
 
     def is_wanted(self, key: str) -> bool:
-        """Tell whether the key's lock is held, or waited for."""
+        """Return whether the key's lock is held or waited for."""
         return key in self._locks
 
     def lock(self, key: str) -> "KeyedLock":
-        """Return the key's lock: a context that waits for it, and holds it."""
+        """Return an async context that acquires the key's lock and holds it."""
         return KeyedLock(self._locks, key)
 
 
 class KeyedLock:
-    """An async context."""
+    """An async context that acquires the lock of one key and holds it."""
 
     __slots__ = ("_key", "_locks")
 

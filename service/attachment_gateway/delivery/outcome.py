@@ -1,8 +1,8 @@
-"""What a response of Graph's, or its absence, means, and what to do next.
+"""What a response from Graph, or a missing response, means, and what to do next.
 
-The body's last piece decides what a failure can mean. Until it is offered to the socket Graph has
-no JSON to act on: nothing was created. From then on, all but an answer that says so leaves it
-unclear whether the attachment came to be, and only looking it up makes that clear.
+Until the last piece of the body is offered, Graph has no complete JSON to act on, so a failure
+means that nothing was created. After that, unless Graph's response says what happened, it is
+unclear whether the attachment was created, and only a look-up can tell.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,26 +32,27 @@ from attachment_gateway.graph.request import GraphRequest
 from attachment_gateway.graph.response import NoResponse, Response, read_error
 from graphattachments.v1.attachment_pb2 import Attachment
 
-# When to send again where Graph names no delay: its own SDKs' first back-off.
+# The retry delay if Graph names none: the first back-off of Graph's SDKs.
 DEFAULT_RETRY_DELAY_S = 3.0
 
-# Our own back-off, doubled at each attempt: Graph is often back at once.
+# Our own back-off, doubled at each attempt. The first is short, because Graph is often
+# available again at once.
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
 
-# Another program that writes to the post without a pause can keep it from us for good.
+# Another program that writes to the post continuously could cause conflicts without end.
 MAX_CONFLICTS = 6
 
 
-# What is next.
+# The next step.
 
 
 @dataclass(slots=True, kw_only=True)
 class Situation:
-    """Where a delivery stands.
+    """The inputs of a decision.
 
-    `attempt` counts from 1; `left_s` is what the caller's deadline leaves; `chance` is in [0, 1),
-    drawn each time; `now` is in seconds since the epoch.
+    `attempt` counts from 1; `left_s` is the time until the call's deadline; `chance` is a random
+    number in [0, 1), drawn for each decision; `now` is in seconds since the epoch.
     """
 
     attempt: int
@@ -62,7 +63,7 @@ class Situation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """It was created."""
+    """The attachment was created."""
 
     word: ClassVar = "created"
     attachment: Attachment
@@ -70,7 +71,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GiveUp:
-    """It ends here; nothing was created."""
+    """The delivery ends with `error`; nothing was created."""
 
     word: ClassVar = "give_up"
     error: GatewayError
@@ -78,9 +79,9 @@ class GiveUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendAgain:
-    """Nothing was created: wait `wait_s` and send it again, or else it ends with `error`.
+    """Nothing was created: wait `wait_s` and send again; if that can't be, end with `error`.
 
-    `asked` says that Graph itself asked for the wait, which isn't for this one request alone.
+    `asked`: whether Graph asked for the wait, which then is a pause of the whole mailbox.
     """
 
     word: ClassVar = "send_again"
@@ -88,12 +89,12 @@ class SendAgain:
     error: GatewayError
     asked: bool = False
     on_new_connection: bool = False
-    """Over a new connection, as Microsoft asks for after a 503."""
+    """Whether to use a new connection, as Microsoft asks for after a 503."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookUp:
-    """Nobody knows: look it up, and until that is settled the call can only end with `error`."""
+    """The outcome is unclear: look it up; until it is settled, a call can only end with `error`."""
 
     word: ClassVar = "look_up"
     error: OutcomeUnknown
@@ -103,7 +104,7 @@ Step = Done | GiveUp | SendAgain | LookUp
 
 
 def decide(result: Response | NoResponse, graph_request: GraphRequest, at: Situation) -> Step:
-    """Return what to do after an attempt that ended so."""
+    """Return what to do after an attempt with this result."""
     try:
         return Done(attachment=judge(result, graph_request, now=at.now))
     except OutcomeUnknown as error:
@@ -113,9 +114,9 @@ def decide(result: Response | NoResponse, graph_request: GraphRequest, at: Situa
 
 
 def decide_absent(unknown: OutcomeUnknown, at: Situation, *, since_s: float) -> SendAgain | GiveUp:
-    """Return what to do when it is settled, `since_s` after the attempt, that nothing came of it.
+    """Return what to do when it is settled that an unclear attempt created nothing.
 
-    The time that the settling took is part of the wait.
+    `since_s`: the time since the attempt ended, which counts as part of the wait.
     """
     error = GraphUnavailable(
         unknown.what, retry_delay_s=_delay_s(unknown.response), response=unknown.response
@@ -133,7 +134,7 @@ def _after(error: GatewayError, at: Situation) -> SendAgain | GiveUp:
 def _again(error: GatewayError, at: Situation, *, since_s: float = 0.0) -> SendAgain:
     error_response = error.response
     named_s = None if error_response is None else error_response.retry_after_s
-    # A zero is no invitation to come again and again without a pause.
+    # A Retry-After of 0 is treated as none, so that we don't send again without a wait.
     wait_s = named_s or _backoff_s(at)
     return SendAgain(
         wait_s=max(wait_s - since_s, 0.0),
@@ -145,23 +146,23 @@ def _again(error: GatewayError, at: Situation, *, since_s: float = 0.0) -> SendA
 
 
 def _within(at: Situation, again: SendAgain) -> SendAgain | GiveUp:
-    """Give up at once where the wait leaves no time to send."""
+    """Give up at once if the wait leaves no time to send."""
     return again if again.wait_s < at.left_s else GiveUp(error=again.error)
 
 
 def _backoff_s(at: Situation) -> float:
-    """Return a time between half of the back-off and the whole, so that callers spread."""
+    """Return a random time between half of the back-off and all of it, to spread the attempts."""
     whole_s: float = min(BACKOFF_FIRST_S * 2 ** min(at.attempt - 1, 16), BACKOFF_MAX_S)
     return whole_s * (1 + at.chance) / 2
 
 
-# What an attempt has come to.
+# The outcome of an attempt.
 
 
 def judge(result: Response | NoResponse, graph_request: GraphRequest, *, now: float) -> Attachment:
-    """Return the attachment that was created, or raise what became of the request instead.
+    """Return the attachment that was created. Raises GatewayError if there is none.
 
-    `now` is in seconds since the epoch, for delays that Graph gives as a date.
+    `now` is in seconds since the epoch; Graph may give a retry delay as a date.
     """
     if isinstance(result, NoResponse):
         raise _unclear(f"no response from Graph: {result.failure.value}", result.offered)
@@ -186,7 +187,7 @@ def _created(response: Response, graph_request: GraphRequest) -> Attachment:
 def _refusal(
     response: Response, graph_request: GraphRequest, error_response: ErrorResponse
 ) -> GatewayError:
-    """Return what a response other than 2XX means; its code tells more than its status."""
+    """Return the error for a response other than 2XX, by Graph's code before the status."""
     rule = _rule(error_response)
     if rule is not None:
         return rule(error_response, graph_request)
@@ -212,7 +213,7 @@ def _delay_s(error_response: ErrorResponse | None) -> float:
     return error_response.retry_after_s
 
 
-# What an answer means: by its code, by its words where Graph has no code for it, by its status.
+# What a response means: by its code, by its message where Graph has no code for it, by its status.
 
 _Rule = Callable[[ErrorResponse, GraphRequest], GatewayError]
 
@@ -243,9 +244,9 @@ def _plain(error: Callable[[ErrorResponse], GatewayError]) -> _Rule:
 
 _BY_CODE: Mapping[str, _Rule] = {
     "ErrorQuotaExceeded": _plain(GraphQuotaExceeded),
-    # The mailbox's own limit, which no smaller request line mends: not ATTACHMENT_TOO_LARGE.
+    # The mailbox's own limit, not that of one request, so it isn't ATTACHMENT_TOO_LARGE.
     "ErrorMessageSizeExceeded": _plain(GraphRejected),
-    # The content is bad, for good, also where it comes as a 500.
+    # The content is invalid and stays so, even if Graph answers 500.
     "ErrorCorruptData": _plain(GraphRejected),
     "ErrorInvalidProperty": _plain(GraphRejected),
     "ErrorPropertyValidationFailure": _plain(GraphRejected),
@@ -255,7 +256,7 @@ _BY_CODE: Mapping[str, _Rule] = {
     "UnprocessableType": _plain(GraphRejected),
 }
 
-# The one place that reads Graph's prose: both of these come with a code that means anything.
+# The only place that reads Graph's messages: the codes of these two responses have many meanings.
 _BY_WORDS_OF_400: Mapping[str, _Rule] = {
     "maximum request length exceeded": _too_large,
     "the odata request is not supported": _plain(GraphUnsupported),
@@ -266,7 +267,7 @@ _BY_STATUS: Mapping[int, _Rule] = {
     403: _plain(GraphPermissionDenied),
     404: _not_found,
     405: _plain(GraphUnsupported),
-    # 408 is missing on purpose: it doesn't say whether the request was acted upon.
+    # 408 is missing on purpose: it doesn't say whether Graph acted on the request.
     409: _plain(GraphConflict),
     410: _not_found,
     412: _plain(GraphConflict),

@@ -1,7 +1,7 @@
-"""Find out what became of an unclear attempt: look for it in Graph until that is settled.
+"""The reconciliation of an unclear attempt: look-ups in Graph until its outcome is settled.
 
-Drives `graph` by `candidates`. Absence takes time: an empty list proves nothing while Graph may
-still be at work on the request.
+`candidates` decides which attachment is ours. A look-up that finds nothing proves nothing while
+Graph may still act on the request.
 """
 
 import asyncio
@@ -30,18 +30,20 @@ from attachment_gateway.ledger import Ledger
 from attachment_gateway.mailbox import MailboxBusy, Mailboxes
 from graphattachments.v1.attachment_pb2 import Attachment
 
-# How far apart the two looks are that have to agree, as a share of the time of settling.
+# The least time between the two look-ups that have to agree that there is nothing: this share of
+# `settle_s`, but at least SPACING_MIN_S.
 SPACING_SHARE = 0.1
 SPACING_MIN_S = 0.05
 
-# How long looks that fail are repeated when the time of settling is over and nobody waits.
+# How long failing look-ups are repeated after the settling time if no caller waits: `settle_s`, but
+# at least this.
 GIVE_UP_AFTER_MIN_S = 5.0
 
-# How long to wait after a look that failed, doubled each time.
+# How long to wait after a look-up that failed, doubled each time.
 FAILED_WAIT_FIRST_S = 0.1
 FAILED_WAIT_MAX_S = 5.0
 
-# These won't change for this token and post, so the look-ups end after that time.
+# These won't change for this token and post, so a waiting caller doesn't prolong the look-ups.
 _HOPELESS = {
     HTTPStatus.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN,
@@ -54,7 +56,7 @@ _HOPELESS = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """It is there."""
+    """The attachment is on the post."""
 
     word: ClassVar = "found"
 
@@ -63,20 +65,20 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """Nothing there can be it."""
+    """No attachment on the post can be ours."""
 
     word: ClassVar = "absent"
 
 
 @dataclass(frozen=True, slots=True)
 class CannotTell:
-    """Something there may be it, or another's."""
+    """An attachment on the post may be ours or another's, or the look-ups failed."""
 
     word: ClassVar = "cannot_tell"
 
 
 class LookUpError(Exception):
-    """Graph doesn't show what is there."""
+    """A look-up failed: the post's attachments could not be read."""
 
     def __init__(self, *, hopeless: bool = False, wait_s: float = 0.0) -> None:
         super().__init__()
@@ -89,7 +91,7 @@ Finding = Found | Absent | CannotTell
 
 @dataclass(slots=True, kw_only=True)
 class Reconciliation:
-    """Looks for one request's attachment, and remembers which of those on the post are others'."""
+    """Looks up one request's attachment, and remembers which of the post's aren't ours."""
 
     graph: GraphClient
     ledger: Ledger
@@ -101,10 +103,10 @@ class Reconciliation:
     _recognizer: Recognizer | None = None
 
     async def settle(self, attempt: UnclearAttempt, *, awaited: Callable[[], bool]) -> Finding:
-        """Look until it is found, or settled that it isn't there; CannotTell if neither can be.
+        """Look up the attachment until it is found or its absence is settled.
 
-        Look-ups that fail are repeated: while the answer is `awaited`, and for
-        GIVE_UP_AFTER_MIN_S at least.
+        Returns CannotTell if neither can be settled. Look-ups that fail are repeated while
+        `awaited()` is true, and for at least GIVE_UP_AFTER_MIN_S after the settling time.
         """
         loop = asyncio.get_running_loop()
         spacing_s = max(self.settle_s * SPACING_SHARE, SPACING_MIN_S)
@@ -143,9 +145,9 @@ class Reconciliation:
         return asyncio.get_running_loop().time() < attempt.settled_at + give_up_after_s
 
     async def look_up(self, offered_at: float, *, besides: str = "") -> Finding:
-        """Look once for what was sent at a time of the loop's clock; raises LookUpError.
+        """Look up once what was offered at `offered_at`, on the loop's clock. Raises LookUpError.
 
-        `besides` is the id of one that is known.
+        `besides`: the id of an attachment to leave out.
         """
         listed, sent = await self._list(offered_at)
         try:
@@ -163,7 +165,7 @@ class Reconciliation:
         return verdict
 
     async def _list(self, offered_at: float) -> tuple[list[JsonObject], Sent]:
-        """Return what is on the post, and when the request left on Graph's clock."""
+        """Return the post's attachments, and when the request was sent on Graph's clock."""
         loop = asyncio.get_running_loop()
         listed: list[JsonObject] = []
         path = self.graph_request.head.path + candidates.SELECT
@@ -192,7 +194,7 @@ class Reconciliation:
             self._recognizer.evidence_path(self.graph_request.head.path, candidate),
             or_none=HTTPStatus.NOT_FOUND,
         )
-        if response.http_status == HTTPStatus.NOT_FOUND:  # deleted meanwhile, or not to be seen yet
+        if response.http_status == HTTPStatus.NOT_FOUND:  # deleted, or not visible yet
             return Absent()
         evidence = response.body or b""
         match self._recognizer.judge(candidate, evidence):
@@ -211,7 +213,7 @@ class Reconciliation:
                 return CannotTell()
 
     async def _get(self, path: str, *, or_none: int = 200) -> Response:
-        """Read, within the mailbox's limits; raises LookUpError for what isn't a whole answer."""
+        """Read in a slot of the mailbox. Raises LookUpError unless the whole response arrives."""
         try:
             async with self.mailboxes.slot(self.mailbox, within_s=self.settle_s):
                 response = await self.graph.get(path, self.graph_request.head.sender)

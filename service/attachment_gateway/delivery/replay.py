@@ -1,4 +1,4 @@
-"""A repeat of what was created: answered when Graph has shown it to this caller's own token."""
+"""The replay of a created request: Graph shows the attachment to this caller's own token."""
 
 import asyncio
 import time
@@ -23,13 +23,14 @@ from attachment_gateway.ledger import Created
 from attachment_gateway.mailbox import MailboxBusy, mailbox_of
 from graphattachments.v1.attachment_pb2 import Attachment
 
-# The waits before a Graph that doesn't show the attachment is asked again.
+# The waits before Graph is asked again if it doesn't show the attachment.
 WAITS_S = (0.25, 0.5, 1.0, 2.0)
 
-# How often an attachment that was created a moment ago is asked for, until it can be seen.
+# The interval at which Graph is asked for an attachment that was created less than LAG_MAX_S ago
+# and isn't visible yet.
 POLL_S = 0.25
 
-# What was created that long ago can be seen, if it is still there.
+# An attachment that was created this long ago is visible, unless it was deleted.
 LAG_MAX_S = 5.0
 
 _GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
@@ -38,9 +39,9 @@ _GONE = {HTTPStatus.NOT_FOUND, HTTPStatus.GONE}
 async def replayed(
     resources: Resources, graph_request: GraphRequest, deadline: Deadline, created: Created
 ) -> Attachment:
-    """Return the attachment as Graph shows it; raises GatewayError.
+    """Return the attachment as Graph shows it. Raises GatewayError.
 
-    Gone is GraphNotFound: a repeat never creates it again.
+    A deleted attachment is GraphNotFound: a replay never creates it again.
     """
     loop = asyncio.get_running_loop()
     visible_at = loop.time() - created.ago_s + min(resources.settle_s, LAG_MAX_S)
@@ -53,7 +54,7 @@ async def replayed(
         attachment = _judged(response, graph_request)
         if attachment is not None:
             return attachment
-    raise OutcomeUnknown("Graph doesn't show it for now", created=True)
+    raise OutcomeUnknown("Graph did not show the attachment", created=True)
 
 
 def _is_gone(response: Response | NoResponse) -> bool:
@@ -61,7 +62,7 @@ def _is_gone(response: Response | NoResponse) -> bool:
 
 
 def _judged(response: Response | NoResponse, graph_request: GraphRequest) -> Attachment | None:
-    """Return the attachment that a response shows, None if asking again may help."""
+    """Return the attachment that a response shows, or None if asking again may help."""
     if isinstance(response, NoResponse):
         return None
     error_response = read_error(response, now=time.time())
@@ -92,7 +93,7 @@ async def _shown(
     except MailboxBusy as busy:
         raise OutcomeUnknown(busy.why, created=True) from None
     except LedgerUnavailable:
-        raise OutcomeUnknown("the gateway's ledger is away", created=True) from None
+        raise OutcomeUnknown("the gateway's ledger is unavailable", created=True) from None
     if isinstance(response, Response):
         head.sender.ids.graph_request_id = request_id_of(response)
         if response.http_status == HTTPStatus.TOO_MANY_REQUESTS:

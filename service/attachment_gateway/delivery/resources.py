@@ -1,4 +1,4 @@
-"""What every delivery works with."""
+"""The resources that all deliveries share."""
 
 from dataclasses import dataclass, field
 
@@ -11,9 +11,10 @@ from attachment_gateway.mailbox import Mailboxes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """`settle_s`: how long Graph may act on a request; `timeout_s`: for one response of Graph's.
+    """The resources that all deliveries of one process share.
 
-    `locks` are by post and by request id, within this process; the ledger is for all processes.
+    `settle_s`: how long Graph may still act on a request that it hasn't answered; `timeout_s`: how
+    long to wait for one response. `locks` are by post and by request id, within this process.
     """
 
     graph: GraphClient

@@ -1,18 +1,18 @@
-"""How much may be sent again: a share of the traffic, so that a Graph that is down isn't flooded.
+"""How many retries are allowed: a share of the traffic, so that retries don't overload Graph.
 
-Some retries are always allowed, so that a gateway with little traffic has any. Time is passed in.
+Up to ALWAYS_PER_S retries are allowed in any case, for a gateway with little traffic.
 """
 
-# One retry for so many first attempts, and what may be saved up.
+# The retries earned by each first attempt, and the most that can be saved.
 SHARE = 0.1
 SAVED_MAX = 100.0
 
-# The floor, for each process.
+# The retries per second that each process may make in any case.
 ALWAYS_PER_S = 10.0
 
 
 class RetryBudget:
-    """The retries of one process. `now_s` is of any clock that doesn't go back."""
+    """The retries of one process. `now_s` is the time on any clock that never goes back."""
 
     def __init__(self) -> None:
         self._saved = 0.0
@@ -24,7 +24,7 @@ class RetryBudget:
         self._saved = min(self._saved + SHARE, SAVED_MAX)
 
     def spend(self, now_s: float) -> bool:
-        """Take one retry; whether there was one."""
+        """Take one retry and return whether there was one."""
         self._always = min(self._always + (now_s - self._at_s) * ALWAYS_PER_S, ALWAYS_PER_S)
         self._at_s = now_s
         if self._always >= 1:

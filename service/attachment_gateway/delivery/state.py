@@ -1,8 +1,8 @@
-"""Where a delivery stands: a table of states and of what leads from one to another.
+"""The state of a delivery: a table of states, and of the events that lead from one to another.
 
-What may have taken effect, what a caller is told whose time is over, and what is written to the
-ledger, are read off the state alone. An event that has no row in a state's table is a fault of this
-program, and raises.
+The state alone determines whether the delivery may have an effect, which error the caller gets when
+its time is over, and what is recorded in the ledger. An event without a row in the state's table is
+a bug in this program and raises IllegalTransitionError.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ from attachment_gateway.errors import GatewayError, OutcomeUnknown, RequestInPro
 from attachment_gateway.ledger import End, EndedAbsent, EndedCreated, EndedUnknown
 from graphattachments.v1.attachment_pb2 import Attachment
 
-# When to ask again for what is being worked on in the same process.
+# The retry delay for a request id that another call of the same process is working on.
 IN_PROGRESS_RETRY_S = 1.0
 
 
@@ -23,32 +23,32 @@ class State(Enum):
 
     JOINING = "joining"  # another call of this process may be working on the request id
     QUEUED = "queued"  # waits for the post, the lease or the mailbox; this call has sent nothing
-    REPLAYING = "replaying"  # the ledger has the attachment; Graph is asked to show it
-    SENDING = "sending"  # the first attempt is under way, its last piece isn't offered
-    WAITING = "waiting"  # nothing came of the attempts so far; another may follow
-    RESENDING = "resending"  # as SENDING, of a later attempt
+    REPLAYING = "replaying"  # an earlier call has created the attachment; Graph is asked to show it
+    SENDING = "sending"  # the first attempt runs; its last piece hasn't been offered
+    WAITING = "waiting"  # the attempts so far created nothing; another may follow
+    RESENDING = "resending"  # as SENDING, for a later attempt
     OFFERED = "offered"  # the last piece was offered: Graph may act on it
-    UNCLEAR = "unclear"  # an attempt of this call has ended, and it isn't known what it did
-    INHERITED = "inherited"  # the same of an attempt of an earlier call with the request id
-    UNNAMED = "unnamed"  # Graph told of a success, but not of which attachment
+    UNCLEAR = "unclear"  # an attempt of this call ended, and its outcome isn't known
+    INHERITED = "inherited"  # as UNCLEAR, for an attempt of an earlier call with the request id
+    UNNAMED = "unnamed"  # Graph reported a success that doesn't identify the attachment
     CREATED = "created"  # the attachment is known
 
 
 class Event(Enum):
     """What happens to a delivery."""
 
-    JOIN = "join"  # it alone works on the request id in this process
-    REPLAY = "replay"  # the ledger says that an earlier call has created it
+    JOIN = "join"  # no other call of this process works on the request id
+    REPLAY = "replay"  # the ledger says that an earlier call created the attachment
     INHERIT = "inherit"  # an earlier call has left an unclear attempt
-    INHERIT_UNNAMED = "inherit unnamed"  # an earlier call was told of a success without a name
+    INHERIT_UNNAMED = "inherit unnamed"  # an earlier call got a success without an id
     SEND = "send"  # an attempt begins
-    OFFER = "offer"  # its last piece is handed over
-    REFUSE = "refuse"  # the attempt has created nothing
-    LOSE = "lose"  # the attempt ended, and it isn't known what it did
-    LOSE_NAME = "lose name"  # a success that names no attachment
-    SUCCEED = "succeed"  # a success that names the attachment
+    OFFER = "offer"  # the attempt's last piece is offered
+    REFUSE = "refuse"  # the attempt ended and created nothing
+    LOSE = "lose"  # the attempt ended, and its outcome isn't known
+    LOSE_NAME = "lose name"  # the attempt got a success that identifies no attachment
+    SUCCEED = "succeed"  # the attempt got a success with the attachment
     FIND = "find"  # a look-up found the attachment
-    RULE_OUT = "rule out"  # it is settled that no unclear attempt took effect
+    RULE_OUT = "rule out"  # it is settled that the unclear attempt created nothing
 
 
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = MappingProxyType(
@@ -60,7 +60,7 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = MappingProxyType(
             Event.INHERIT_UNNAMED: State.UNNAMED,
             Event.SEND: State.SENDING,
         },
-        State.REPLAYING: {},  # Graph's word is the answer; nothing is ever sent
+        State.REPLAYING: {},  # what Graph shows is the answer; nothing is sent
         State.SENDING: {Event.OFFER: State.OFFERED, Event.REFUSE: State.WAITING},
         State.WAITING: {Event.SEND: State.RESENDING},
         State.RESENDING: {Event.OFFER: State.OFFERED, Event.REFUSE: State.WAITING},
@@ -72,14 +72,14 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = MappingProxyType(
         },
         State.UNCLEAR: {Event.FIND: State.CREATED, Event.RULE_OUT: State.WAITING},
         State.INHERITED: {Event.FIND: State.CREATED, Event.RULE_OUT: State.QUEUED},
-        # It exists, so it is looked for but never ruled out, and nothing is sent again.
+        # The attachment exists, so it is never ruled out, and nothing is sent again.
         State.UNNAMED: {Event.FIND: State.CREATED},
         State.CREATED: {},
     }
 )
 
-# Something was sent of which it isn't settled that nothing came: whoever cancels such a delivery
-# leaves its truth to the ledger.
+# The states in which a request was offered that may have created an attachment. If such a
+# delivery is cancelled, its outcome must be settled later, from what the ledger records.
 _MAY_HAVE_EFFECT = {
     State.OFFERED,
     State.UNCLEAR,
@@ -100,18 +100,18 @@ class IllegalTransitionError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnclearAttempt:
-    """What has to be settled, on the loop's clock: when it was offered, and when it is settled."""
+    """When an attempt was offered, and when Graph stops acting on it, on the loop's clock."""
 
     offered_at: float
     settled_at: float
 
 
 class Progress:
-    """One delivery's state, and what goes with it.
+    """One delivery's state, and the data that belongs to it.
 
-    `attachment`: what was created, None unless CREATED. `last_error`: what the last attempt of this
-    call came to that created nothing; None if there is none. `unclear`: the attempts that were
-    unclear when they ended, the earliest first.
+    `attachment`: what was created, None unless CREATED. `last_error`: the error of this call's last
+    attempt that created nothing; None if there is none. `unclear`: the attempts that were unclear
+    when they ended, the earliest first.
     """
 
     def __init__(self, *, joins: bool) -> None:
@@ -121,53 +121,53 @@ class Progress:
         self.unclear: list[UnclearAttempt] = []
 
     def advance(self, event: Event) -> None:
-        """Go to the state that an event leads to; raises IllegalTransitionError."""
+        """Go to the state that an event leads to. Raises IllegalTransitionError."""
         following = TRANSITIONS[self.state].get(event)
         if following is None:
             raise IllegalTransitionError(self.state, event)
         self.state = following
 
     def refuse(self, error: GatewayError) -> None:
-        """Note that the attempt has created nothing, and what it came to."""
+        """Note that the attempt created nothing and ended with `error`."""
         self.advance(Event.REFUSE)
         self.last_error = error
 
     def lose(self, attempt: UnclearAttempt, *, created: bool) -> None:
-        """Note that this call's attempt is unclear; `created` if Graph told of a success."""
+        """Note that this call's attempt is unclear; `created` if Graph reported a success."""
         self.advance(Event.LOSE_NAME if created else Event.LOSE)
         self.unclear.append(attempt)
 
     def inherit(self, attempt: UnclearAttempt, *, created: bool) -> None:
-        """Note that an earlier call's attempt is unclear; `created` if Graph told of a success."""
+        """Note that an earlier call's attempt is unclear; `created` if Graph reported a success."""
         self.advance(Event.INHERIT_UNNAMED if created else Event.INHERIT)
         self.unclear.append(attempt)
 
     def rule_out(self, error: GatewayError | None = None) -> None:
-        """Note that the unclear attempt took no effect, and what that comes to for this call."""
+        """Note that an unclear attempt created nothing; `error` if it was this call's attempt."""
         self.advance(Event.RULE_OUT)
         self.last_error = error
 
     def create(self, attachment: Attachment, *, found: bool = False) -> None:
-        """Note the attachment, told by Graph or `found` by a look-up."""
+        """Note the attachment, from Graph's response or `found` by a look-up."""
         self.advance(Event.FIND if found else Event.SUCCEED)
         self.attachment = attachment
 
     @property
     def may_have_effect(self) -> bool:
-        """Whether something was sent, and it isn't settled that nothing came of it."""
+        """Whether a request was offered that may have created an attachment."""
         return self.state in _MAY_HAVE_EFFECT
 
     def told_when_late(self, expired: GatewayError) -> GatewayError:
-        """Return what a caller is told whose time is over.
+        """Return the error for a caller whose time is over.
 
-        `expired` is what ended the time, and is told where this call has sent nothing.
+        `expired`: the error of the deadline, returned if this call has sent nothing.
         """
         return _TOLD_WHEN_LATE[self.state](self, expired)
 
     def ledger_end(self, *, now: float, may_act_s: float) -> End:
-        """Return what is written to the ledger if the delivery ends in this state.
+        """Return what to record in the ledger if the delivery ends in this state.
 
-        `may_act_s`: for how long Graph may act on what is offered and was never answered.
+        `may_act_s`: for how long Graph may act on an offered request without a response.
         """
         match self.state:
             case State.OFFERED:
@@ -179,7 +179,7 @@ class Progress:
                 )
             case State.CREATED if self.attachment is not None and self.attachment.id:
                 return EndedCreated(self.attachment.id)
-            case State.CREATED:  # it was described without an id
+            case State.CREATED:  # Graph's description has no id
                 return EndedUnknown(settles_in_s=0.0, created=True)
         return EndedAbsent()
 
@@ -200,11 +200,11 @@ def _last_error(progress: Progress, expired: GatewayError) -> GatewayError:
 
 
 def _unknown(_: Progress, __: GatewayError) -> GatewayError:
-    return OutcomeUnknown("time ran out before it was settled")
+    return OutcomeUnknown("time ran out before the outcome was settled")
 
 
 def _unnamed(_: Progress, __: GatewayError) -> GatewayError:
-    return OutcomeUnknown("time ran out before Graph showed it", created=True)
+    return OutcomeUnknown("time ran out before Graph showed the attachment", created=True)
 
 
 _TOLD_WHEN_LATE: Mapping[State, _Told] = MappingProxyType(
@@ -219,6 +219,6 @@ _TOLD_WHEN_LATE: Mapping[State, _Told] = MappingProxyType(
         State.UNCLEAR: _unknown,
         State.INHERITED: _unknown,
         State.UNNAMED: _unnamed,
-        State.CREATED: _unnamed,  # an attachment that is known is answered with, so this isn't told
+        State.CREATED: _unnamed,  # not used: a known attachment is the response
     }
 )

@@ -1,1 +1,1 @@
-"""Microsoft Graph's side: requests, responses, JSON, paths, and the client that sends them."""
+"""The Microsoft Graph side: requests, responses, JSON, paths, and the client that sends them."""

@@ -9,15 +9,15 @@ from attachment_gateway.http1.failure import Failure, NoResponseError
 from attachment_gateway.http1.pool import Pool
 from attachment_gateway.http1.response_parser import ResponseParser
 
-# Graph may echo a file's base64, which nobody needs: what follows this, up to a quote, is skipped.
+# Graph may echo a file's base64, which isn't needed: from here to the next quote it is skipped.
 _ECHOED_CONTENT = b'"contentBytes":"'
 
 
 class Attempt:
     """One POST, to be sent once.
 
-    `offered`: its last piece was handed over, so that Graph may act on it; `offered_at`: when that
-    was, by the loop's clock.
+    `offered`: its last piece was offered, so that Graph may act on it; `offered_at`: when that was,
+    on the event loop's clock.
     """
 
     def __init__(

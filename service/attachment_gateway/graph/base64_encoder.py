@@ -1,4 +1,4 @@
-"""A file's bytes as they come -> base64, in segments; the two are never held beside each other."""
+"""A file's bytes -> base64 segments, as the bytes come; memory never holds both as a whole."""
 
 from collections.abc import Iterator
 
@@ -8,20 +8,20 @@ import pybase64
 QUANTUM_BYTES = 3
 QUANTUM_CHARS = 4
 
-# Chunks smaller than this are gathered before they are encoded: an object per tiny chunk would
-# take many times the file.
+# Chunks smaller than this are gathered before they are encoded: one object per tiny chunk would
+# take many times the memory of the file.
 _GATHER_BYTES = 48 * 1024
 
 
 def encoded_size(size_bytes: int) -> int:
-    """Return how many characters so many bytes make, padding included."""
+    """Return how many base64 characters `size_bytes` bytes make, padding included."""
     return -(-size_bytes // QUANTUM_BYTES) * QUANTUM_CHARS
 
 
 class Base64Stream:
-    """feed() the chunks, then finish(); the segments joined are the base64 of the chunks joined.
+    """An encoder: feed() takes the chunks, then finish() returns the segments of their base64.
 
-    Every segment but the last encodes whole quanta, so each can be decoded by itself.
+    Every segment but the last encodes a multiple of 3 bytes, so each can be decoded by itself.
     """
 
     def __init__(self) -> None:
@@ -52,5 +52,5 @@ class Base64Stream:
 
 
 def decoded(segments: tuple[bytes, ...]) -> Iterator[bytes]:
-    """Give a finished stream's bytes back, a segment at a time."""
+    """Yield the bytes of a finished stream, one segment at a time."""
     return (pybase64.b64decode(segment) for segment in segments)

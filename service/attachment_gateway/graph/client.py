@@ -112,8 +112,8 @@ class GraphClient:
             )
             async with asyncio.timeout(self.limits.timeout_s):
                 response = await self._reader.handle_async_request(request)
-        # Also what is none of httpx's errors: anyio raises AttributeError for a connection that its
-        # peer closes at once. A GET changes nothing, so any failure of it is only no response.
+        # Not only httpx's errors: anyio raises AttributeError for a connection that its peer closes
+        # at once. A GET changes nothing, so any failure of it just means that there is no response.
         except Exception as error:  # noqa: BLE001
             known = (_FAILURES[each] for each in _FAILURES if isinstance(error, each))
             return NoResponse(failure=next(known, Failure.CONNECTION_LOST), offered=True)

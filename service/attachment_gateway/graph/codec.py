@@ -1,11 +1,11 @@
 """protobuf <-> Graph JSON, driven by descriptors: one converter for every type of the contract.
 
-A field's protobuf JSON name is its Graph name, and an enum value's name is the Graph name behind
-the enum's prefix, so nothing here knows a property by name but the tables right below.
+A field's protobuf JSON name is its Graph name, and an enum value's name is the enum's prefix and
+the Graph name. So only the tables below name properties.
 
-Writing is strict: what Graph couldn't take for what the caller meant is a violation, with the
-field's path. Reading is lenient: Graph's answer describes something that exists already, so what
-isn't understood is left out, and nothing in it makes reading fail.
+Writing is strict: a value that Graph could misunderstand or refuse is a violation, with the field's
+path. Reading is lenient: Graph's response describes an attachment that exists already, so whatever
+can't be read is left out, and reading never fails.
 """
 
 import json
@@ -27,8 +27,8 @@ from attachment_gateway.graph.values import JsonObject, JsonValue
 from graphattachments.v1.attachment_pb2 import Attachment
 from graphattachments.v1.outlook_pb2 import Date
 
-# The types that stand where Graph's metadata declares an abstract one, so that their JSON has to
-# name them. Everywhere else the declared type is the actual one.
+# The JSON of these types has to name its type, since Graph's metadata declares an abstract type in
+# their place. Everywhere else the declared type is the actual one.
 _ODATA_TYPES = {
     "FileAttachment": "#microsoft.graph.fileAttachment",
     "ItemAttachment": "#microsoft.graph.itemAttachment",
@@ -40,7 +40,7 @@ _ODATA_TYPES = {
 
 _ITEM_OUTPUT_ONLY = {"id", "changeKey", "createdDateTime", "lastModifiedDateTime"}
 
-# Properties that Graph sets: ignored on input and never sent.
+# Properties that only Graph sets: ignored on input and never sent.
 _OUTPUT_ONLY = {
     "Attachment": {"id", "size", "lastModifiedDateTime"},
     "FileAttachment": {"contentLocation", "contentBytes"},  # the request writes the bytes
@@ -53,7 +53,7 @@ _OUTPUT_ONLY = {
     "Contact": _ITEM_OUTPUT_ONLY | {"parentFolderId"},
 }
 
-# Properties of an answer that are not worth their bytes: the caller has the file.
+# Properties of a response that are left out to save memory: the caller has the file.
 _NOT_READ = {"FileAttachment": {"contentBytes"}}
 
 _ADDITIONAL = "additional_properties"
@@ -62,10 +62,10 @@ _ODATA_TYPE = "@odata.type"
 
 
 def attachment_to_json(attachment: Attachment, violations: Violations, *, kind: str) -> JsonObject:
-    """Return an attachment's JSON, as an attachment of that kind, without the bytes of a file.
+    """Return the JSON of an attachment of that kind, without the bytes of a file.
 
-    `kind` is a member of Attachment.kind; it need not be set. What Graph could not take for what
-    the caller meant is left out, and added to `violations`.
+    `kind` is a member of Attachment.kind, which may be unset in `attachment`. A value that Graph
+    could misunderstand or refuse is left out, and added to `violations`.
     """
     special: Message = getattr(attachment, kind)
     described: JsonObject = {_ODATA_TYPE: _ODATA_TYPES[special.DESCRIPTOR.name]}
@@ -87,9 +87,9 @@ def _item(holder: Message, path: str, violations: Violations) -> JsonObject:
 
 
 def attachment_from_json(body: bytes, *, kind: str) -> Attachment | None:
-    """Return the attachment that the body of an answer describes; None if it describes none.
+    """Return the attachment that the body of a response describes; None if it describes none.
 
-    `kind` is what it is taken for where the body names no type.
+    `kind` is the attachment's kind if the body names no type.
     """
     described = parsed(body)
     attachment = Attachment()
@@ -109,7 +109,7 @@ def _read_item(special: Message, described: JsonValue) -> None:
 
 
 def parsed(body: bytes) -> JsonObject:
-    """Return the JSON object that a body of Graph's holds; an empty one if it holds none."""
+    """Return the JSON object in the body of a response; an empty one if there is none."""
     try:
         value: object = orjson.loads(body)
     except ValueError:
@@ -118,7 +118,7 @@ def parsed(body: bytes) -> JsonObject:
 
 
 def _parsed_leniently(body: bytes) -> object:
-    """Read what orjson refuses and a browser would take: a byte order mark, NaN, half a pair."""
+    """Read JSON that orjson refuses: with a byte order mark, NaN, or half a surrogate pair."""
     try:
         return json.loads(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
@@ -130,7 +130,10 @@ def _parsed_leniently(body: bytes) -> object:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Codec:
-    """One type's two ways. `write` raises ValueError with a sentence; `read` any of _UNREADABLE."""
+    """The writer and the reader of one type.
+
+    `write` raises ValueError with a sentence for the caller; `read` raises any of _UNREADABLE.
+    """
 
     write: Callable[[object], JsonValue]
     read: Callable[[JsonValue], object]
@@ -140,7 +143,7 @@ _UNREADABLE = (ValueError, TypeError, OverflowError)
 
 _Kind = FieldDescriptor
 
-# By the scalar's C++ type, which is what tells protobuf's scalars apart in Python.
+# By the scalar's C++ type, by which protobuf distinguishes its scalars in Python.
 _SCALARS: Mapping[int, _Codec] = {
     _Kind.CPPTYPE_STRING: _Codec(write=values.as_is, read=values.text),
     _Kind.CPPTYPE_BOOL: _Codec(write=values.as_is, read=values.truth),
@@ -148,7 +151,7 @@ _SCALARS: Mapping[int, _Codec] = {
     _Kind.CPPTYPE_DOUBLE: _Codec(write=values.double_to_json, read=values.double_from_json),
 }
 
-# Messages that stand for one JSON value.
+# Messages that are one value in JSON.
 _WELL_KNOWN: Mapping[str, _Codec] = {
     Timestamp.DESCRIPTOR.full_name: _Codec(
         write=values.timestamp_to_json, read=values.timestamp_from_json
@@ -161,7 +164,7 @@ _BINARY = _Codec(write=values.binary_to_json, read=values.binary_from_json)
 
 @cache
 def _codec(field: FieldDescriptor) -> _Codec | None:
-    """Return what converts one value of the field; None for a message with properties."""
+    """Return the codec of one value of the field; None for a message with properties."""
     if field.type == field.TYPE_BYTES:
         return _BINARY
     if field.enum_type is not None:
@@ -192,7 +195,7 @@ def _unreadable() -> object:
     raise ValueError
 
 
-# A type's description; the stubs tell its two implementations apart, we don't.
+# The descriptor of a message. The stubs have two types for it; they are used as one here.
 _descriptor = cast("Callable[[Message], Descriptor]", attrgetter("DESCRIPTOR"))
 
 
@@ -210,7 +213,7 @@ class _Property:
 
 
 def _all_properties(descriptor: Descriptor, left_out: Collection[str]) -> tuple[_Property, ...]:
-    """Return a type's properties; the members of `kind` and `item` are types."""
+    """Return a type's properties, without the members of the oneofs `kind` and `item`."""
     return tuple(
         _Property(
             number=field.number,
@@ -246,13 +249,13 @@ def _is_open(descriptor: Descriptor) -> bool:
 
 
 def _properties(message: Message, path: str, violations: Violations) -> JsonObject:
-    """Return the properties that are set, those of Graph's own left out."""
+    """Return the JSON of the properties that are set, except those that only Graph sets."""
     descriptor = _descriptor(message)
     properties = _written(descriptor)
     written: JsonObject = {}
     for field, value in message.ListFields():
         its = properties.get(field.number)
-        # An enum's _UNSPECIFIED, set on purpose, says as much as one that isn't set.
+        # An enum that is set to _UNSPECIFIED is treated as one that isn't set.
         if its is not None and (value or not its.is_enum):
             written[its.json_name] = _property(its, value, f"{path}.{its.name}", violations)
     if _is_open(descriptor):
@@ -283,7 +286,7 @@ def _value(its: _Property, value: object, path: str, violations: Violations) -> 
 
 
 def _read(message: Message, described: JsonObject) -> None:
-    """Set the properties that can be read."""
+    """Set the properties of a message that can be read from the JSON."""
     descriptor = _descriptor(message)
     for each in _read_of(descriptor):
         value = described.get(each.json_name)
@@ -322,9 +325,9 @@ def _read_elements(elements: Any, its: _Property, described: JsonValue) -> None:
 
 
 def _member_named_by(described: JsonObject, holder: Message, oneof: str) -> Message | None:
-    """Set, and return, the member of the oneof whose type the JSON names; None for another type.
+    """Set and return the member of the oneof whose type the JSON names; None for another type.
 
-    The service writes the type with `#` and without.
+    Graph writes a type both with and without `#`.
     """
     named = described.get(_ODATA_TYPE)
     if not isinstance(named, str):
@@ -339,14 +342,14 @@ def _member_named_by(described: JsonObject, holder: Message, oneof: str) -> Mess
 
 @cache
 def _members(descriptor: Descriptor, oneof: str) -> Mapping[str, str]:
-    """Return the names of a oneof's members by their types in JSON; none if there is no such."""
+    """Return the names of a oneof's members by their types in JSON; empty without that oneof."""
     found = descriptor.oneofs_by_name.get(oneof)
     fields = found.fields if found is not None else ()
     types = {field.name: cast("Descriptor", field.message_type).name for field in fields}
     return {_ODATA_TYPES[kind]: name for name, kind in types.items()}
 
 
-# The properties of an open type that the metadata doesn't name.
+# Additional properties: those of an open type that the metadata doesn't name.
 
 
 @cache

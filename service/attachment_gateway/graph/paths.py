@@ -1,4 +1,4 @@
-"""Where Graph is, and PostRef -> REST path."""
+"""Graph's root, and PostRef -> REST path."""
 
 import string
 import unicodedata
@@ -12,10 +12,10 @@ from graphattachments.v1.attachment_pb2 import PostRef
 # Graph's ids have some 150 characters, the longest seen under 300.
 MAX_ID_CHARS = 1024
 
-# What a URL's path takes for "here" and "up", whatever stands around it.
+# Segments that a URL's path resolves as "here" and "up".
 _DOTS = {".", ".."}
 
-# RFC 3986, section 2.3: what a path holds as it is. Graph's ids have nothing else but "=".
+# RFC 3986, section 2.3: characters that need no encoding. Besides them Graph's ids have only "=".
 _UNRESERVED = f"{string.ascii_letters}{string.digits}-._~".encode()
 
 
@@ -36,8 +36,8 @@ class GraphRoot:
 def attachments_path(post: PostRef, violations: Violations, *, within: str) -> str:
     """Return the path of the post's attachments, below Graph's root.
 
-    Every id is percent-encoded whole, so none can leave its position in the path. What is wrong
-    with an id is added to `violations`, under a path that begins with `within`.
+    Every id is percent-encoded as one segment, so none can change the rest of the path. An invalid
+    id is added to `violations`, under a field path that begins with `within`.
     """
     group = _segment(post, "group_id", violations, within)
     thread = _segment(post, "thread_id", violations, within)
@@ -58,7 +58,7 @@ def _segment(post: PostRef, name: str, violations: Violations, within: str) -> s
 
 
 def percent_encoded(value: str) -> str:
-    """Return an id as one segment of a path; what is common at a tenth of what `quote` takes."""
+    """Return an id as one segment of a path; usual ids take a tenth of the time of `quote`."""
     reserved = value.encode().translate(None, _UNRESERVED)
     return quote(value, safe="") if reserved.strip(b"=") else value.replace("=", "%3D")
 
@@ -71,7 +71,7 @@ def _fault(value: str) -> str:
         return f"{len(value):,} characters; an id has at most {MAX_ID_CHARS:,}"
     if value in _DOTS:
         return "'.' and '..' are no ids: they lead elsewhere in a path"
-    # Most can be printed, and then none is a control character: Unicode's category Cc.
+    # Most ids are printable, and a printable text has no control character (Unicode category Cc).
     if not value.isprintable() and any(unicodedata.category(each) == "Cc" for each in value):
         return "holds a control character; Graph's ids hold none"
     return ""

@@ -1,8 +1,8 @@
 """Attachment -> REST request: head and body, bytes and their exact count.
 
-Graph's limit is on "the total size of each REST request", so all of it counts: the request line,
-the headers with the actual token, the body with its base64. What is counted here is what `graph`
-sends, to the byte; nothing is added on the way.
+Graph limits "the total size of each REST request": the request line, the headers with the actual
+token, and the body with its base64. The size computed here is exactly what is sent; nothing is
+added later.
 """
 
 from collections.abc import Iterable
@@ -22,12 +22,12 @@ ITEM = "item_attachment"
 
 USER_AGENT = "attachment-gateway"
 
-# A file's bytes go last, so that they can be written between what stands before and after them.
+# A file's bytes are the last property, so that only these two fixed texts stand around them.
 _CONTENT = b',"contentBytes":"'
 _AFTER_CONTENT = b'"}'
 
 
-# What is made for every call isn't frozen, here and elsewhere: that takes longer than making it.
+# Dataclasses that every call makes aren't frozen: frozen ones take more than twice as long to make.
 @dataclass(slots=True)
 class SupportIds:
     """The ids by which Microsoft's support finds a request; Graph's own is "" until it is known."""
@@ -47,7 +47,7 @@ class SupportIds:
 
 @dataclass(slots=True, kw_only=True)
 class Sender:
-    """For whom a request is made, and to where; `max_request_bytes` is Graph's limit."""
+    """The caller's token and ids, and the Graph to send to; `max_request_bytes` is its limit."""
 
     root: GraphRoot
     token: str = field(repr=False)
@@ -56,9 +56,9 @@ class Sender:
 
 
 class RequestHead:
-    """A POST's head, written once but for its Content-Length, since only that changes.
+    """The head of a POST, prepared except for its Content-Length, which alone can change.
 
-    `path` is below Graph's root; `post` is where it leads.
+    `path` is below Graph's root; `post` is the post that it belongs to.
     """
 
     __slots__ = ("_after_length", "_before_length", "_fixed_bytes", "path", "post", "sender")
@@ -85,7 +85,7 @@ class RequestHead:
         self._fixed_bytes = len(self._before_length) + len(self._after_length)
 
     def written(self, content_length: int) -> bytes:
-        """Return the head as it is sent."""
+        """Return the head's bytes."""
         return b"%b%d%b" % (self._before_length, content_length, self._after_length)
 
     def size_bytes(self, content_length: int) -> int:
@@ -95,8 +95,8 @@ class RequestHead:
     def largest_body(self) -> int:
         """Return the largest body that fits beside this head, negative if none does.
 
-        The length of the body stands in the head, so the head grows with its digits: by as many as
-        the whole room's number has, or at the edge by one less.
+        The head holds the body's length, and so grows with its digits: as many as the space for
+        body and digits has, or one fewer if the largest body is one digit shorter than that space.
         """
         reservation = self.sender.max_request_bytes - self._fixed_bytes
         digits = len(str(reservation))
@@ -106,11 +106,11 @@ class RequestHead:
 
 @dataclass(slots=True, kw_only=True)
 class GraphRequest:
-    """One REST request, ready to be sent: `body` in pieces, sent in order, of `body_bytes` in all.
+    """One complete REST request; the pieces of `body` have `body_bytes` in total.
 
-    `kind` is the member of Attachment.kind that it creates; `file_bytes` a file's raw size, None
-    for an item; `request_id` the id by which its caller may repeat it, in lower case, or "";
-    `sha256` of a file's bytes where it was computed on their way, or empty.
+    `kind` is the member of Attachment.kind that it creates; `file_bytes` is a file's raw size, None
+    for an item; `request_id` is the caller's request id in lower case, or ""; `sha256` is the hash
+    of a file's bytes if it was computed while they came, or empty.
     """
 
     head: RequestHead
@@ -130,16 +130,16 @@ class GraphRequest:
         return self.head.size_bytes(self.body_bytes) + self.body_bytes
 
     def pieces(self) -> tuple[bytes, ...]:
-        """Return the request, to the byte."""
+        """Return the request's bytes, head and body, in pieces."""
         return (self.head.written(self.body_bytes), *self.body)
 
 
 class FileRequest:
-    """A file attachment's request while its content is still to come.
+    """The request of a file attachment before its content has come.
 
-    `max_size_bytes` is the largest file that fits; with none at all (the name, the ids and the
-    token fill the request) making one raises AttachmentTooLarge, and InvalidRequest if there are
-    violations by then.
+    `max_size_bytes` is the largest file that fits. The constructor raises InvalidRequest if there
+    are violations, and AttachmentTooLarge if not even an empty file fits beside the name, the ids
+    and the token.
     """
 
     def __init__(self, head: RequestHead, attachment: Attachment, violations: Violations) -> None:
@@ -153,12 +153,12 @@ class FileRequest:
         self.max_size_bytes = reservation // QUANTUM_CHARS * QUANTUM_BYTES
 
     def check(self, size_bytes: int) -> None:
-        """Raise AttachmentTooLarge if a file of so many bytes doesn't fit."""
+        """Raise AttachmentTooLarge if a file of `size_bytes` doesn't fit."""
         if size_bytes > self.max_size_bytes:
             raise AttachmentTooLarge(size_bytes=size_bytes, max_size_bytes=self.max_size_bytes)
 
     def size_bytes(self, file_bytes: int) -> int:
-        """Return the size that the request has with a file of so many bytes."""
+        """Return the size of the whole request with a file of `file_bytes`."""
         body = len(self._before) + encoded_size(file_bytes) + len(_AFTER_CONTENT)
         return self._head.size_bytes(body) + body
 
@@ -170,10 +170,10 @@ class FileRequest:
         request_id: str = "",
         sha256: bytes = b"",
     ) -> GraphRequest:
-        """Return the request with the content, base64 in segments, of so many bytes of file.
+        """Return the request with its content: the base64 segments of a file of `file_bytes`.
 
-        The two bytes after the content stay a piece of their own: before they are handed to the
-        socket Graph has no JSON to act on, so a failure until then is surely no attachment.
+        The two bytes after the content stay a piece of their own: until they are offered, Graph has
+        no complete JSON, so a failure before that has certainly created nothing.
         """
         body = (self._before, *content, _AFTER_CONTENT)
         return GraphRequest(
@@ -191,7 +191,7 @@ def item_request(
 ) -> GraphRequest:
     """Return the request that attaches an item.
 
-    Raises InvalidRequest if there are violations by then, AttachmentTooLarge if it doesn't fit.
+    Raises InvalidRequest if there are violations, AttachmentTooLarge if the item doesn't fit.
     """
     described = codec.attachment_to_json(attachment, violations, kind=ITEM)
     violations.check()

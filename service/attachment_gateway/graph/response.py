@@ -1,4 +1,4 @@
-"""What comes back from Graph: a response, or a broken connection; and what a response says."""
+"""The result of a request to Graph, a response or none, and the reading of error responses."""
 
 import email.utils
 import re
@@ -13,24 +13,24 @@ from attachment_gateway.http1.failure import Failure
 # Graph has been seen to ask for hundreds of seconds; more than an hour is a mistake.
 MAX_RETRY_DELAY_S = 3600.0
 
-# A claims challenge has some hundred characters; a client takes 8 KiB of trailers in all.
+# A claims challenge has a few hundred characters; gRPC clients take at most 8 KiB of trailers.
 _MAX_CLAIMS_CHARS = 2048
 
 _CLAIMS = re.compile(r'claims="([^"]*)"')
 
 _DELAY_S = re.compile(r"\d+(\.\d*)?")
 
-# `innerError` in the documentation, `innererror` on the wire at times.
+# `innerError` in the documentation, sometimes `innererror` on the wire.
 _INNER = ("innerError", "innererror")
 
 
-# A GUID has 36 characters. What stands there instead may be longer, but goes into a trailer.
+# A GUID has 36 characters. Another id may be longer, but has to fit into a trailer.
 _MAX_ID_CHARS = 128
 
 
 @dataclass(slots=True, kw_only=True)
 class Response:
-    """An answer. Header names are in lower case; `body` is None where it can't be had whole."""
+    """A response. Header names are in lower case; `body` is None if it isn't complete."""
 
     http_status: int
     headers: Mapping[str, str]
@@ -40,20 +40,20 @@ class Response:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoResponse:
-    """Why there is no response, and whether the request's last piece had been handed over."""
+    """Why there is no response, and whether the last piece of the request was offered."""
 
     failure: Failure
     offered: bool
 
 
 def request_id_of(result: Response | NoResponse) -> str:
-    """Return Graph's id of a request, "" where it isn't known or isn't fit to be shown."""
+    """Return Graph's id of a request; "" if it is unknown, too long or not printable ASCII."""
     value = "" if isinstance(result, NoResponse) else result.headers.get("request-id", "")
     return value if value.isascii() and value.isprintable() and len(value) <= _MAX_ID_CHARS else ""
 
 
 def read_error(response: Response, *, now: float) -> ErrorResponse:
-    """Return what an answer says, whatever its body is."""
+    """Return the error that a response describes; any body is accepted."""
     error = codec.parsed(response.body or b"").get("error")
     message = error.get("message") if isinstance(error, dict) else None
     claims = _CLAIMS.search(response.headers.get("www-authenticate", ""))
@@ -67,7 +67,7 @@ def read_error(response: Response, *, now: float) -> ErrorResponse:
 
 
 def _codes(error: JsonValue) -> Iterator[str]:
-    """Give the code of an error and those nested in it, outermost first."""
+    """Yield the code of an error, and then the codes nested in it."""
     while isinstance(error, dict):
         if isinstance(code := error.get("code"), str) and code:
             yield quoted(code, MAX_CODE_BYTES)
@@ -75,10 +75,10 @@ def _codes(error: JsonValue) -> Iterator[str]:
 
 
 def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
-    """Return the delay that Retry-After asks for in seconds; None where it asks for none.
+    """Return the delay in seconds that Retry-After asks for; None if it asks for none.
 
-    Graph writes it whole, with a fraction, as a list (the longest counts) or as a date, which is on
-    the clock of the answer's own Date; `now`, in seconds since the epoch, stands in for that.
+    Graph writes an integer, a fraction, a list (the longest delay counts) or a date. A date is
+    compared with the response's own Date, or without one with `now`, in seconds since the epoch.
     """
     value = headers.get("retry-after", "")
     numbers = [number.strip() for number in value.split(",")]
@@ -92,7 +92,7 @@ def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
 
 
 def http_date(value: str) -> float | None:
-    """Return a date of RFC 9110 in seconds since the epoch; None if it is none."""
+    """Return a date of RFC 9110 in seconds since the epoch; None if it is invalid."""
     try:
         return email.utils.parsedate_to_datetime(value).timestamp()
     except (ValueError, OverflowError):

@@ -19,11 +19,11 @@ from graphattachments.v1.outlook_pb2 import Date
 JsonValue: TypeAlias = "bool | int | float | str | list[JsonValue] | JsonObject | None"
 JsonObject: TypeAlias = "dict[str, JsonValue]"
 
-# How deep an additional property of an answer is read. protobuf reads 100 messages deep, and a
-# level of JSON takes three.
+# How many levels of an additional property are read. protobuf reads at most 100 nested messages,
+# and one level of JSON takes three of them.
 MAX_DEPTH = 24
 
-# Doubles count whole numbers exactly up to here.
+# Doubles hold all integers exactly up to here.
 _EXACT = 2**53
 
 # RFC 3339 in UTC, to the nanosecond.
@@ -34,12 +34,12 @@ _ODATA_DOUBLES = {"INF": math.inf, "-INF": -math.inf, "NaN": math.nan}
 
 
 def as_is(value: object) -> JsonValue:
-    """Write a string, a boolean or a number, which JSON has."""
+    """Return a string, a boolean or a number unchanged, since JSON has these types."""
     return value  # type: ignore[return-value]
 
 
 def text(value: JsonValue) -> str:
-    """Read a string."""  # not by `_of`: most values are strings
+    """Read a string."""  # without `_of`, for speed: most values are strings
     if isinstance(value, str):
         return value
     raise TypeError
@@ -101,7 +101,7 @@ def timestamp_to_json(value: object) -> JsonValue:
 
 
 def timestamp_from_json(value: JsonValue) -> Timestamp:
-    """Read RFC 3339, any offset; in UTC, as Graph writes it, at a tenth of protobuf's own cost."""
+    """Read RFC 3339 with any offset; UTC, which Graph writes, takes a tenth of protobuf's time."""
     in_utc = _IN_UTC.fullmatch(text(value))
     if in_utc is None:
         timestamp = Timestamp()
@@ -132,7 +132,7 @@ def date_from_json(value: JsonValue) -> Date:
 def enum_names(enum: EnumDescriptor) -> dict[int, str]:
     """Return Graph's names by number: FOLLOWUP_FLAG_STATUS_NOT_FLAGGED is notFlagged.
 
-    Zero, _UNSPECIFIED, is no value of Graph's and has none.
+    Zero, _UNSPECIFIED, has no name, since Graph has no such value.
     """
     prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
     return {value.number: _camel(value.name.removeprefix(prefix)) for value in enum.values[1:]}
@@ -161,7 +161,7 @@ def _any_to_json(value: Value) -> JsonValue:
         case "bool_value":
             return value.bool_value
         case _:
-            return None  # null, or a Value that says nothing
+            return None  # null, or an empty Value
 
 
 def _list_to_json(values: ListValue) -> list[JsonValue]:
@@ -169,14 +169,14 @@ def _list_to_json(values: ListValue) -> list[JsonValue]:
 
 
 def _number_to_json(number: float) -> JsonValue:
-    """Write 3.0 as 3, which Graph takes for every type of number, and 3.0 only for some."""
+    """Write 3.0 as 3: Graph accepts 3 for every numeric type, but 3.0 only for some."""
     if not math.isfinite(number):
         raise ValueError(f"{number} is no number of JSON's; give a finite one")
     return int(number) if number.is_integer() and abs(number) < _EXACT else number
 
 
 def struct_value(value: JsonValue) -> Value:
-    """Read a value of any shape, but for what lies deeper than MAX_DEPTH."""
+    """Read a value of any shape; values nested deeper than MAX_DEPTH become null."""
     struct = Struct()
     struct.update({"value": _bounded(value, MAX_DEPTH)})
     return struct.fields["value"]

@@ -1,1 +1,1 @@
-"""HTTP/1.1 over connections of our own. It knows neither Graph nor the gateway."""
+"""An HTTP/1.1 client, independent of Graph and of the gateway."""

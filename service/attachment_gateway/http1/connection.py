@@ -1,8 +1,9 @@
-"""One connection of HTTP/1.1: a request and its response at a time.
+"""One HTTP/1.1 connection, for one request and its response at a time.
 
-A large request's last piece is held back until the kernel has all before it; a small request is
-held back whole. So whoever sends it decides at the last moment, and knows, whether it leaves. A
-connection is never closed but reset, so that nothing of an attempt that is given up arrives later.
+The last piece of a large request is held back until the kernel has taken the pieces before it; a
+small request is held back whole. So the sender decides at the last moment whether the request
+leaves, and knows whether it did. A connection always ends by a reset, so that nothing of a
+cancelled attempt arrives later.
 """
 
 import asyncio
@@ -22,21 +23,23 @@ CONNECT_TIMEOUT_S = 10.0
 # A request up to this goes to the kernel in one write.
 ONE_WRITE_BYTES = 64 * 1024
 
-# By TLS a larger one goes in portions, so that it isn't held beside its encryption.
+# Over TLS a larger request is written in portions, so that memory never holds all of it twice,
+# plain and encrypted.
 TLS_PORTION_BYTES = 256 * 1024
 
-# How often it is looked whether the kernel has taken the last portion, of which TLS doesn't tell.
+# How often to check whether the kernel has taken the last portion, since TLS doesn't report it.
 POLL_S = 0.005
 
-# An event loop polls its sockets once an iteration, and calls what became readable in the next.
+# An event loop polls its sockets once per iteration, and calls the protocols of readable sockets in
+# the next one.
 LOOP_ITERATIONS_TO_READ = 2
 
-# To linger for 0 s: every close is a reset, also asyncio's own after a cancelled handshake.
+# Linger for 0 s: every close is a reset, also asyncio's own close after a cancelled handshake.
 _RESET_ON_CLOSE = (socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 class Connection(asyncio.Protocol):
-    """Made by `connect`. `is_open` tells whether it may be used, again, for an exchange."""
+    """A connection, made by `connect`. `is_open` tells whether another exchange may use it."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -50,9 +53,9 @@ class Connection(asyncio.Protocol):
 
     @classmethod
     async def connect(cls, origin: Origin, tls: ssl.SSLContext, *, timeout_s: float) -> Self:
-        """Connect to an origin, by TLS if its scheme says so; raises NoResponseError.
+        """Connect to an origin, over TLS if its scheme is https. Raises NoResponseError.
 
-        The kernel gives the connection up if nobody takes its bytes for so long.
+        The kernel ends the connection if the server acknowledges no bytes for `timeout_s`.
         """
         connection = cls()
         try:
@@ -66,7 +69,7 @@ class Connection(asyncio.Protocol):
         except TimeoutError:
             connection.reset()
             raise NoResponseError(Failure.CONNECT_TIMEOUT) from None
-        except (OSError, UnicodeError) as error:  # the second for a host that is no name
+        except (OSError, UnicodeError) as error:  # UnicodeError: the host is no valid name
             connection.reset()
             raise NoResponseError(Failure.CONNECT_FAILED) from error
         return connection
@@ -74,18 +77,18 @@ class Connection(asyncio.Protocol):
     def _prepare_socket(self, timeout_s: float) -> None:
         raw = self._tcp.get_extra_info("socket")
         raw.setsockopt(*_RESET_ON_CLOSE)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux has it
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # on Linux
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(timeout_s * 1000))
         self._readable.register(raw.fileno(), select.POLLIN)
 
     async def _start_tls(self, tls: ssl.SSLContext, host: str) -> None:
         secure = await self._loop.start_tls(self._tcp, self, tls, server_hostname=host)
         self._transport = cast("asyncio.Transport", secure)
-        # It is full when something waits to go; a mark of 0 would be reached by nothing at all.
+        # The transport is full once one byte waits; with a mark of 0 it would be full when empty.
         self._transport.set_write_buffer_limits(high=1, low=0)
 
     def is_quiet(self) -> bool:
-        """Tell whether it is as the last exchange left it: neither ended, nor with more to read."""
+        """Tell whether the connection is open and has nothing to read."""
         return self.is_open and not self._readable.poll(0)
 
     async def exchange(
@@ -96,14 +99,14 @@ class Connection(asyncio.Protocol):
         may_offer: Callable[[], bool],
         timeout_s: float,
     ) -> None:
-        """Send a request and read the response; raises NoResponseError.
+        """Send a request and read the response. Raises NoResponseError.
 
-        `may_offer` is asked before the last piece is handed over; if it says no, the piece is
-        withheld. The time is for the request to move on, then for the response's head, then for
-        its body: if that is late, or cut, the response is without one. There may be a response
-        before the request is complete.
+        `may_offer` is called before the last piece is offered; if it returns False, the piece is
+        withheld. `timeout_s` is the idle timeout of sending, then the timeout of the response's
+        head, then that of its body; a response whose body is late or cut has no body. The response
+        may come before the request is complete.
         """
-        # To uvloop a peer that closes before TLS is established is no error.
+        # uvloop reports no error if the server closes before TLS is established.
         if not self.is_open or self._tcp.is_closing():
             raise NoResponseError(Failure.CONNECT_FAILED)
         self._response = response
@@ -114,7 +117,7 @@ class Connection(asyncio.Protocol):
             else:
                 await self._send_but_last(request, response, timeout_s)
             if not response.is_over:
-                if self._tcp.is_closing():  # broken; what is written now goes nowhere
+                if self._tcp.is_closing():  # broken: what is written now is lost
                     raise NoResponseError(Failure.WRITE_FAILED)
                 if not may_offer():
                     raise NoResponseError(Failure.WITHHELD)
@@ -129,7 +132,7 @@ class Connection(asyncio.Protocol):
             raise NoResponseError(Failure.CONNECTION_LOST)
 
     def reset(self) -> None:
-        """End it. Nothing arrives any more of what hasn't yet."""
+        """Reset the connection: bytes that haven't arrived yet never will."""
         self.is_open = False
         if self._tcp is not None:
             self._tcp.abort()
@@ -137,7 +140,7 @@ class Connection(asyncio.Protocol):
     async def _send_but_last(
         self, request: Sequence[bytes], response: ResponseParser, timeout_s: float
     ) -> None:
-        """Hand over all but the last piece."""
+        """Write all pieces but the last, and wait until the kernel has taken them."""
         if self._transport is self._tcp:
             self._tcp.writelines(request[:-1])
             await self._wait_for_room(response, timeout_s)
@@ -148,12 +151,15 @@ class Connection(asyncio.Protocol):
                 if response.is_over:
                     break
         await self._wait_for_kernel(response, timeout_s)
-        if self._readable.poll(0):  # an early answer, or the end: the loop is to see it first
+        if self._readable.poll(0):  # an early response, or the end: let the event loop read it
             for _ in range(LOOP_ITERATIONS_TO_READ):
                 await asyncio.sleep(0)
 
     async def _wait_for_room(self, response: ResponseParser, timeout_s: float) -> None:
-        """Wait until the transport takes more; raises if nothing goes out for `timeout_s`."""
+        """Wait until the transport takes more bytes.
+
+        Raises NoResponseError if no byte leaves for `timeout_s`.
+        """
         unsent_bytes = self._tcp.get_write_buffer_size()
         while not await self._wait_until(lambda: not self._is_full or response.is_over, timeout_s):
             before_bytes, unsent_bytes = unsent_bytes, self._tcp.get_write_buffer_size()
@@ -161,9 +167,10 @@ class Connection(asyncio.Protocol):
                 raise NoResponseError(Failure.WRITE_TIMEOUT)
 
     async def _wait_for_kernel(self, response: ResponseParser, timeout_s: float) -> None:
-        """Wait until the kernel has it all; the time is as for room.
+        """Wait until the kernel has taken all bytes.
 
-        TLS tells when its own buffer is empty, not when the one below it is, so that is polled.
+        Raises NoResponseError if no byte leaves for `timeout_s`. It polls, since TLS reports when
+        its own buffer is empty but not when the buffer below it is.
         """
         before_bytes, since = 0, self._loop.time()
         while (unsent_bytes := self._tcp.get_write_buffer_size()) and not response.is_over:
@@ -174,7 +181,7 @@ class Connection(asyncio.Protocol):
             await asyncio.sleep(POLL_S)
 
     async def _wait_for_response(self, response: ResponseParser, timeout_s: float) -> None:
-        """Wait for the head, and then for the body; NoResponseError if the head is late."""
+        """Wait for the head, and then for the body. Raises NoResponseError if the head is late."""
         if not await self._wait_until(
             lambda: bool(response.http_status) or response.is_over, timeout_s
         ):
@@ -183,9 +190,10 @@ class Connection(asyncio.Protocol):
             response.cut()
 
     async def _wait_until(self, condition: Callable[[], bool], within_s: float) -> bool:
-        """Wait for a condition; whether it holds in time.
+        """Wait for a condition, and return whether it became true in time.
 
-        Whether it is late is what the timer says: uvloop's comes a moment before the clock says so.
+        The timer alone tells that it is late, since uvloop calls it slightly before its clock
+        reaches the time.
         """
         if condition():
             return True
@@ -209,15 +217,15 @@ class Connection(asyncio.Protocol):
         if self._changed is not None and not self._changed.done():
             self._changed.set_result(None)
 
-    # What asyncio calls.
+    # The methods that asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin."""
+        """Keep the transport, and let it be full as soon as one byte waits."""
         self._tcp = self._transport = cast("asyncio.Transport", transport)
         self._tcp.set_write_buffer_limits(0)
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes of the answer; there are none to take between exchanges."""
+        """Feed bytes to the response; between exchanges any byte resets the connection."""
         if self._response is None:
             self.reset()
         else:
@@ -225,11 +233,11 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def eof_received(self) -> None:
-        """Take the end of the answers; the transport closes itself."""
+        """Handle the end of the stream; the transport closes itself."""
         self.connection_lost(None)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Take the end; an answer that the connection's end ends, isn't ended by its breaking."""
+        """Handle the end of the connection, which completes a response only without an error."""
         self.is_open = False
         if self._response is not None:
             if error is None:
@@ -239,11 +247,11 @@ class Connection(asyncio.Protocol):
             self._wake()
 
     def pause_writing(self) -> None:
-        """Note that there is no room for more."""
+        """Note that the transport is full."""
         self._is_full = True
 
     def resume_writing(self) -> None:
-        """Note that there is."""
+        """Note that the transport takes more bytes."""
         self._is_full = False
         self._wake()
 

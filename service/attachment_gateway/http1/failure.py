@@ -1,4 +1,4 @@
-"""Why there is no response: the reasons, each with its sentence."""
+"""The reasons why there is no response, each with its sentence."""
 
 from enum import Enum
 

@@ -1,4 +1,4 @@
-"""Where a server is: scheme, host and port."""
+"""The origin of a server: scheme, host and port."""
 
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -20,7 +20,7 @@ class Origin:
 
     @property
     def port(self) -> int:
-        """The port, the scheme's own if the authority has none."""
+        """The authority's port, or else the scheme's default port."""
         return urlsplit(f"//{self.authority}").port or _PORTS[self.scheme]
 
     @property

@@ -1,4 +1,4 @@
-"""The connections to one origin: `max_connections` at once, the idle ones kept for a while."""
+"""The connections to one origin: at most `max_connections`; idle ones are kept KEEPALIVE_S."""
 
 import asyncio
 import ssl
@@ -7,11 +7,11 @@ from attachment_gateway.http1.connection import Connection
 from attachment_gateway.http1.failure import Failure, NoResponseError
 from attachment_gateway.http1.origin import Origin
 
-# Less than servers keep theirs: a connection that the server closes while a request is on its way
-# costs an unclear outcome.
+# Less than servers keep theirs: if a server closes a connection while a request is on its way, the
+# outcome of the request is unclear.
 KEEPALIVE_S = 15.0
 
-# Event loops round their timers, and may call so much early.
+# Event loops round their timers, and may call this much early.
 CLOCK_STEP_S = 0.002
 
 
@@ -27,13 +27,13 @@ class Pool:
         self._timeout_s = timeout_s
         self._permits = asyncio.Semaphore(max_connections)
         self._max_idle = max_connections
-        self._idle: dict[Connection, float] = {}  # since when, the latest last
+        self._idle: dict[Connection, float] = {}  # when each became idle, the latest last
         self._expiring: asyncio.TimerHandle | None = None
 
     async def take(self, *, on_new_connection: bool = False) -> Connection:
-        """Return an idle connection, or a new one, surely if `anew`; raises NoResponseError.
+        """Return an idle connection, or a new one. Raises NoResponseError.
 
-        Each is to be released.
+        With `on_new_connection` it is always a new one. The caller has to release it.
         """
         if self._permits.locked():
             await self._wait_for_permit()
@@ -49,7 +49,7 @@ class Pool:
             raise
 
     def release(self, connection: Connection) -> None:
-        """Keep a connection if it is of use."""
+        """Release a connection, and keep it if it is open."""
         self._permits.release()
         if connection.is_open:
             self._idle[connection] = self._loop.time()
@@ -57,7 +57,7 @@ class Pool:
             self._expire_later()
 
     def close(self) -> None:
-        """End what is idle, and what is still to be released."""
+        """Close the idle connections now, and the others when they are released."""
         if self._expiring is not None:
             self._expiring.cancel()
         self._max_idle = 0
@@ -77,7 +77,7 @@ class Pool:
             self._expiring = self._loop.call_at(oldest_since + KEEPALIVE_S, self._expire)
 
     def _expire(self) -> None:
-        """End those that are too old, also if nobody comes any more."""
+        """Close the idle connections that are too old; a timer calls it."""
         self._expiring = None
         now = self._loop.time()
         for connection, since in list(self._idle.items()):
@@ -93,7 +93,7 @@ class Pool:
             raise NoResponseError(Failure.NO_FREE_CONNECTION) from None
 
     def _take_idle(self) -> Connection | None:
-        """Return the connection that was used last, of those that are still of use."""
+        """Return the usable connection that was used last, None if there is none."""
         now = self._loop.time()
         while self._idle:
             connection, since = self._idle.popitem()

@@ -1,7 +1,7 @@
-"""The bytes of a response of HTTP/1.1 -> status, headers, body.
+"""The bytes of an HTTP/1.1 response -> status, headers, body.
 
-No networking code at all: feed() takes the bytes as they come, end() is the end of the connection.
-The grammar is llhttp's. A response may hold a whole file in base64: that is skipped, and counted.
+It does no I/O: feed() takes the bytes as they come, end() the end of the connection. llhttp parses.
+A response may echo a whole file in base64: those bytes are counted but not kept.
 """
 
 import zlib
@@ -9,24 +9,24 @@ from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-# A usual head has some hundred bytes. What comes before one, such as 100 Continue, counts.
+# A usual head has a few hundred bytes. Interim responses before it (100 Continue) count, too.
 MAX_HEAD_BYTES = 64 * 1024
 
-# Without either of these a body ends with its connection.
+# Without either of these headers, a body ends with its connection.
 _FRAMING = ("content-length", "transfer-encoding")
 
 _ZLIB_OR_GZIP = 32 + zlib.MAX_WBITS
 
 
 class ResponseParser:
-    """One answer; those that come before it, such as 100 Continue, are passed over.
+    """A parser of one response; interim responses before it, such as 100 Continue, are skipped.
 
-    `http_status` is 0 until the head has come whole; header names are in lower case, and those that
-    come more than once are one list. When it `is_over`, `body` is what has come of it, None if that
-    isn't all, can't be decoded or has more than `max_body_bytes`; and `is_last` tells that nothing
-    must come after it on its connection.
+    `http_status` is 0 until the head is complete. Header names are in lower case; the values of a
+    repeated header are joined by commas. When the response `is_over`, `body` is its body, or None
+    if that is incomplete, can't be decoded, or is larger than `max_body_bytes`; and `is_last` tells
+    that the connection can't be used for another response.
 
-    What follows each `skipped_after`, up to a quote, is left out of a body that isn't compressed.
+    In an uncompressed body, the bytes from each `skipped_after` to the next quote are left out.
     """
 
     __slots__ = (
@@ -60,7 +60,7 @@ class ResponseParser:
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
         if self.is_over:
-            self.is_last = True  # there is more than was asked for
+            self.is_last = True  # more bytes than one response has
             return
         try:
             self._parser.feed_data(data)
@@ -79,26 +79,26 @@ class ResponseParser:
         self.cut()
 
     def cut(self) -> None:
-        """Take no more."""
+        """End the response as it is; its connection can't be used again."""
         self.is_over = self.is_last = True
 
-    # What the parser calls. What is raised here stops it, as if the bytes were no answer.
+    # The methods that the parser calls. An error here stops it, as invalid bytes do.
 
     def on_message_begin(self) -> None:
-        """Begin, perhaps again, but not after the answer."""
+        """Begin the response or an interim one; raises ValueError after the response."""
         if self.is_over:
             raise ValueError
         self.headers.clear()
 
     def on_header(self, raw_name: bytes, raw_value: bytes) -> None:
-        """Take a header; what comes behind the body is none of the head's."""
+        """Take a header; trailers after the body are ignored."""
         if self.http_status:
             return
         name, value = _name(raw_name), raw_value.decode("latin-1").strip(" \t")
         self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
 
     def on_headers_complete(self) -> None:
-        """Take the status, unless it only says that the answer is to come."""
+        """Take the status, unless the response is an interim one."""
         http_status = self._parser.get_status_code()
         if http_status >= 200:
             self.http_status = http_status
@@ -106,7 +106,7 @@ class ResponseParser:
                 self._skipped_after = b""
 
     def on_body(self, piece: bytes) -> None:
-        """Take a piece of the body."""
+        """Take a piece of the body; raises ValueError if the body is too large."""
         self._room_bytes -= len(piece)
         if self._room_bytes < 0:
             raise ValueError
@@ -123,7 +123,7 @@ class ResponseParser:
             self.is_last = not self._parser.should_keep_alive()
 
     def _skip(self, piece: bytes) -> None:
-        """Keep a piece of JSON but for a content's characters, which are base64: no quote is."""
+        """Keep a piece of JSON without the base64 of a content, which ends at the next quote."""
         while piece:
             if self._is_skipping:
                 _, quote, piece = piece.partition(b'"')
@@ -140,7 +140,7 @@ class ResponseParser:
             del self._read[at + len(self._skipped_after) :]
 
     def _decoded(self) -> bytes | None:
-        """Return the body; one encoding is undone, although none was asked for."""
+        """Return the body, decoded if it has one known content encoding; None if that fails."""
         encoding = self.headers.get("content-encoding", "identity").lower()
         if encoding == "identity":
             return bytes(self._read)
@@ -156,5 +156,5 @@ class ResponseParser:
 
 @lru_cache(maxsize=64)
 def _name(raw_name: bytes) -> str:
-    """Return a header's name; each comes with every answer."""
+    """Return a header's name in lower case; cached, as every response has the same names."""
     return raw_name.decode("latin-1").lower()

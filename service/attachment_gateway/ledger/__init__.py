@@ -1,10 +1,10 @@
-"""What is being sent, by whom, and what became of it: shared by all that shares a ledger.
+"""The record of what is being sent, by which call, and how it ended; processes may share it.
 
-Two things are kept. A queue of writers for each post: its head may write, until it releases its
-lease. And an entry for each request id: who holds it, and how it ended. Both are leases: a holder
-that dies without a word is passed over when its lease ends.
+A ledger keeps a queue of leases for each post, whose head may write until it releases its lease,
+and an entry for each request id: its holder and its result. A holder that dies loses both when its
+lease expires.
 
-All times that go in or come out are spans in seconds; each ledger reads a clock of its own.
+All times in arguments and results are spans in seconds; each ledger reads a clock of its own.
 """
 
 from dataclasses import dataclass
@@ -12,16 +12,17 @@ from typing import ClassVar, Protocol
 
 from attachment_gateway.errors import LedgerUnavailable as LedgerUnavailable
 
-# A holder renews its lease several times within it; one that died is passed over after it.
+# A holder renews its lease every RENEW_EVERY_S; a holder that has died is passed over LEASE_S after
+# its last renewal.
 LEASE_S = 10.0
 RENEW_EVERY_S = 2.5
 
 
 @dataclass(slots=True, kw_only=True)
 class Lease:
-    """A call's lease. `holder` is new for each; `post` names the post that is written to.
+    """A call's lease. `holder` is a new id for each lease; `post` names the post to write to.
 
-    `request_id` is "" without one; `fingerprint` tells whether two requests are the same.
+    `request_id` is "" if the caller gave none. Equal requests have the same `fingerprint`.
     """
 
     holder: str
@@ -30,15 +31,15 @@ class Lease:
     fingerprint: bytes = b""
 
 
-# What `acquire` finds.
+# Results of `acquire`.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unsettled:
-    """What an earlier holder of the request id sent, and nobody knows what became of it.
+    """A request that an earlier holder of the request id sent, and whose outcome is unknown.
 
-    The sending began `began_ago_s` ago; in `settles_in_s` (negative if that is past) Graph no
-    longer acts on it. `created` says that Graph has told of a success, without telling the id.
+    The sending began `began_ago_s` ago. Graph may act on it for another `settles_in_s`, which is
+    negative once that time is over. `created`: Graph has reported a success, but not the id.
     """
 
     began_ago_s: float
@@ -48,26 +49,26 @@ class Unsettled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acquired:
-    """The lease is at the head of the post's queue, and holds its request id."""
+    """The lease is the head of the post's queue, and holds its request id."""
 
     unsettled: Unsettled | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """Others are before it: `acquire` again, several times a lease."""
+    """Other leases are before this one: call `acquire` again, several times in LEASE_S."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InProgress:
-    """Another holder has the request id, for `lease_left_s` unless it renews."""
+    """Another holder has the request id; its lease expires in `lease_left_s` unless renewed."""
 
     lease_left_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Created:
-    """The request id's attachment was created."""
+    """The attachment of the request id was created, `ago_s` ago."""
 
     attachment_id: str
     ago_s: float
@@ -75,18 +76,18 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Reused:
-    """The request id was given to another request."""
+    """The request id belongs to a different request."""
 
 
 Standing = Acquired | Queued | InProgress | Created | Reused
 
 
-# How a lease ends.
+# Results with which a lease ends.
 
 
 @dataclass(frozen=True, slots=True)
 class EndedCreated:
-    """With an attachment, which isn't anybody else's from now on."""
+    """The lease has created the attachment, which no other call can claim from now on."""
 
     word: ClassVar = "created"
     attachment_id: str
@@ -94,14 +95,17 @@ class EndedCreated:
 
 @dataclass(frozen=True, slots=True)
 class EndedAbsent:
-    """With nothing: it is certain that nothing was created."""
+    """The lease has certainly created nothing."""
 
     word: ClassVar = "absent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedUnknown:
-    """Not knowing: for `settles_in_s` Graph may act on what was sent. `created` as in Unsettled."""
+    """The outcome is unknown: Graph may act on the request for `settles_in_s`.
+
+    `created` is as in Unsettled.
+    """
 
     word: ClassVar = "unknown"
     settles_in_s: float
@@ -110,7 +114,7 @@ class EndedUnknown:
 
 @dataclass(frozen=True, slots=True)
 class EndedUnchanged:
-    """With what an earlier holder left, if any: this one has sent nothing."""
+    """The lease has sent nothing; what an earlier holder left, if anything, stays as it is."""
 
     word: ClassVar = "unchanged"
 
@@ -119,43 +123,46 @@ End = EndedCreated | EndedAbsent | EndedUnknown | EndedUnchanged
 
 
 class Ledger(Protocol):
-    """Every method raises LedgerUnavailable, and then has changed everything or nothing."""
+    """A ledger. Every method may raise LedgerUnavailable, with all of its changes made or none."""
 
     async def acquire(self, lease: Lease, *, settles_in_s: float | None = None) -> Standing:
-        """Take the request id and join the post's queue, or look how it stands there.
+        """Take the request id and join the post's queue, and return the lease's standing.
 
-        If `settles_in_s` is given, what is Acquired with nothing unsettled is written ahead at
-        once, as by `record_sending`.
+        With `settles_in_s`, a lease that is Acquired with nothing unsettled is recorded as sending
+        in the same step, as by `record_sending` with `is_new_attempt`.
 
-        Acquire again while Queued, several times a lease. A lease that is neither Acquired nor
-        Queued is in no queue. The request id of a holder whose lease has ended is taken over, and
-        with it the dead holder's position in the queue.
+        Call it again while Queued, several times in LEASE_S; every call renews the lease. A lease
+        that is neither Acquired nor Queued is in no queue. If the lease of the request id's holder
+        has expired, this lease takes over the request id and the holder's position in the queue.
         """
 
     async def find(self, lease: Lease) -> Created | Reused | InProgress | None:
-        """Look the request id up, and take nothing; None if `acquire` would have it join."""
+        """Return the standing of the request id without changing it.
+
+        None if `acquire` would return Acquired or Queued.
+        """
 
     async def renew(self, lease: Lease) -> bool:
-        """Renew the lease; whether the lease is still held."""
+        """Renew the lease, and return whether it is still held."""
 
     async def record_sending(
         self, lease: Lease, *, settles_in_s: float, is_new_attempt: bool
     ) -> bool:
-        """Write ahead that a request is about to be sent; whether the lease is still held.
+        """Record that a request is about to be sent, and return whether the lease is still held.
 
-        For `settles_in_s` Graph may act on it. `is_new_attempt` says that nothing of what was sent
-        before can take effect any more. Renews the lease.
+        Graph may act on the request for `settles_in_s`. `is_new_attempt`: nothing that was sent
+        before can still take effect. Renews the lease.
         """
 
     async def release(self, lease: Lease, end: End) -> None:
-        """Leave the queue and give the request id back, with what became of it.
+        """Leave the queue, release the request id, and record the result `end`.
 
-        Nothing happens if the lease is no longer held, except that an EndedCreated attachment
-        is remembered. An EndedUnknown lease stays in the queue until that is settled.
+        If the lease is no longer held, only an EndedCreated attachment is recorded. An EndedUnknown
+        lease stays in the queue until its outcome is settled.
         """
 
     async def claimed(self, post: str) -> frozenset[str]:
-        """Return the ids of the post's attachments that calls have answered with."""
+        """Return the ids of the post's attachments that calls have returned to their callers."""
 
     async def close(self) -> None:
         """Close files and connections."""

@@ -1,4 +1,4 @@
-"""A dictionary that forgets."""
+"""A dictionary whose values expire."""
 
 import math
 from collections import OrderedDict
@@ -10,10 +10,10 @@ _V = TypeVar("_V")
 
 
 class Expiring(Generic[_K, _V]):
-    """Values with the time at which each may go.
+    """A dictionary of values, each with the time at which it expires.
 
-    What was written last is last, and that is about the order in which they expire: those that
-    have are found at the front, and the rest is never looked through.
+    Values are in the order of writing, which is roughly the order in which they expire. So expired
+    values are found at the front, and the others are never scanned.
     """
 
     def __init__(self) -> None:
@@ -23,21 +23,21 @@ class Expiring(Generic[_K, _V]):
         return len(self._values)
 
     def get(self, key: _K, now: float = -math.inf) -> _V | None:
-        """Return a value that hasn't expired by then."""
+        """Return a key's value, None if there is none or it has expired by `now`."""
         value, expires_at = self._values.get(key, (None, math.inf))
         return value if now < expires_at else None
 
     def put(self, key: _K, value: _V, expires_at: float) -> None:
-        """Write a value instead of the key's."""
+        """Write a key's value, and move it to the end."""
         self._values[key] = (value, expires_at)
         self._values.move_to_end(key)
 
     def pop(self, key: _K) -> None:
-        """Remove a value, if it is there."""
+        """Remove a key's value, if there is one."""
         self._values.pop(key, None)
 
     def expired(self, now: float) -> Iterator[_V]:
-        """Remove those at the front that have expired, and give them."""
+        """Remove the expired values at the front, and yield each of them."""
         while self._values:
             key = next(iter(self._values))
             value, expires_at = self._values[key]

@@ -1,4 +1,4 @@
-"""The ledger of one process, in its memory: it knows nothing of before its start."""
+"""The ledger of one process, in its memory; it is empty when the process starts."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from attachment_gateway.ledger.rules import Entry, Row, Rules
 
 
 class MemoryLedger:
-    """A Ledger. It is never away."""
+    """A Ledger that is always available."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class MemoryLedger:
         self._clock = clock
 
     async def acquire(self, lease: Lease, *, settles_in_s: float | None = None) -> Standing:
-        """As Ledger has it, like all below."""
+        """Implement Ledger.acquire; see Ledger for this method and those below."""
         now = self._clock()
         self._rules.purge(now)
         return self._rules.acquire(lease, now, settles_in_s)
@@ -42,27 +42,27 @@ class MemoryLedger:
     async def record_sending(
         self, lease: Lease, *, settles_in_s: float, is_new_attempt: bool
     ) -> bool:
-        """Write ahead."""
+        """Record that a request is about to be sent."""
         return self._rules.record_sending(
             lease, self._clock(), settles_in_s=settles_in_s, is_new_attempt=is_new_attempt
         )
 
     async def release(self, lease: Lease, end: End) -> None:
-        """Leave the queue, with what became of it."""
+        """Leave the queue, and record the result."""
         now = self._clock()
         self._rules.purge(now)
         self._rules.release(lease, end, now)
 
     async def claimed(self, post: str) -> frozenset[str]:
-        """Return the ids that calls have answered with."""
+        """Return the ids that calls have returned."""
         return self._rules.claimed(post, self._clock())
 
     async def close(self) -> None:
-        """Let go of nothing."""
+        """Do nothing: there are no files or connections."""
 
 
 class MemoryStore:
-    """A Store of dictionaries; an idle post is in none of them."""
+    """A Store in dictionaries; a post without rows and claimed ids takes no memory."""
 
     def __init__(self) -> None:
         self._rows = Expiring[tuple[str, int], Row]()
@@ -76,7 +76,7 @@ class MemoryStore:
         return sum(len(things) for things in each)
 
     def purge(self, now: float, gone_by: float) -> None:
-        """Forget what may go; each thing once, so that a call pays for what it adds."""
+        """Remove what has expired; in total, the cost is in proportion to what was added."""
         for row in self._rows.expired(gone_by):
             self._dequeue(row)
         for _ in self._entries.expired(now):
@@ -85,36 +85,36 @@ class MemoryStore:
             _remove(self._claimed, post, attachment_id)
 
     def rows(self, post: str) -> Sequence[Row]:
-        """Return the post's rows; a dictionary keeps its order, and a row rewritten its lease."""
+        """Return the post's rows in order of `seq`: a row that is written again keeps its place."""
         return list(self._queues.get(post, {}).values())
 
     def put_row(self, row: Row) -> None:
-        """Write a row instead of the one with its post and `seq`."""
+        """Write a row; it replaces the row with the same post and `seq`."""
         self._queues.setdefault(row.post, {})[row.seq] = row
         self._rows.put((row.post, row.seq), row, row.gone_at)
 
     def drop_row(self, post: str, holder: str) -> None:
-        """Remove a row."""
+        """Remove the holder's row, if there is one."""
         for row in self.rows(post):
             if row.holder == holder:
                 self._rows.pop((row.post, row.seq))
                 self._dequeue(row)
 
     def entry(self, request_id: str, now: float) -> Entry | None:
-        """Return the entry that hasn't expired."""
+        """Return the request id's entry, None if there is none or it has expired."""
         return self._entries.get(request_id, now)
 
     def put_entry(self, request_id: str, entry: Entry, expires_at: float) -> None:
-        """Write an entry instead of the request id's."""
+        """Write the request id's entry."""
         self._entries.put(request_id, entry, expires_at)
 
     def claim(self, post: str, attachment_id: str, expires_at: float) -> None:
-        """Remember an attachment."""
+        """Record the id of an attachment that a call has returned."""
         self._claimed.setdefault(post, {})[attachment_id] = expires_at
         self._claims.put((post, attachment_id), (post, attachment_id), expires_at)
 
     def claimed(self, post: str, now: float) -> frozenset[str]:
-        """Return the post's attachments that haven't expired."""
+        """Return the post's claimed ids that haven't expired."""
         found = self._claimed.get(post, {})
         return frozenset(each for each, expires_at in found.items() if now < expires_at)
 
@@ -123,7 +123,7 @@ class MemoryStore:
 
 
 def _remove(groups: dict[str, dict[Any, Any]], group: str, key: object) -> None:
-    """Remove a member, and the group with its last one."""
+    """Remove a member from a group, and the group if it is empty then."""
     members = groups.get(group, {})
     members.pop(key, None)
     if not members:

@@ -1,4 +1,4 @@
-"""From a URL to its ledger."""
+"""The opening of the ledger that a URL names."""
 
 from attachment_gateway.errors import SettingError
 from attachment_gateway.ledger import Ledger
@@ -11,7 +11,7 @@ from attachment_gateway.ledger.urls import MEMORY, SQLITE, default_url, ledger_f
 async def open_ledger(url: str, *, settle_s: float, retention_s: float) -> Ledger:
     """Open the ledger that a URL names, the default one if it is empty. Raises SettingError.
 
-    A Redis that is away is no error here: every method raises LedgerUnavailable until it is back.
+    An unreachable Redis is no error here: every method raises LedgerUnavailable until it answers.
     """
     if fault := ledger_fault(url):
         raise SettingError(fault)

@@ -1,11 +1,11 @@
--- The ledger's rules, as rules.py has them, in the one place of Redis that nothing comes between.
+-- The rules of rules.py for a ledger in Redis, which runs a script atomically.
 --
 -- KEYS: the post's queue (holder -> seq), its rows (holder -> lease sent gone), the request id's
 -- entry, the post's claimed attachments (id -> expiry).
--- ARGV: what to do, holder, post, request id, fingerprint, three spans, and what the first takes.
--- Times and spans are whole microseconds. Each key has a TTL, but what counts are the times within.
+-- ARGV: the method, holder, post, request id, fingerprint, three spans, and the method's arguments.
+-- Times and spans are whole microseconds. Each key has a TTL, but the times in the values decide.
 --
--- Each of them may come twice, for the answer to the first was lost: the second changes nothing.
+-- A script is sent again if its response was lost: the second run changes nothing.
 
 local queue, rows, entry_key, claimed = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local what, holder, post, request_id, fingerprint = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
@@ -18,7 +18,7 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
--- Let a key live until a time at least.
+-- Keep a key at least until a time.
 local function keep(key, until_time)
   local ttl_ms = math.ceil((until_time - now) / 1000) + 1000
   if redis.call('PTTL', key) < ttl_ms then
@@ -26,7 +26,7 @@ local function keep(key, until_time)
   end
 end
 
--- Rows. `lease` is 0 once the lease was released while its outcome is unknown.
+-- Rows. `lease` is 0 after the lease was released with an unknown outcome.
 
 local function row_of(who)
   local packed = redis.call('HGET', rows, who)
@@ -63,7 +63,8 @@ local function renew_row(row)
   put_row(row)
 end
 
--- The dead are dropped when they come to the head, and may come back before.
+-- Return the first holder whose row isn't gone, and drop the rows before it. Until then a holder
+-- whose lease has expired may return.
 local function head()
   while true do
     local first = redis.call('ZRANGE', queue, 0, 0)[1]
@@ -75,7 +76,7 @@ local function head()
   end
 end
 
--- Entries. `began` is nil when nothing that was sent is unsettled.
+-- Entries. `began` is nil if no sent request is unsettled.
 
 local function entry_of()
   if request_id == '' then
@@ -158,7 +159,7 @@ local function join(entry)
   if not row and entry and entry.holder ~= '' then
     row = kept_row_of(entry.holder)
     if row then
-      -- `gone` stays: what the dead one sent has to settle, whoever has its row.
+      -- `gone` stays: the dead holder's request has to settle, even if the new holder dies, too.
       local seq = redis.call('ZSCORE', queue, row.holder)
       drop_row(row.holder)
       redis.call('ZADD', queue, seq, holder)
@@ -245,7 +246,7 @@ function methods.release_created(attachment_id)
   keep(claimed, now + kept_span)
   if request_id ~= '' then
     local entry = entry_of() or fresh_entry()
-    -- Whoever holds it now sees that it lost it, and finds the attachment.
+    -- Another holder of the request id finds its lease lost, and then finds the attachment.
     if entry.is_same and entry.attachment_id == '' then
       entry.holder, entry.began, entry.told = '', nil, false
       entry.attachment_id, entry.created = attachment_id, now

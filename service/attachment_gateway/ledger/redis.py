@@ -32,19 +32,19 @@ _T = TypeVar("_T")
 
 SCRIPT = files("attachment_gateway.ledger").joinpath("redis.lua").read_text(encoding="utf-8")
 
-# What is in braces is the hash tag: all keys lie on one node of a cluster.
+# The part in braces is the hash tag, which places all keys on one node of a cluster.
 KEY_PREFIX = "{attachment-gateway}:ledger"
 
-# All of a method: waiting for a connection, connecting, the answer, and once more if that broke.
+# For a whole method: the wait for a connection, connecting, the response, and one retry.
 METHOD_TIMEOUT_S = 5.0
 
 US_PER_S = 1_000_000
 
 
 class RedisLedger:
-    """A Ledger. Each method is one script, which Redis runs whole or not at all, on its own clock.
+    """A Ledger. Each method is one script, which Redis runs atomically and on its own clock.
 
-    A script whose answer was lost may be run again: all of them are made for that.
+    A script whose response was lost is sent again; its second run changes nothing.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class RedisLedger:
     async def open(
         cls, url: str, *, settle_s: float, retention_s: float, lease_s: float = LEASE_S
     ) -> Self:
-        """Connect, or do that later if Redis is away. Raises SettingError."""
+        """Connect, or let the first method connect if Redis is unreachable. Raises SettingError."""
         ledger = cls(redis_client(url), settle_s=settle_s, retention_s=retention_s, lease_s=lease_s)
         try:
             await ledger._to_its_end(ledger._check())
@@ -73,7 +73,7 @@ class RedisLedger:
         return ledger
 
     async def acquire(self, lease: Lease, *, settles_in_s: float | None = None) -> Standing:
-        """As Ledger has it, like all below."""
+        """Implement Ledger.acquire; see Ledger for this method and those below."""
         ahead = "" if settles_in_s is None else _us(settles_in_s)
         answer, *numbers = await self._run("acquire", lease, ahead)
         return _STANDINGS[answer](*numbers)
@@ -90,13 +90,13 @@ class RedisLedger:
     async def record_sending(
         self, lease: Lease, *, settles_in_s: float, is_new_attempt: bool
     ) -> bool:
-        """Write ahead."""
+        """Record that a request is about to be sent."""
         return await self._run("record_sending", lease, _us(settles_in_s), int(is_new_attempt)) == [
             b"held"
         ]
 
     async def release(self, lease: Lease, end: End) -> None:
-        """Leave the queue, with what became of it."""
+        """Leave the queue, and record the result."""
         if isinstance(end, EndedCreated):
             await self._run("release_created", lease, end.attachment_id)
         elif isinstance(end, EndedUnknown):
@@ -107,13 +107,13 @@ class RedisLedger:
             await self._run("release_absent", lease)
 
     async def claimed(self, post: str) -> frozenset[str]:
-        """Return the ids that calls have answered with."""
+        """Return the ids that calls have returned."""
         return frozenset(
             each.decode() for each in await self._run("claimed", Lease(holder="", post=post))
         )
 
     async def close(self) -> None:
-        """Finish what is under way, and let go of the connections."""
+        """Finish the methods that are running, and close the connections."""
         if self._running:
             await asyncio.wait(self._running)
         await self._client.aclose()
@@ -145,7 +145,7 @@ class RedisLedger:
         self._is_checked = True
 
     async def _to_its_end(self, work: Coroutine[Any, Any, _T]) -> _T:
-        """Do it in a task of its own: who is cancelled while it waits breaks no connection."""
+        """Run it in a task of its own, so that a caller's cancellation breaks no connection."""
         task = asyncio.create_task(_translated(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)

@@ -1,4 +1,4 @@
-"""A client of Redis or Valkey, with all its limits named."""
+"""A client of Redis or Valkey with explicit limits."""
 
 import ssl
 from pathlib import Path
@@ -13,20 +13,21 @@ from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionE
 from attachment_gateway.errors import SettingError
 from attachment_gateway.ledger.urls import redis_url
 
-# A command takes a fraction of a millisecond, so few connections carry many calls; the rest waits.
+# A command takes a fraction of a millisecond, so 16 connections carry many calls. A further command
+# waits at most CONNECTION_WITHIN_S for one.
 CONNECTIONS = 16
 CONNECTION_WITHIN_S = 2.0
 CONNECT_TIMEOUT_S = 2.0
 ANSWER_TIMEOUT_S = 2.0
 
-# Nothing of a ledger's may go before its time.
+# Redis must not evict a ledger's keys.
 POLICY = "noeviction"
 
 
 def redis_client(url: str) -> Redis:
-    """Make a client; it connects when it is used. Raises SettingError.
+    """Return a client, which connects when it is first used. Raises SettingError.
 
-    A command whose connection broke is sent once more: only such may be sent as may come twice.
+    It sends a command once more if the connection breaks, so every command has to be repeatable.
     """
     pool = BlockingConnectionPool.from_url(
         redis_url(url),
@@ -36,7 +37,7 @@ def redis_client(url: str) -> Redis:
         socket_timeout=ANSWER_TIMEOUT_S,
         socket_keepalive=True,
         retry=Retry(NoBackoff(), 1, (ConnectionError,)),
-        # Proxies in front of Redis may know no other, and we need no other.
+        # RESP2: a proxy in front of Redis may know no other version, and RESP3 isn't needed.
         protocol=2,
         driver_info=None,
         **_tls(redis_url(url)),
@@ -59,12 +60,12 @@ def _tls(url: str) -> dict[str, Any]:
 
 
 def failure(error: Exception) -> str:
-    """Return why Redis didn't answer, for the log; a timeout has no words of its own."""
+    """Return why a command failed, as a text; a timeout brings no text of its own."""
     return f"Redis: {str(error) or 'no answer in time'}"
 
 
 async def check_policy(client: Redis) -> None:
-    """Raise SettingError if Redis may forget what it is told, or lets nobody in."""
+    """Raise SettingError if Redis may evict keys, or refuses the user or the INFO command."""
     try:
         policy = (await client.info("memory")).get("maxmemory_policy")
     except AuthenticationError as error:

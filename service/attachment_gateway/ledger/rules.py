@@ -1,7 +1,7 @@
-"""What the ledgers do, over rows and entries, wherever those are kept; Redis has it in Lua.
+"""The rules of a ledger, on the rows and entries of any Store; redis.lua has the same in Lua.
 
-A row is a lease in a post's queue, an entry is what is known of a request id. Whoever calls a rule
-sees to it that nothing else reads or writes meanwhile. Times are seconds on the ledger's clock.
+A row is a lease in a post's queue; an entry is what is known of a request id. The caller of a rule
+has to keep others from reading or writing meanwhile. Times are seconds on the ledger's clock.
 """
 
 from collections.abc import Sequence
@@ -24,14 +24,14 @@ from attachment_gateway.ledger import (
     Unsettled,
 )
 
-# NamedTuples: they are made and changed several times a call, and a dataclass takes far longer.
+# NamedTuples, since a call makes several of them and a dataclass takes far longer to make.
 
 
 class Row(NamedTuple):
     """A lease in a post's queue.
 
-    `seq` orders the post's rows. `lease_until` is None once the lease was left while its outcome is
-    unknown. `sent`: its holder has announced a request. From `gone_at` on it is passed over.
+    `seq` orders the post's rows. `lease_until` is None after the lease was released with an unknown
+    outcome. `sent`: the holder has recorded a sending. From `gone_at` on the row is passed over.
     """
 
     post: str
@@ -45,9 +45,9 @@ class Row(NamedTuple):
 class Entry(NamedTuple):
     """What is known of a request id.
 
-    `holder` is "" when nobody has it. What was sent, and isn't settled, began at `began_at` (None:
-    there is none) and is settled at `settled_at`; `told` says that Graph has told of a success.
-    `attachment_id` is "" until `created_at`.
+    `holder` is "" if no lease holds it. `began_at` is when the unsettled sending began, None if
+    nothing is unsettled; it settles at `settled_at`. `told`: Graph has reported a success.
+    `attachment_id` is "" until the attachment is created, at `created_at`.
     """
 
     post: str
@@ -60,43 +60,43 @@ class Entry(NamedTuple):
     created_at: float
 
     def is_of(self, lease: Lease) -> bool:
-        """Tell whether it is about the same request."""
+        """Tell whether the entry and the lease are of the same request."""
         return (self.post, self.fingerprint) == (lease.post, lease.fingerprint)
 
 
 class Store(Protocol):
-    """Where rows, entries and claimed ids are."""
+    """A store of rows, entries and claimed ids."""
 
     def purge(self, now: float, gone_by: float) -> None:
-        """Forget entries and ids that have expired by now, and rows that were gone by then.
+        """Remove entries and ids expired by `now`, and rows whose `gone_at` is up to `gone_by`.
 
-        Some of them, as often as it likes: the rules don't see them anyway.
+        It may leave some of them for a later call: the rules ignore them anyway.
         """
 
     def rows(self, post: str) -> Sequence[Row]:
         """Return the post's rows, in order."""
 
     def put_row(self, row: Row) -> None:
-        """Write a row instead of the one with its post and `seq`."""
+        """Write a row; it replaces the row with the same post and `seq`."""
 
     def drop_row(self, post: str, holder: str) -> None:
         """Remove a holder's row, if there is one."""
 
     def entry(self, request_id: str, now: float) -> Entry | None:
-        """Return the entry that hasn't expired."""
+        """Return the request id's entry, None if there is none or it has expired."""
 
     def put_entry(self, request_id: str, entry: Entry, expires_at: float) -> None:
-        """Write an entry instead of the request id's."""
+        """Write the request id's entry."""
 
     def claim(self, post: str, attachment_id: str, expires_at: float) -> None:
-        """Remember an attachment."""
+        """Record the id of an attachment that a call has returned."""
 
     def claimed(self, post: str, now: float) -> frozenset[str]:
-        """Return the post's attachments that haven't expired."""
+        """Return the post's claimed ids that haven't expired."""
 
 
 class Rules:
-    """What a ledger does. `now` is its clock's time; spans are as `Ledger` has them."""
+    """The methods of a Ledger. `now` is the time on its clock; spans are as in `Ledger`."""
 
     def __init__(
         self, store: Store, *, settle_s: float, retention_s: float, lease_s: float = LEASE_S
@@ -104,15 +104,15 @@ class Rules:
         self._store = store
         self._lease_s = lease_s
         self._settle_s = settle_s
-        # How long what isn't touched is kept: what may still be going on isn't forgotten.
+        # How long data is kept after its last change, at least while a request may take effect.
         self._kept_s = max(retention_s, lease_s + settle_s)
 
     def purge(self, now: float) -> None:
-        """Forget what nothing sees any more, some of it, as often as one likes."""
+        """Remove some of the data that no rule uses any more."""
         self._store.purge(now, now - self._kept_s)
 
     def acquire(self, lease: Lease, now: float, settles_in_s: float | None = None) -> Standing:
-        """As Ledger.acquire."""
+        """Implement Ledger.acquire."""
         entry = self._entry(lease, now)
         rows = self._rows(lease.post, now, forget=True)
         if standing := _refusal(lease, entry, rows, now):
@@ -126,7 +126,7 @@ class Rules:
         if lease.request_id:
             entry = entry._replace(holder=lease.holder) if entry else _fresh(lease)
         unsettled = _unsettled(entry, now)
-        # Written ahead at once, as by `record_sending`.
+        # Recorded in the same step, as by `record_sending`.
         sent = row.sent
         if is_first and unsettled is None and settles_in_s is not None:
             sent = True
@@ -137,11 +137,11 @@ class Rules:
         return Acquired(unsettled=unsettled) if is_first else Queued()
 
     def find(self, lease: Lease, now: float) -> Created | Reused | InProgress | None:
-        """As Ledger.find."""
+        """Implement Ledger.find."""
         return _refusal(lease, self._entry(lease, now), self._rows(lease.post, now), now)
 
     def renew(self, lease: Lease, now: float) -> bool:
-        """As Ledger.renew."""
+        """Implement Ledger.renew."""
         held = self._held(lease, now)
         if held is None:
             return False
@@ -154,7 +154,7 @@ class Rules:
     def record_sending(
         self, lease: Lease, now: float, *, settles_in_s: float, is_new_attempt: bool
     ) -> bool:
-        """As Ledger.record_sending."""
+        """Implement Ledger.record_sending."""
         held = self._held(lease, now)
         if held is None:
             return False
@@ -167,13 +167,13 @@ class Rules:
         return True
 
     def release(self, lease: Lease, end: End, now: float) -> None:
-        """As Ledger.release."""
+        """Implement Ledger.release."""
         if isinstance(end, EndedCreated):
             self._created(lease, end.attachment_id, now)
             self._store.drop_row(lease.post, lease.holder)
             return
         row = _row_of(lease.holder, self._rows(lease.post, now))
-        # One that has left already, or was passed over, knows nothing that counts.
+        # A lease that was released already, or passed over, has nothing to record.
         if row is None or row.lease_until is None:
             return
         entry = self._own_entry(lease, now)
@@ -190,15 +190,15 @@ class Rules:
             self._put(lease, ended, now)
 
     def claimed(self, post: str, now: float) -> frozenset[str]:
-        """As Ledger.claimed."""
+        """Implement Ledger.claimed."""
         return self._store.claimed(post, now)
 
     # Rows.
 
     def _rows(self, post: str, now: float, *, forget: bool = False) -> Sequence[Row]:
-        """Return the post's rows, but for those gone for longer than anything is kept.
+        """Return the post's rows, except those that have been gone for longer than data is kept.
 
-        `forget` drops those, too, which a reader may not.
+        `forget` also removes the excepted rows; only a writer may set it.
         """
         kept = []
         for row in self._store.rows(post):
@@ -214,7 +214,7 @@ class Rules:
         return Row(row.post, row.seq, row.holder, lease_until, sent, gone_at)
 
     def _head(self, rows: Sequence[Row], now: float, *, but: Row | None) -> Row | None:
-        """Return the head; the dead are dropped when they come there, `but` one that comes back."""
+        """Return the first row that isn't gone, and drop the gone ones before it, except `but`."""
         for row in rows:
             if row.gone_at > now or (but and row.seq == but.seq):
                 return row
@@ -231,7 +231,7 @@ class Rules:
         return row, entry
 
     def _withdraw(self, row: Row | None) -> None:
-        """Take a lease out of its queue whose request id came to an end without it."""
+        """Remove the row of a refused lease, if it is held and has recorded no sending."""
         if row and row.lease_until is not None and not row.sent:
             self._store.drop_row(row.post, row.holder)
 
@@ -245,12 +245,12 @@ class Rules:
         return entry if entry and entry.holder == lease.holder else None
 
     def _created(self, lease: Lease, attachment_id: str, now: float) -> None:
-        """Record an attachment, from one whose lease was taken over too: it is there."""
+        """Record an attachment, also if the lease was taken over: the attachment exists."""
         self._store.claim(lease.post, attachment_id, now + self._kept_s)
         if not lease.request_id:
             return
         entry = self._entry(lease, now) or _fresh(lease)
-        # Whoever holds it now sees that it lost it, and finds the attachment.
+        # Another holder of the request id finds its lease lost, and then finds the attachment.
         if entry.is_of(lease) and not entry.attachment_id:
             created = entry._replace(
                 holder="",
@@ -290,16 +290,16 @@ def _refusal(
 
 
 def _taken(lease: Lease, entry: Entry | None, rows: Sequence[Row]) -> Row | None:
-    """Return the row that a lease has, or takes over with its request id; None if it's new."""
+    """Return the lease's own row, or the one that it takes over; None if there is neither."""
     if row := _row_of(lease.holder, rows):
         return row
     dead = _row_of(entry.holder, rows) if entry and entry.holder else None
-    # `gone_at` stays: what the dead one sent has to settle, whoever has its lease.
+    # `gone_at` stays: the dead holder's request has to settle, even if the new holder dies, too.
     return dead._replace(holder=lease.holder, sent=False) if dead else None
 
 
 def _new_last(lease: Lease, rows: Sequence[Row], now: float) -> Row:
-    """Return a row behind all others; its lease is still to be renewed."""
+    """Return a new row behind all others; the caller has to renew its lease."""
     seq = rows[-1].seq + 1 if rows else 1
     return Row(lease.post, seq, lease.holder, lease_until=now, sent=False, gone_at=now)
 

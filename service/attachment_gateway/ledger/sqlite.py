@@ -1,4 +1,4 @@
-"""The ledger of all processes of one machine, in a SQLite file; it outlives them."""
+"""The ledger of all processes of one machine, in a SQLite file that outlives them."""
 
 import asyncio
 import time
@@ -30,18 +30,20 @@ _T = TypeVar("_T")
 
 _Job = tuple[Work[Any], asyncio.Future[Any]]
 
-# Group commit: a write waits LINGER_S for others to join its transaction, which costs several times
-# what is written in it; but only while another lease is held, or was in the last SHARED_FOR_S.
+# Group commit: a transaction costs several times as much as the writes in it, so a write waits
+# LINGER_S for others to join it. It waits only while another lease is held, or was held in the last
+# SHARED_FOR_S.
 LINGER_S = 0.002
 SHARED_FOR_S = 0.01
 
-# A transaction takes some 50 us, handing one to a thread more than that. After one that took so
-# long they are the thread's business for a while: the file may be slow.
+# A transaction takes some 50 us, and handing it to a thread takes longer. After a transaction that
+# took more than SLOW_S the file may be slow: the thread does all of them for SLOW_FOR_S.
 SLOW_S = 0.05
 SLOW_FOR_S = 10.0
 
-# So many writes add half as many rows to a table at most, for a call writes twice. Four times as
-# many as those are looked through: so a table has at most a third more rows than it needs.
+# A call writes twice and adds one row to a table, so UPKEEP_EVERY writes add at most half that
+# number of rows. A purge then checks PURGE_ROWS rows, four times as many as were added, so a table
+# has at most a third more rows than it needs.
 UPKEEP_EVERY = PURGE_ROWS // 2
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
@@ -50,9 +52,9 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 class SqliteLedger:
     """A Ledger. It may not be used across a fork.
 
-    A transaction is carried out at once, on the event loop, if the file lets it. What has to wait
-    for other processes, and what may be slow, is the business of a thread with a connection of its
-    own: purging, and copying from SQLite's log into the file, with its waits for the disk.
+    A transaction runs at once, on the event loop, if no other connection has the file locked. A
+    thread with its own connection does what has to wait for other processes and what may be slow:
+    purging, and copying SQLite's log into the file, which waits for the disk.
     """
 
     def __init__(self, thread: ThreadPoolExecutor, in_thread: Access, on_loop: Access) -> None:
@@ -78,7 +80,10 @@ class SqliteLedger:
         lease_s: float = LEASE_S,
         clock: Callable[[], float] = time.time,
     ) -> Self:
-        """Open the file, or make it. Its processes share the wall clock. Raises SettingError."""
+        """Open the file, or make it. Raises SettingError.
+
+        The default clock is the wall clock, which all processes share.
+        """
 
         def access(connect: Callable[[str], Any]) -> Access:
             connection = connect(path)
@@ -96,7 +101,7 @@ class SqliteLedger:
             raise
 
     async def acquire(self, lease: Lease, *, settles_in_s: float | None = None) -> Standing:
-        """As Ledger has it, like all below."""
+        """Implement Ledger.acquire; see Ledger for this method and those below."""
         self._holders.add(lease.holder)
         standing = await self._write(
             lambda rules, now: rules.acquire(lease, now, settles_in_s),
@@ -117,7 +122,7 @@ class SqliteLedger:
     async def record_sending(
         self, lease: Lease, *, settles_in_s: float, is_new_attempt: bool
     ) -> bool:
-        """Write ahead."""
+        """Record that a request is about to be sent."""
         return await self._write(
             lambda rules, now: rules.record_sending(
                 lease, now, settles_in_s=settles_in_s, is_new_attempt=is_new_attempt
@@ -125,7 +130,7 @@ class SqliteLedger:
         )
 
     async def release(self, lease: Lease, end: End) -> None:
-        """Leave the queue, with what became of it."""
+        """Leave the queue, and record the result."""
         self._holders.discard(lease.holder)
         await self._write(
             lambda rules, now: rules.release(lease, end, now),
@@ -133,35 +138,35 @@ class SqliteLedger:
         )
 
     async def claimed(self, post: str) -> frozenset[str]:
-        """Return the ids that calls have answered with."""
+        """Return the ids that calls have returned."""
         return await self._read(lambda rules, now: rules.claimed(post, now))
 
     async def close(self) -> None:
-        """Finish what is under way, and let go of the file and the thread."""
+        """Finish the writes that wait, close the file, and end the thread."""
         while self._jobs or self._busy:
             if not self._busy:
                 self._carry_out()
             if self._busy:
-                await self._loop.run_in_executor(self._thread, int)  # comes behind what it does
+                await self._loop.run_in_executor(self._thread, int)  # runs after its present job
         self._on_loop.close()
-        with suppress(RuntimeError):  # it is closed already
+        with suppress(RuntimeError):  # the thread has ended: the file is closed already
             await self._loop.run_in_executor(self._thread, self._in_thread.close)
         self._thread.shutdown(wait=False)
 
     async def _read(self, work: Work[_T]) -> _T:
-        """Read on the loop, which waits for no writer; or else in the thread."""
+        """Read on the event loop, without waiting for writers; if that fails, in the thread."""
         try:
             return self._on_loop.read(work)
         except LedgerUnavailable:
             try:
                 return await self._loop.run_in_executor(self._thread, self._in_thread.read, work)
-            except RuntimeError as error:  # the thread was let go
+            except RuntimeError as error:  # the thread has ended
                 raise LedgerUnavailable(f"SQLite: {error}") from error
 
-    # Writing: what there is to write is written at once, with all that lingers.
+    # Writing: all jobs that wait are done in one transaction.
 
     def _is_shared(self, *, beside: Lease) -> bool:
-        """Tell whether another lease is held, or was a moment ago: its writes could join."""
+        """Tell whether another lease is held, or was held in the last SHARED_FOR_S."""
         now = self._loop.time()
         is_shared = len(self._holders) > (beside.holder in self._holders)
         if is_shared:
@@ -179,7 +184,7 @@ class SqliteLedger:
         return written
 
     def _carry_out(self) -> None:
-        """Do all jobs: here, or by the thread, whose end sees those that come while it works."""
+        """Do all jobs, here or in the thread; while the thread is busy, leave them to `_go_on`."""
         if self._lingering is not None:
             self._lingering.cancel()
             self._lingering = None
@@ -198,7 +203,7 @@ class SqliteLedger:
         _tell(self._taken_jobs(), answers)
 
     def _hand_over(self) -> None:
-        """Let the thread do all jobs, and the upkeep if need be."""
+        """Let the thread do all jobs, and the upkeep if it is due."""
         jobs = self._taken_jobs()
         upkeep = self._writes_to_upkeep <= 0
         if upkeep:
@@ -216,7 +221,7 @@ class SqliteLedger:
 
         try:
             self._thread.submit(work)
-        except RuntimeError as error:  # the thread was let go
+        except RuntimeError as error:  # the thread has ended
             _tell(jobs, [LedgerUnavailable(f"SQLite: {error}")] * len(jobs))
             self._go_on()
 
@@ -226,10 +231,10 @@ class SqliteLedger:
         return jobs
 
     def _keep_up(self) -> None:
-        """Purge, and write once more.
+        """Purge, and then write once more.
 
-        At times purging copies SQLite's log into the file, and whoever writes next waits for the
-        disk. That shouldn't be a call.
+        A purge sometimes makes SQLite copy its log into the file, and then the next write waits for
+        the disk. The additional write does that waiting, so that no call has to.
         """
         try:
             self._in_thread.write(lambda rules, now: rules.purge(now))
@@ -238,13 +243,13 @@ class SqliteLedger:
             log.warning("ledger_not_purged", why=error.why)
 
     def _go_on(self) -> None:
-        """Do what has come while the thread was at work."""
+        """Do the jobs that came while the thread was busy."""
         self._busy = False
         self._carry_out()
 
 
 def _tell(jobs: Sequence[_Job], answers: Sequence[object]) -> None:
-    """Give everyone the answer, but who has gone."""
+    """Give each job its result or error, unless its caller was cancelled."""
     for (_, done), answer in zip(jobs, answers, strict=True):
         if done.done():
             continue

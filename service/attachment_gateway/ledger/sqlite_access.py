@@ -10,17 +10,18 @@ from attachment_gateway.ledger.sqlite_file import WRITE_VERSION
 
 _T = TypeVar("_T")
 
-# What is done within a transaction, by the rules and at a time.
+# A function that is called within a transaction, with the rules and the present time.
 Work = Callable[[Rules, float], _T]
 
-# One that begins by reading and goes on to write can fail at once, so none does.
+# A transaction that begins by reading and then writes can fail without waiting for a lock, so a
+# transaction that writes begins with IMMEDIATE.
 BEGIN_TO_WRITE = "BEGIN IMMEDIATE"
 BEGIN_TO_READ = "BEGIN"
-COMMIT = "COMMIT"  # not the connection's own, which SQLite has to understand anew each time
+COMMIT = "COMMIT"  # not connection.commit(), for which SQLite parses the statement each time
 
 
 class Access:
-    """One connection. Raises LedgerUnavailable, and then has changed nothing."""
+    """One connection. A transaction that raises LedgerUnavailable has changed nothing."""
 
     def __init__(
         self, connection: sqlite3.Connection, rules: Rules, clock: Callable[[], float]
@@ -31,24 +32,24 @@ class Access:
         self._clock = clock
 
     def read(self, work: Work[_T]) -> _T:
-        """Return what the work does, which writes nothing."""
+        """Run a work that only reads, and return its result."""
         [answer] = self._transaction(BEGIN_TO_READ, [work])
         return answer
 
     def write(self, work: Work[_T]) -> _T:
-        """Return what the work does, all of it or nothing."""
+        """Run a work that writes, and return its result."""
         [answer] = self._transaction(BEGIN_TO_WRITE, [work])
         return answer
 
     def answers(self, works: Sequence[Work[object]]) -> Sequence[object]:
-        """Do all in one transaction; return each one's answer, or for each the error of all."""
+        """Run all works in one transaction; return their results, or its error for each of them."""
         try:
             return self._transaction(BEGIN_TO_WRITE, works)
-        except Exception as error:  # noqa: BLE001 each is told what it is
+        except Exception as error:  # noqa: BLE001 each job gets the error
             return [error] * len(works)
 
     def answers_at_once(self, works: Sequence[Work[object]]) -> Sequence[object] | None:
-        """Do the same; None if another connection has the file, for this one doesn't wait."""
+        """Run all works as `answers` does; None if another connection has the file locked."""
         answers = self.answers(works)
         is_busy = isinstance(answers[0], LedgerUnavailable) and _is_busy(answers[0].__cause__)
         return None if is_busy else answers
@@ -65,7 +66,7 @@ class Access:
         try:
             try:
                 self._execute(begin)
-                # Once it is its turn, so that time doesn't go back from one to the next.
+                # Read after BEGIN, so that time doesn't go back from one transaction to the next.
                 now = self._clock()
                 answers = [work(self._rules, now) for work in works]
                 self._execute(COMMIT)
@@ -78,6 +79,6 @@ class Access:
 
 
 def _is_busy(error: BaseException | None) -> bool:
-    """Tell whether another connection has the file; the lower byte is the primary code."""
+    """Tell whether another connection has the file locked, by the code's lower byte."""
     code: int = getattr(error, "sqlite_errorcode", 0)  # not all of the module's errors are SQLite's
     return code & 0xFF == sqlite3.SQLITE_BUSY

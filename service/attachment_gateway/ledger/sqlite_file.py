@@ -1,4 +1,4 @@
-"""The SQLite file of a ledger: how it is made and opened."""
+"""The making and opening of a ledger's SQLite file."""
 
 import sqlite3
 from contextlib import suppress
@@ -8,33 +8,33 @@ from pathlib import Path
 
 from attachment_gateway.errors import SettingError
 
-# "agwl", so that `file` and we tell it from another program's.
+# "agwl" in ASCII: it tells this program, and the `file` command, that the file is a ledger.
 APPLICATION_ID = 0x6167776C
 
-# How long one process waits for the others, whose transactions take well under a millisecond. One
-# may have to wait behind another of its own process, and both take less than a lease, so that a
-# renewal that had to wait still counts.
+# How long a transaction waits for other processes, whose transactions take well under 1 ms. It may
+# first have to wait behind another transaction of its own process; twice BUSY_S is less than a
+# lease, so a renewal that had to wait is still in time.
 BUSY_S = 2.5
 
-# In a new file. A page is written whole, and holds a dozen rows.
+# The page size of a new file. A page is written as a whole, and holds some 12 rows.
 PAGE_BYTES = 1024
 
-# The same few pages are written again and again, and so four times less often than by default, by
-# their bytes, from the log into the file.
+# SQLite copies its log into the file after this many pages. It is 16 MB, four times the default,
+# since the same few pages are written again and again and each copy writes a page only once.
 CHECKPOINT_PAGES = 16_000
 
-# A killed process loses nothing; a machine that loses its power loses the last moments.
+# A killed process loses nothing; a power failure loses the last transactions.
 SYNCHRONOUS = "PRAGMA synchronous = NORMAL"
 
 SCHEMA_VERSION = 2
 
 WRITE_VERSION = f"PRAGMA user_version = {SCHEMA_VERSION}"
 
-# Two posts have the same digest by no chance that counts.
+# 128 bits, so that two posts practically never have the same digest.
 POST_DIGEST_BYTES = 16
 
-# Each index costs every call some pages, so none is there to find what has expired: the ledger goes
-# through the tables, round and round.
+# No index finds expired rows, since each index makes every call write more pages. Instead, purges
+# scan the tables in portions.
 SCHEMA = f"""
 CREATE TABLE queue (
   post BLOB NOT NULL,
@@ -69,12 +69,12 @@ PRAGMA application_id = {APPLICATION_ID};
 
 @lru_cache(maxsize=1024)
 def post_digest(post: str) -> bytes:
-    """Return what stands for a post in keys: its name is several times as long, and is in each."""
+    """Return a post's digest for the keys; the post's name is several times as long."""
     return blake2b(post.encode(), digest_size=POST_DIGEST_BYTES).digest()
 
 
 def opened(path: str) -> sqlite3.Connection:
-    """Open the file, for the calling thread alone, and make it and its directory if need be.
+    """Open the file for the calling thread only; make it and its directory if they don't exist.
 
     Raises SettingError.
     """
@@ -95,7 +95,7 @@ def opened(path: str) -> sqlite3.Connection:
 
 
 def opened_again(path: str) -> sqlite3.Connection:
-    """Open a file that is open, by a connection that neither waits for others nor copies the log.
+    """Open a second connection to the file, which neither waits for locks nor copies the log.
 
     Raises SettingError.
     """
@@ -109,7 +109,7 @@ def opened_again(path: str) -> sqlite3.Connection:
 
 
 def _make(path: Path) -> None:
-    """Make an empty file that others can't read; SQLite gives its other files the same mode."""
+    """Make an empty file that other users can't read; SQLite's further files get its mode."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):
         path.touch(mode=0o600, exist_ok=False)
@@ -123,7 +123,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         _make_schema(connection, path)
-        # Each time: if the file can't be written, that is told now, and not at the first call.
+        # At each opening, so that a file that can't be written is reported before the first call.
         connection.execute(WRITE_VERSION)
 
 
@@ -143,7 +143,7 @@ def _make_schema(connection: sqlite3.Connection, path: str) -> None:
 
 
 def _execute_all(connection: sqlite3.Connection, statements: str) -> None:
-    """Execute statements in the transaction that there is, which `executescript` would end."""
+    """Execute statements in the present transaction; `executescript` would commit it first."""
     for statement in statements.split(";"):
         connection.execute(statement)
 

@@ -9,7 +9,7 @@ from attachment_gateway.ledger.sqlite_file import POST_DIGEST_BYTES, post_digest
 
 _Key = tuple[str | bytes, ...]
 
-# So many rows of a table are looked through at once, round and round.
+# The number of rows of a table that one purge checks; the next purge continues after them.
 PURGE_ROWS = 2000
 
 ROWS = """SELECT seq, holder, lease_until, sent, gone_at FROM queue
@@ -17,7 +17,7 @@ ROWS = """SELECT seq, holder, lease_until, sent, gone_at FROM queue
 PUT_ROW = "REPLACE INTO queue VALUES (?, ?, ?, ?, ?, ?)"
 DROP_ROW = "DELETE FROM queue WHERE post = ? AND holder = ?"
 
-# Gone through whole: it has a row for each call that is at work, and few that are gone.
+# Scanned as a whole: the table has one row for each call in progress, and few that are gone.
 PURGE_QUEUE = "DELETE FROM queue WHERE gone_at <= ?"
 
 ENTRY = """SELECT post, fingerprint, holder, began_at, settled_at, told, attachment_id, created_at
@@ -29,10 +29,10 @@ CLAIMED = "SELECT attachment_id FROM claimed WHERE post = ? AND ? < expires_at"
 
 
 class _Purge(NamedTuple):
-    """How a table is purged, by portions.
+    """The statements that purge a table in portions.
 
-    `portion_end` gives the key at which one ends that begins behind a key; `delete` deletes between
-    the two what has expired. `before_all` and `behind_all` are keys.
+    `portion_end` selects the last key of the portion that follows a given key; `delete` deletes the
+    expired rows of the portion. `before_all` and `behind_all` are keys before and after all others.
     """
 
     portion_end: str
@@ -60,14 +60,14 @@ PURGES = (
 
 
 class SqliteStore:
-    """A Store of tables."""
+    """A Store in SQLite tables."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._execute = connection.cursor().execute  # one for all: each costs as much as a row
+        self._execute = connection.cursor().execute  # making a cursor costs as much as a row
         self._purged_to = [each.before_all for each in PURGES]
 
     def purge(self, now: float, gone_by: float) -> None:
-        """Delete some of what may go."""
+        """Delete the gone rows, and the expired rows of one portion of each other table."""
         self._execute(PURGE_QUEUE, (gone_by,))
         for index, each in enumerate(PURGES):
             begin = self._purged_to[index]
@@ -83,16 +83,16 @@ class SqliteStore:
         ]
 
     def put_row(self, row: Row) -> None:
-        """Write a row instead of the one with its post and `seq`."""
+        """Write a row; it replaces the row with the same post and `seq`."""
         changes = (row.lease_until, row.sent, row.gone_at)
         self._execute(PUT_ROW, (post_digest(row.post), row.seq, row.holder, *changes))
 
     def drop_row(self, post: str, holder: str) -> None:
-        """Remove a row."""
+        """Remove the holder's row, if there is one."""
         self._execute(DROP_ROW, (post_digest(post), holder))
 
     def entry(self, request_id: str, now: float) -> Entry | None:
-        """Return the entry that hasn't expired."""
+        """Return the request id's entry, None if there is none or it has expired."""
         found = self._execute(ENTRY, (request_id, now)).fetchone()
         if found is None:
             return None
@@ -100,7 +100,7 @@ class SqliteStore:
         return Entry(post, fingerprint, holder, began_at, settled_at, bool(told), *rest)
 
     def put_entry(self, request_id: str, entry: Entry, expires_at: float) -> None:
-        """Write an entry instead of the request id's."""
+        """Write the request id's entry."""
         self._execute(
             PUT_ENTRY,
             (
@@ -118,9 +118,9 @@ class SqliteStore:
         )
 
     def claim(self, post: str, attachment_id: str, expires_at: float) -> None:
-        """Remember an attachment."""
+        """Record the id of an attachment that a call has returned."""
         self._execute(CLAIM, (post_digest(post), attachment_id, expires_at))
 
     def claimed(self, post: str, now: float) -> frozenset[str]:
-        """Return the post's attachments that haven't expired."""
+        """Return the post's claimed ids that haven't expired."""
         return frozenset(each for [each] in self._execute(CLAIMED, (post_digest(post), now)))

@@ -1,4 +1,4 @@
-"""The URLs by which a ledger is named."""
+"""The URLs that name a ledger."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,16 +15,16 @@ REDIS_SCHEMES: Mapping[str, str] = MappingProxyType(
     {"redis": "redis", "valkey": "redis", "rediss": "rediss", "valkeys": "rediss"}
 )
 
-# What is TLS's own: an authority that isn't known everywhere, and a certificate to show.
+# Options of TLS: a private certificate authority, and a client certificate with its key.
 REDIS_OPTIONS = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 
 FORMS = "memory:, sqlite:///path (an absolute one makes four slashes), redis://… or rediss://…"
 
 
 def ledger_fault(url: str) -> str | None:
-    """Return what is wrong with a URL's form, as a sentence for SettingError; None: nothing.
+    """Return what is wrong with a URL, as a sentence for SettingError; None if nothing is.
 
-    A password isn't in it. The setting left empty is right: see default_url.
+    The sentence never holds a password. An empty URL is valid: it stands for `default_url`.
     """
     if url in {"", MEMORY}:
         return None
@@ -35,7 +35,7 @@ def ledger_fault(url: str) -> str | None:
 
 
 def default_url() -> str:
-    """Return the SQLite file in the user's state directory."""
+    """Return the URL of the SQLite file in the user's state directory."""
     return f"{SQLITE}{Path(platformdirs.user_state_dir('attachment-gateway')) / 'ledger.sqlite3'}"
 
 
@@ -50,7 +50,7 @@ def is_redis(url: str) -> bool:
 
 
 def redis_url(url: str) -> str:
-    """Return a Redis URL as the library has it."""
+    """Return a Redis or Valkey URL with a scheme that the Redis library knows."""
     scheme, _, rest = url.partition(":")
     return f"{REDIS_SCHEMES[scheme]}:{rest}"
 

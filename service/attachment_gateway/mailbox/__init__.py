@@ -1,7 +1,7 @@
-"""The limits that Graph has for each mailbox, kept so that callers don't meet them.
+"""Graph's limits for each mailbox, kept by the gateway so that Graph refuses no request for them.
 
-A mailbox, here, is what Graph counts by: an app and a group. Whoever is about to send a request
-takes a slot at its mailbox, and says when Graph has asked to wait.
+A mailbox is an app and a group, as Graph counts. A call takes a slot of its mailbox before it sends
+a request, and reports when Graph asks for a pause.
 """
 
 import re
@@ -18,26 +18,26 @@ CONCURRENT = 4
 UPLOAD_BYTES = 150_000_000
 UPLOAD_WINDOW_S = 300.0
 
-# A UUID in every token of Entra's. It becomes a part of keys: short, and without a slash.
+# A UUID in every token of Entra. It becomes part of keys, so it must be short and without a slash.
 _APP_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-# Why a slot couldn't come; the other reason is a limit of ours, which MailboxLimits words.
+# MailboxBusy's `why` during a pause; otherwise it is a sentence of MailboxLimits.
 GRAPH_ASKED = "Graph asked to wait"
 
-# What is told to those whose time ended while they waited for a slot: nobody knows when a request
-# ends, but an upload to Graph takes about so long.
+# The `retry_delay_s` for a call whose time ended while all slots were taken. When a slot will be
+# released is unknown; an upload to Graph takes about this long.
 SLOT_RETRY_DELAY_S = 1.0
 
-# What Graph asks for is minutes at most; a mistake in its answer mustn't close a mailbox for good.
+# Graph asks for minutes at most. This limit keeps a wrong response from closing a mailbox for good.
 MAX_PAUSE_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailboxLimits:
-    """How much one mailbox takes; 0 is no limit.
+    """The limits of one mailbox; 0 means no limit.
 
-    So many requests at once, and so many bytes of uploads begun in any `upload_window_s`, which may
-    be spent in one burst. A request larger than that goes when the window is empty.
+    At most `concurrent` requests at once, and at most `upload_bytes` of uploads begun in any
+    `upload_window_s`, even all in one burst. A larger request begins when the window is empty.
     """
 
     concurrent: int = CONCURRENT
@@ -46,20 +46,20 @@ class MailboxLimits:
 
     @property
     def concurrent_reached(self) -> str:
-        """Say that all slots are taken."""
+        """The sentence that says that all slots are taken."""
         return f"our own limit of {self.concurrent} requests at once"
 
     @property
     def upload_bytes_reached(self) -> str:
-        """Say that the bytes are spent."""
+        """The sentence that says that the window has no bytes left."""
         return f"our own limit of {self.upload_bytes:,} bytes in {self.upload_window_s:g} s"
 
 
 class MailboxBusy(Exception):
-    """The slot can't come in time.
+    """The slot can't begin in time.
 
-    `retry_delay_s`: when it could, as far as that is known. `why`: GRAPH_ASKED, or the limit of
-    ours that has been reached, as MailboxLimits words it.
+    `retry_delay_s`: when it could begin, as far as that is known. `why`: GRAPH_ASKED, or
+    MailboxLimits' sentence for the limit that is reached.
     """
 
     def __init__(self, *, retry_delay_s: float, why: str) -> None:
@@ -69,33 +69,33 @@ class MailboxBusy(Exception):
 
 
 class Mailboxes(Protocol):
-    """Every mailbox has a queue of its own, and nothing is remembered of one that is idle."""
+    """The slots of all mailboxes. Each mailbox has its own queue; an idle one takes no memory."""
 
     def slot(
         self, mailbox: str, *, upload_bytes: int = 0, within_s: float
     ) -> AbstractAsyncContextManager[None]:
-        """Wait for a slot, in the order of arrival; it lasts while the context is open.
+        """Wait for a slot, in the order of arrival, and hold it while the context is open.
 
-        `within_s` of 0 or less: at once or not at all. Raises MailboxBusy if the slot can't come
-        in that time: at once where a pause or the bytes begun and waiting before it show that, else
-        when the time is over.
+        With `within_s` of 0 or less the slot begins at once or not at all. Raises MailboxBusy if
+        the slot can't begin in time: at once if a pause, or the bytes begun and waiting before it,
+        show that; otherwise when the time is over.
         """
 
     async def pause(self, mailbox: str, for_s: float) -> None:
-        """Let no slot at the mailbox begin for so long, which Graph has asked for.
+        """Let no slot of the mailbox begin for `for_s`, as Graph has asked.
 
-        a pause never shortens another. Turns that have begun go on.
+        A pause never shortens an earlier one. Slots that have begun stay.
         """
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
 
 
 def mailbox_of(token: str, group_id: str) -> str:
-    """Return the mailbox of a group, as the caller's app sees it: "app id/group id".
+    """Return the mailbox of a group and the token's app: "app id/group id".
 
-    The app id is what the token says of itself, unverified: it only chooses a queue. It is "" if
-    the token is opaque, or malformed. Nothing else of the token is in the answer.
+    The app id is the token's unverified claim, since it only chooses a queue. It is "" if the token
+    is opaque or malformed. The result holds nothing else of the token.
     """
     _, _, signed = token.partition(".")
     claims, has_signature, signature = signed.partition(".")
@@ -114,9 +114,9 @@ def _app_id(encoded: str) -> str:
 
 
 def _claims(encoded: str) -> dict[str, object]:
-    """Return what a JWT says, or {}; whatever its second part is, without an exception."""
+    """Return the claims in a JWT's second part, or {} if it can't be decoded."""
     try:
-        # A JWT goes without padding; what is too much of it is passed over.
+        # A JWT has no padding; b64decode ignores surplus padding.
         claims = orjson.loads(b64decode(encoded + "==", altchars=b"-_"))
     except ValueError:
         return {}

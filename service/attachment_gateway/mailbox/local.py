@@ -5,15 +5,16 @@ import asyncio
 from attachment_gateway.mailbox import MAX_PAUSE_S, MailboxBusy, MailboxLimits
 from attachment_gateway.mailbox.queue import MailboxQueue, Obstacle, Waiter
 
-# How often, when any mailbox is used, those that have become idle are looked for.
+# The least time between two searches for idle mailboxes. The use of any mailbox starts a search.
 SWEEP_EVERY_S = 30.0
 
-# Event loops round timers to a tick of theirs, and may call a little early; then it is set anew.
+# The shortest timer. Event loops round timers and may call slightly early; `_advance` then sets the
+# timer again.
 TICK_S = 0.001
 
 
 class LocalMailboxes:
-    """Turns at mailboxes for everything in this process."""
+    """Mailboxes whose slots are shared by the calls of this process."""
 
     def __init__(self, limits: MailboxLimits) -> None:
         self._limits = limits
@@ -26,8 +27,8 @@ class LocalMailboxes:
         return _Slot(self, mailbox, upload_bytes, within_s)
 
     async def begin(self, mailbox: str, upload_bytes: int, within_s: float) -> MailboxQueue | None:
-        """Begin a slot, when it can; return what it is to end in, None where nothing counts it."""
-        if self._is_unlimited and not self._queues:  # nor has Graph asked for a pause
+        """Begin a slot when it can begin; return the queue for `end`, None if there is no limit."""
+        if self._is_unlimited and not self._queues:  # without queues there is no pause either
             return None
         now_s = asyncio.get_running_loop().time()
         queue = self._queue(mailbox, now_s)
@@ -39,12 +40,12 @@ class LocalMailboxes:
         return queue
 
     def end(self, queue: MailboxQueue) -> None:
-        """End a slot."""
+        """Release a slot."""
         queue.end()
         self._advance(queue)
 
     async def pause(self, mailbox: str, for_s: float) -> None:
-        """Let no slot begin for so long; see Mailboxes."""
+        """Let no slot begin for `for_s`; see Mailboxes."""
         if not for_s > 0:
             return
         now_s = asyncio.get_running_loop().time()
@@ -56,7 +57,7 @@ class LocalMailboxes:
         self._advance(queue)
 
     def refuse_late(self, mailbox: str, obstacle: Obstacle) -> None:
-        """Refuse those in the queue who can't outlast an obstacle that is known from elsewhere."""
+        """Refuse the waiters whose time ends before an obstacle that Redis has reported."""
         queue = self._queues.get(mailbox)
         if queue is not None:
             for waiter in queue.late(asyncio.get_running_loop().time() + obstacle.wait_s):
@@ -101,7 +102,7 @@ class LocalMailboxes:
         queue.begin_late(size_bytes, told, loop.time())
 
     def _advance(self, queue: MailboxQueue) -> None:
-        """Let begin who can, in order, and have the next one looked at when its time comes."""
+        """Begin the waiters that can begin, in order, and set a timer for the next one."""
         now_s = asyncio.get_running_loop().time()
         if queue.timer is not None:
             queue.timer.cancel()
@@ -109,7 +110,7 @@ class LocalMailboxes:
         while queue.waiters:
             head = next(iter(queue.waiters))
             obstacle = queue.obstacle(head.size_bytes, now_s)
-            if head.told.cancelled():  # it is about to withdraw
+            if head.told.cancelled():  # its task is about to call `_withdraw`
                 queue.release(head)
             elif obstacle is None:
                 queue.release(head)
@@ -128,20 +129,19 @@ class LocalMailboxes:
             queue.timer = asyncio.get_running_loop().call_later(delay_s, self._advance, queue)
 
     def _refuse_if_late(self, queue: MailboxQueue, waiter: Waiter) -> None:
-        """Refuse the last in the queue, if it is known that its slot can't come in its time."""
+        """Refuse the last waiter if it is known that its slot can't begin in time."""
         now_s = asyncio.get_running_loop().time()
         obstacle = queue.obstacle_to_last(now_s)
         if obstacle is not None and obstacle.wait_s > waiter.until_s - now_s:
             _refuse(queue, waiter, obstacle)
 
     def _time_is_over(self, queue: MailboxQueue, waiter: Waiter) -> None:
-        self._advance(
-            queue
-        )  # the head's time may come at this very moment, and then it's in the way
+        # The head may be able to begin at this moment, and would be counted as waiting otherwise.
+        self._advance(queue)
         _refuse(queue, waiter, queue.obstacle_to_last(asyncio.get_running_loop().time()))
 
     def _withdraw(self, queue: MailboxQueue, waiter: Waiter) -> None:
-        """Undo what a waiter has, or was given at the moment in which it was cancelled."""
+        """Remove a cancelled waiter, or undo the slot that it got while it was cancelled."""
         if waiter in queue.waiters:
             queue.release(waiter)
         elif not waiter.told.cancelled() and isinstance(began_s := waiter.told.result(), float):
@@ -150,7 +150,7 @@ class LocalMailboxes:
 
 
 class _Slot:
-    """One slot, as a context; a generator would take longer than the slot's beginning and end."""
+    """One slot as a context manager; a generator would cost more than begin and end together."""
 
     __slots__ = ("_mailbox", "_mailboxes", "_queue", "_upload_bytes", "_within_s")
 

@@ -1,4 +1,4 @@
-"""One mailbox: who has a slot, who waits for one, and what stands in the way."""
+"""One mailbox: its slots, its waiters, and what keeps a slot from beginning."""
 
 import asyncio
 from collections import OrderedDict
@@ -15,21 +15,21 @@ from attachment_gateway.mailbox.window import UploadWindow
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a slot can't begin, and how long that lasts; 0.0: until somebody leaves."""
+    """Why a slot can't begin, and for how long; 0.0 means until a slot is released."""
 
     wait_s: float
     why: str
 
     def busy(self) -> MailboxBusy:
-        """Say it to whom it stops."""
+        """Return the error for a waiter that can't begin."""
         return MailboxBusy(retry_delay_s=self.wait_s or SLOT_RETRY_DELAY_S, why=self.why)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Waiter:
-    """Who waits, until when, with how many counted bytes.
+    """One wait for a slot: its counted bytes and its deadline.
 
-    `told` becomes the time at which the slot began, or why it couldn't.
+    The result of `told` is the time at which the slot began, or the error that refuses it.
     """
 
     size_bytes: int
@@ -38,9 +38,9 @@ class Waiter:
 
 
 class MailboxQueue:
-    """A mailbox that is used, or was a moment ago. Times are readings of the loop's clock.
+    """A mailbox in use, or recently in use. Times are readings of the event loop's clock.
 
-    `timer` looks at the head of the queue when time, and nobody's leaving, is what it waits for.
+    `timer` is set while the head waits for a moment in time and not for the release of a slot.
     """
 
     __slots__ = (
@@ -65,7 +65,7 @@ class MailboxQueue:
         self._waiting_bytes = 0
 
     def obstacle(self, size_bytes: int, now_s: float) -> Obstacle | None:
-        """Tell why so many counted bytes can't begin now, were they the head of the queue."""
+        """Return why a head with `size_bytes` counted bytes can't begin now, None if it can."""
         pause_s = self._paused_until_s - now_s
         bytes_s = self._window.fits_in_s(size_bytes, now_s)
         if pause_s > 0 and pause_s >= bytes_s:
@@ -77,27 +77,27 @@ class MailboxQueue:
         return None
 
     def obstacle_to_last(self, now_s: float) -> Obstacle | None:
-        """Tell why the last can't begin now, if all before it begin as early as they can.
+        """Return why the last waiter can't begin now, if all before it begin as early as possible.
 
-        None only where nobody waits for anything.
+        None only if there is nothing to wait for.
         """
         return self.obstacle(self._waiting_bytes, now_s)
 
     def pause_until(self, until_s: float) -> None:
-        """Let nobody begin before."""
+        """Let no slot begin before `until_s`."""
         self._paused_until_s = max(self._paused_until_s, until_s)
 
     def late(self, until_s: float) -> list[Waiter]:
-        """Return those in the queue who have less time than until then."""
+        """Return the waiters whose deadline is before `until_s`."""
         return [waiter for waiter in self.waiters if waiter.until_s < until_s]
 
     def join(self, waiter: Waiter) -> None:
-        """Wait behind all others."""
+        """Add a waiter behind all others."""
         self.waiters[waiter] = None
         self._waiting_bytes += waiter.size_bytes
 
     def release(self, waiter: Waiter) -> None:
-        """Wait no longer."""
+        """Remove a waiter."""
         del self.waiters[waiter]
         self._waiting_bytes -= waiter.size_bytes
 
@@ -111,17 +111,17 @@ class MailboxQueue:
         self._window.add(size_bytes, now_s)
 
     def begin_late(self, size_bytes: int, began_s: float, now_s: float) -> None:
-        """Count the bytes of a slot from the moment at which its task woke up to it."""
+        """Count a slot's bytes from `now_s`, when its task resumed, and not from `began_s`."""
         if now_s > began_s:
             self._window.take_back(size_bytes, began_s)
             self._window.add(size_bytes, now_s)
 
     def end(self) -> None:
-        """Give the slot back."""
+        """Release a slot."""
         self._taken -= 1
 
     def undo(self, size_bytes: int, began_s: float) -> None:
-        """Give back the slot and the bytes of a slot that nobody has used."""
+        """Release a slot that was not used, and stop counting its bytes."""
         self.end()
         self._window.take_back(size_bytes, began_s)
 

@@ -1,7 +1,7 @@
-"""The mailboxes' limits, kept for all replicas together, in Redis.
+"""The mailboxes' limits, kept in Redis for all replicas together.
 
-In a process, those who wait for one mailbox stand in a queue, and only its head has a ticket in
-Redis. So the order of arrival pauses in each process, and among the heads of all.
+In each process the calls that wait for a mailbox form a queue, and only its head has a ticket in
+Redis. So the order of arrival holds within each process, and among the heads of all processes.
 """
 
 import asyncio
@@ -23,21 +23,23 @@ from attachment_gateway.mailbox.store import Begun, MailboxStore
 
 _T = TypeVar("_T")
 
-# How often the head of a queue polls: jittered, so that replicas don't come all at once, and
-# backing off. When a slot of the same process ends, it polls at once.
+# The head of a queue polls Redis after a random delay, so that replicas don't poll all at once. The
+# delay is at least POLL_MIN_S; its upper limit doubles up to POLL_MAX_S. When a slot of the same
+# process is released, the head polls at once.
 POLL_MIN_S = 0.02
 POLL_MAX_S = 0.1
 
-# How often the leases of the slots that are held are renewed: twice in each.
+# How often the leases of held slots are renewed: twice in each lease of SLOT_LEASE_S.
 RENEW_EVERY_S = 10.0
 
-# What leaving may cost an answer that is known already. The slot is given back all the same.
+# How long the release of a slot may delay a response that is known already. The release itself goes
+# on after that.
 RELEASE_TIMEOUT_S = 1.0
 
-# How long closing waits for what is still to be given back.
+# How long `close` waits for releases that are not finished.
 CLOSE_TIMEOUT_S = 5.0
 
-# The queue in front of Redis, in which one at a time is the head.
+# The limits of a process's queue in front of Redis: one head at a time.
 _HEAD_ONLY = MailboxLimits(concurrent=1, upload_bytes=0)
 
 
@@ -45,8 +47,8 @@ _HEAD_ONLY = MailboxLimits(concurrent=1, upload_bytes=0)
 class _Ticket:
     """One slot, wanted or begun.
 
-    `asked` is the last look; `obstacle` what it found, which lasts until `obstacle_until_s`;
-    `look_again` is set when another look is worth while.
+    `asked` is the last poll, and `obstacle` its result, which lasts until `obstacle_until_s`.
+    `poll_now` is set when the next poll should not wait.
     """
 
     mailbox: str
@@ -63,15 +65,15 @@ class _Ticket:
         return self.until_s - _now_s()
 
     def met(self, obstacle: Obstacle) -> None:
-        """Remember what stands in the way."""
+        """Record the obstacle that a poll has returned."""
         self.obstacle = obstacle
         self.obstacle_until_s = _now_s() + obstacle.wait_s
 
 
 class RedisMailboxes:
-    """Turns at mailboxes for everything that shares a Redis.
+    """Mailboxes whose slots are shared by all processes that use the same Redis.
 
-    To take a slot and to pause raise LedgerUnavailable, too. The client is closed with it.
+    `slot` and `pause` also raise LedgerUnavailable. `close` also closes the client.
     """
 
     def __init__(self, client: Redis, limits: MailboxLimits) -> None:
@@ -100,14 +102,14 @@ class RedisMailboxes:
             await asyncio.wait({releasing}, timeout=RELEASE_TIMEOUT_S)
 
     async def pause(self, mailbox: str, for_s: float) -> None:
-        """Let no slot begin for so long; see Mailboxes."""
+        """Let no slot begin for `for_s`; see Mailboxes."""
         if not for_s > 0:
             return
         await asyncio.shield(self._spawn(self._store.pause(mailbox, min(for_s, MAX_PAUSE_S))))
         self._poll_now(mailbox)
 
     async def close(self) -> None:
-        """Give back what is to be given back, and let go of the connections."""
+        """Finish the releases, within CLOSE_TIMEOUT_S, and close the connections."""
         if self._renewing is not None:
             self._renewing.cancel()
         if self._tasks:
@@ -119,12 +121,12 @@ class RedisMailboxes:
             async with self._queues.slot(ticket.mailbox, within_s=ticket.left_s()):
                 await self._wait_as_head(ticket)
         except MailboxBusy as busy:
-            if busy.why == _HEAD_ONLY.concurrent_reached:  # its time is over, behind the head
+            if busy.why == _HEAD_ONLY.concurrent_reached:  # its time ended behind the head
                 raise self._obstacle_of_head(ticket.mailbox).busy() from None
             raise
 
     def _obstacle_of_head(self, mailbox: str) -> Obstacle:
-        """Return what is known to keep the head of the queue, and so everyone behind it."""
+        """Return the last known obstacle to the head, and so to all waiters behind it."""
         head = self._heads.get(mailbox)
         if head is None or head.obstacle is None:
             return Obstacle(0.0, self._limits.concurrent_reached)
@@ -149,17 +151,17 @@ class RedisMailboxes:
             ticket.met(obstacle)
             self._queues.refuse_late(ticket.mailbox, obstacle)
             poll_s = min(2 * poll_s, POLL_MAX_S)
-            delay_s = random.uniform(POLL_MIN_S, poll_s)  # noqa: S311 spreads looks, keeps no secret
+            delay_s = random.uniform(POLL_MIN_S, poll_s)  # noqa: S311 spreads polls, keeps no secret
             with suppress(TimeoutError):
                 async with asyncio.timeout(min(delay_s, obstacle.wait_s or delay_s, left_s)):
                     await ticket.poll_now.wait()
             ticket.poll_now.clear()
 
     async def _poll(self, ticket: _Ticket) -> Begun | Obstacle:
-        """Take the slot, or keep the slot in the queue.
+        """Begin the slot, or keep the ticket's position in Redis's queue.
 
-        The look ends by itself, whatever befalls who waits for it, so that it is known what it
-        took.
+        The poll runs to its end even if the caller is cancelled: its result tells whether there is
+        a slot to release.
         """
         ticket.asked = self._spawn(
             self._store.enter(ticket.mailbox, ticket.name, size_bytes=ticket.size_bytes)
@@ -167,7 +169,7 @@ class RedisMailboxes:
         return await asyncio.shield(ticket.asked)
 
     async def _withdraw(self, ticket: _Ticket) -> None:
-        """Give back what the last look may have taken."""
+        """Release what the last poll may have taken."""
         found: Begun | Obstacle | None = None
         if ticket.asked is not None:
             with suppress(LedgerUnavailable):
@@ -175,7 +177,7 @@ class RedisMailboxes:
         await self._release(ticket, unused=found if isinstance(found, Begun) else None)
 
     async def _release(self, ticket: _Ticket, *, unused: Begun | None = None) -> None:
-        # Where Redis is away, the lease ends it; what the slot was for is known, and stays so.
+        # Without Redis the slot ends with its lease. The call's result is known and stays the same.
         with suppress(LedgerUnavailable):
             await self._store.release(
                 ticket.mailbox, ticket.name, size_bytes=ticket.size_bytes, unused=unused
@@ -199,7 +201,7 @@ class RedisMailboxes:
                     await self._store.renew(ticket.mailbox, ticket.name)
 
     def _spawn(self, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        """Do it to the end, whatever befalls who asked for it."""
+        """Run it as a task, to its end even if the caller is cancelled."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -208,7 +210,7 @@ class RedisMailboxes:
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever waits is told; that nobody does is no fault
+            task.exception()  # keeps asyncio from logging an error for which no caller waits
 
 
 def _now_s() -> float:

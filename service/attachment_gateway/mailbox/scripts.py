@@ -1,24 +1,25 @@
-"""What Redis does for a mailbox, each in one step and on Redis's own clock.
+"""The scripts that Redis runs for a mailbox, each atomically and on Redis's clock.
 
-The keys are one mailbox's, in the order of `KEYS`; every one of them ends by itself. All numbers,
-in and out, are integers: bytes, and milliseconds.
+KEYS are the keys of one mailbox, in the order of PARTS; each key expires by itself. All numbers in
+arguments and results are integers: bytes and milliseconds.
 """
 
-# What begins within so much of the window is one entry: five seconds of five minutes. It leaves the
-# window at its end. Each look sums the entries up, and so there are fewer than in a process.
+# The bytes that begin within one grain, a 60th of the window (5 s of 5 minutes), are one entry. An
+# entry leaves the window as a whole. Each poll adds the entries up, so there are fewer than in
+# window.py.
 GRAINS = 60
 
-# slots  those who have a slot, each with the end of its lease
-# queue   those who wait, each with the microsecond of its arrival
-# leases  those who wait, each with the end of its lease
-# bytes   what began in each grain of the window
-# pause   there as long as nobody may begin
+# slots   tickets with a slot, each with the end of its lease
+# queue   tickets that wait, each with its arrival in microseconds
+# leases  tickets that wait, each with the end of its lease
+# bytes   the bytes that began in each grain of the window
+# pause   exists during a pause
 PARTS = ("slots", "queue", "leases", "bytes", "pause")
 
-# What ENTER answers: one of these, and a number.
-BEGUN = 0  # the grain in which the bytes were counted, or -1 if they were before
-PAUSED = 1  # for so long
-BYTES_REACHED = 2  # for so long
+# ENTER returns one of these and the number behind it.
+BEGUN = 0  # the grain in which the bytes were counted; -1 if the slot had begun before
+PAUSED = 1  # how long
+BYTES_REACHED = 2  # how long
 CONCURRENT_REACHED = 3  # 0
 
 _COMMON = f"""
@@ -26,7 +27,7 @@ local slots, queue, leases, bytes, pause = unpack(KEYS)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 
--- How long until so many bytes fit, which are no more than the limit.
+-- Return how long it takes until `size` bytes, at most `limit`, fit.
 local function bytes_wait(size, limit, window)
   if limit == 0 or size == 0 then return 0 end
   local sum, begun = 0, {{}}
@@ -54,7 +55,7 @@ end
 
 # ARGV: ticket, its bytes, slots (0: any number), bytes in the window (likewise), the window, lease
 # of a slot, lease of a ticket.
-# Begins, or joins the queue, or renews the lease there.
+# Begins the slot, or joins the queue, or renews the ticket's lease in the queue.
 ENTER = (
     _COMMON
     + f"""
@@ -102,7 +103,7 @@ return {{why, wait}}
 """
 )
 
-# ARGV: ticket, the grain and the number of the bytes to give back (0: they have been used).
+# ARGV: ticket, the grain and the number of the bytes to stop counting (0 if they were used).
 RELEASE = (
     _COMMON
     + """
@@ -115,7 +116,7 @@ return {0, 0}
 """
 )
 
-# ARGV: ticket, lease of a slot. Of a slot that is lost nothing comes back.
+# ARGV: ticket, lease of a slot. A slot that is lost stays lost.
 RENEW = (
     _COMMON
     + """
@@ -125,7 +126,7 @@ return {0, 0}
 """
 )
 
-# ARGV: how long nobody may begin.
+# ARGV: how long no slot may begin.
 PAUSE = (
     _COMMON
     + """

@@ -1,4 +1,4 @@
-"""What Redis knows of the mailboxes: scripts called, answers understood, errors translated once."""
+"""The mailboxes in Redis: calls the scripts, reads their results, and translates errors."""
 
 import asyncio
 import math
@@ -22,22 +22,22 @@ from attachment_gateway.mailbox.scripts import (
     RENEW,
 )
 
-# What is in braces is the hash tag: all keys lie on one node of a cluster, where the ledger's are.
+# The part in braces is the hash tag, which places all keys on the ledger's node of a cluster.
 KEY_PREFIX = "{attachment-gateway}:mailbox"
 
-# A slot whose holder has died is free after its lease; one that is held is renewed twice in it.
+# A slot whose holder has died is free after this time. The holder renews its lease twice within it.
 SLOT_LEASE_S = 30.0
 
-# A ticket is renewed by each look, and passed over when its holder has looked no more for so long.
+# Each poll renews its ticket; a ticket that was not polled for this long is dropped.
 TICKET_LEASE_S = 2.0
 
-# What one command may take, also with a client that has no timeout of its own.
+# The timeout of one command, also for a client that has none of its own.
 COMMAND_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The slot is had. Its bytes were counted in `grain`; None: by an earlier look, if at all."""
+    """The slot has begun. Its bytes were counted in `grain`; None if an earlier poll began it."""
 
     grain: int | None
 
@@ -58,9 +58,10 @@ class MailboxStore:
         }
 
     async def enter(self, mailbox: str, ticket: str, *, size_bytes: int) -> Begun | Obstacle:
-        """Begin, or join the queue, or stay in it.
+        """Begin the slot, or join the queue, or stay in it.
 
-        Again, several times in TICKET_LEASE_S, to stay. To enter twice counts once.
+        To stay in the queue, call it several times in TICKET_LEASE_S. A ticket's slot and bytes are
+        counted only once.
         """
         answer, number = await self._run(
             ENTER,
@@ -80,18 +81,18 @@ class MailboxStore:
     async def release(
         self, mailbox: str, ticket: str, *, size_bytes: int, unused: Begun | None = None
     ) -> None:
-        """Give back the slot, or the slot in the queue; with it the bytes of an unused slot."""
+        """Release the slot, or leave the queue. `unused` also stops counting the slot's bytes."""
         if unused is None or unused.grain is None:
             await self._run(RELEASE, mailbox, ticket, 0, 0)
         else:
             await self._run(RELEASE, mailbox, ticket, unused.grain, size_bytes)
 
     async def renew(self, mailbox: str, ticket: str) -> None:
-        """Keep the slot, if it isn't lost."""
+        """Renew the lease of a slot, unless the slot is lost."""
         await self._run(RENEW, mailbox, ticket, _ms(SLOT_LEASE_S))
 
     async def pause(self, mailbox: str, for_s: float) -> None:
-        """Let nobody begin for so long."""
+        """Let no slot begin for `for_s`."""
         await self._run(PAUSE, mailbox, _ms(for_s))
 
     async def close(self) -> None:

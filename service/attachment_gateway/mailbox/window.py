@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from attachment_gateway.mailbox import MailboxLimits
 
-# What begins within so much of the window is one entry: a second of five minutes. It leaves the
-# window as a whole, with the last of it, so that what is counted is never less than what began.
+# The bytes that begin within a 300th of the window (1 s of 5 minutes) are one entry. It leaves the
+# window as a whole, with its last byte, so the count is never too low.
 GRAINS = 300
 
 
@@ -17,10 +17,10 @@ class _Entry:
 
 
 class UploadWindow:
-    """What began in the last `upload_window_s`, in at most GRAINS + 2 entries.
+    """The bytes begun in the last `upload_window_s`, in at most GRAINS + 2 entries.
 
-    Times are readings of one clock that never goes back. A size larger than the whole limit
-    counts as the limit: it fits when nothing else is there, and then nothing else fits.
+    Times are readings of one clock that never goes back. A size above the limit counts as the
+    limit: it fits into an empty window, and fills it.
     """
 
     __slots__ = ("_entries", "_limit_bytes", "_sum_bytes", "_window_s")
@@ -36,10 +36,10 @@ class UploadWindow:
         return min(size_bytes, self._limit_bytes)
 
     def fits_in_s(self, size_bytes: int, now_s: float) -> float:
-        """Return how long it takes until so many counted bytes fit; 0.0: now.
+        """Return how long it takes until `size_bytes` counted bytes fit; 0.0 means now.
 
-        They may be the sum of a queue: then it is the earliest moment at which the last of it can
-        begin, if all that is before it begins as early as it can.
+        For the sum of a queue, it is how long it takes until the last of the queue can begin, if
+        all before it begin as early as possible.
         """
         if not self._limit_bytes or not size_bytes:
             return 0.0
@@ -58,7 +58,7 @@ class UploadWindow:
         return opens_s - now_s
 
     def add(self, size_bytes: int, now_s: float) -> None:
-        """Count what begins now."""
+        """Count bytes that begin now."""
         if not size_bytes:
             return
         self._sum_bytes += size_bytes
@@ -70,7 +70,7 @@ class UploadWindow:
             self._entries.append(_Entry(now_s, now_s, size_bytes))
 
     def take_back(self, size_bytes: int, began_s: float) -> None:
-        """Count no more what was added then, but has not begun after all."""
+        """Stop counting bytes that were added at `began_s` but not used."""
         for index in reversed(range(len(self._entries))):
             entry = self._entries[index]
             if entry.first_s <= began_s <= entry.last_s:

@@ -1,1 +1,1 @@
-"""The gRPC service: how calls come in, and how they end."""
+"""The gRPC service: how calls begin, are read and end."""

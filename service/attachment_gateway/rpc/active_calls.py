@@ -1,4 +1,4 @@
-"""The calls in flight, and the one place where a call ends: with its response, or a status."""
+"""The calls in flight, and the only place where a call ends, with its response or a status."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,15 +19,15 @@ from attachment_gateway.rpc.call import Call, Context
 
 _T = TypeVar("_T")
 
-# When to come again to a gateway that is about to stop: the caller's connection goes to another
-# gateway, or to this one's successor.
+# The retry delay of a gateway that is about to stop: the caller then connects to another gateway,
+# or to the process that replaces this one.
 DRAINING_RETRY_DELAY_S = 1.0
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
 
 class ActiveCalls:
-    """Begins and ends calls, and can end them all."""
+    """Runs calls, and can end all of them."""
 
     def __init__(self, *, default_deadline_s: float) -> None:
         self._default_deadline_s = default_deadline_s
@@ -39,7 +39,7 @@ class ActiveCalls:
     ) -> _T:
         """Run a call and return its response.
 
-        What `answered` raises becomes the call's status, here and nowhere else.
+        An exception of `answered` becomes the call's status, only here.
         """
         call = Call(context, method, default_deadline_s=self._default_deadline_s)
         self._calls.add(call)
@@ -64,11 +64,11 @@ class ActiveCalls:
             self._calls.discard(call)
 
     def drain(self) -> None:
-        """Take no more calls."""
+        """Refuse new calls from now on, with GatewayDraining."""
         self._is_draining = True
 
     def expire_all(self) -> None:
-        """End the time of all calls in flight."""
+        """Expire the deadlines of all calls in flight, with GatewayDraining."""
         for call in self._calls:
             call.deadline.expire(_draining())
 
@@ -82,7 +82,7 @@ def _draining() -> GatewayDraining:
 
 
 async def _abort(context: Context, call: Call, error: GatewayError) -> NoReturn:
-    """End the call with the error's status; raises, as abort does."""
+    """End the call with the error's status. Always raises, as `abort` does."""
     ids = call.ids.known()
     made = rpc_status.to_status(status.to_status(error, ids))
     trailers = (*made.trailing_metadata, *status.id_trailers(ids), *status.pushback(error))

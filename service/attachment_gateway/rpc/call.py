@@ -1,4 +1,4 @@
-"""One RPC: its token, ids and deadline, its messages, and its one log event."""
+"""One call: its token, ids, deadline and messages, and its log event."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,8 +18,8 @@ from attachment_gateway.rpc.idle_timeout import IdleTimeout
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-# A sender that is about to be refused may finish what it is sending: as long as messages come one
-# right after the other, at most FINISH_MAX_S in all, LATE_FINISH_MAX_S if its deadline is near.
+# Before a caller gets an error, its messages are read and dropped until none comes for
+# FINISH_IDLE_S, but for at most FINISH_MAX_S in all, or LATE_FINISH_MAX_S if its deadline is near.
 FINISH_IDLE_S = 0.02
 FINISH_MAX_S = 1.0
 LATE_FINISH_MAX_S = 0.05
@@ -28,7 +28,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
 
 class Call:
-    """One RPC. `token` is "" until it has been read from the metadata."""
+    """One call. `token` is "" until it has been read from the metadata."""
 
     def __init__(self, context: Context, method: str, *, default_deadline_s: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -37,12 +37,12 @@ class Call:
         self._began_at = self._loop.time()
         self.token = ""
         self.ids = SupportIds(client_request_id=str(uuid4()))
-        # None without a deadline, whatever its type says.
+        # None without a deadline, although its annotation says float.
         left_s = cast("float | None", context.time_remaining())
         self.deadline = Deadline(default_deadline_s if left_s is None else left_s)
 
     def log(self, code: str, **fields: str) -> None:
-        """Write the one event of the call."""
+        """Write the call's log event, and count the call."""
         metrics.calls(self._method, code, fields.get("reason", "")).inc()
         took_s = round(self._loop.time() - self._began_at, 3)
         log.info(
@@ -56,11 +56,11 @@ class Call:
         idle_s: float,
         is_whole: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Hand each message to `take` until the caller half-closes.
+        """Pass each message to `take` until the caller half-closes.
 
-        What `take` waits for doesn't count as idleness of the caller. `is_whole` tells, at the end,
-        whether the messages themselves say that they are all. Raises StreamIdle if no message
-        comes for `idle_s`, or up to a tenth less, or the error of a deadline that has expired.
+        The idle timeout stops while `take` waits. `is_whole`: whether the messages themselves show
+        that the last one has come. Raises StreamIdle if no message comes for `idle_s`, or for up to
+        a tenth less, or the error of a deadline that has expired.
         """
         try:
             async with IdleTimeout(idle_s, self.deadline.expired) as idle:
@@ -81,18 +81,19 @@ class Call:
             raise
 
     async def _confirm_half_close(self) -> None:
-        """Tell a half-close from a caller that is gone.
+        """Distinguish a half-close from a caller that has disconnected.
 
-        gRPC ends the messages in the same way for both, and the cancellation of this task comes
-        separately, perhaps a moment later. One more read goes through the same queue behind it.
+        gRPC ends the messages in the same way for both. If the caller has disconnected, gRPC
+        cancels this task, perhaps a moment later. A second read goes through the same queue after
+        the cancellation, so it doesn't return before that.
         """
         await self._context.read()
 
     async def _let_finish(self) -> None:
-        """Read on for a moment, and drop what comes, before the caller is told of an error.
+        """Read and drop the caller's messages for a moment before the call ends with an error.
 
-        A client in the middle of writing a message when the call ends may report that it couldn't
-        write, and not the status: grpc.aio's do.
+        If the call ends while a client writes a message, the client may report a failed write
+        instead of the status; grpc.aio's clients do.
         """
         most_s = LATE_FINISH_MAX_S if self.deadline.expired.done() else FINISH_MAX_S
         with suppress(TimeoutError):

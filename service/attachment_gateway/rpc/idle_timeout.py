@@ -1,4 +1,4 @@
-"""How long a caller may be silent: until its next message, or until the call's deadline."""
+"""The idle timeout: how long a call waits for the caller's next message."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,15 +6,15 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-# Rescheduling a timer costs as much as reading a small message, so a timer is left as it is for
-# this share of its time: the silence that is allowed may be that much shorter.
+# Rescheduling a timer costs as much as reading a small message, so it is done at most once in this
+# share of the idle timeout. The timeout may be shorter by that share.
 GRAIN = 0.1
 
 
 class IdleTimeout:
-    """An async context, which ends by TimeoutError after `idle_s` without `restart`.
+    """An async context that raises TimeoutError `idle_s` after the last `restart`.
 
-    `ended` ends it, too, but not while it is `suspended`.
+    It also raises TimeoutError when `ended` is done, unless it is `suspended`.
     """
 
     def __init__(self, idle_s: float, ended: asyncio.Future[Any]) -> None:
@@ -26,7 +26,7 @@ class IdleTimeout:
         self._is_running = False
 
     def restart(self) -> None:
-        """Start the time again, at a message."""
+        """Start the timeout again; call this at each message."""
         now = self._loop.time()
         if now >= self._restart_from:
             self._restart_from = now + self._idle_s * GRAIN
@@ -34,7 +34,7 @@ class IdleTimeout:
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
-        """Stop the time while the gateway keeps the caller waiting; then start it again."""
+        """Stop the timeout while the caller waits for the gateway; then start it again."""
         self._timeout.reschedule(None)
         self._is_running = False
         yield

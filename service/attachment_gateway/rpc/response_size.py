@@ -1,8 +1,8 @@
-"""The attachment of an answer, as small as a caller can take."""
+"""The attachment of a response, reduced to a size that a caller can receive."""
 
 from graphattachments.v1.attachment_pb2 import Attachment
 
-# gRPC clients take messages of 4 MiB by default; an attachment comes in one with a few bytes more.
+# gRPC clients accept messages of 4 MiB by default; 1 KiB is left for the rest of the message.
 MAX_ATTACHMENT_BYTES = 4 * 1024 * 1024 - 1024
 
 

@@ -1,4 +1,4 @@
-"""Each RPC as a sentence: assemble, deliver, answer."""
+"""The methods of the service: assemble a request, deliver it, answer."""
 
 import asyncio
 from collections.abc import AsyncIterable, Awaitable
@@ -24,19 +24,21 @@ from graphattachments.v1.attachment_service_pb2 import (
 )
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceServicer
 
-# A message that came whole is there beside the request that is made of it, base64 included.
+# The memory of a CreateAttachment message, as a multiple of its size: the message (1), and the
+# request that is made from it, in base64 (4/3).
 WHOLE_MESSAGE_FACTOR = 7 / 3
 
-# An item may have an element in every two bytes, each of which takes a microsecond to be written as
-# JSON, during which nobody else would be served.
+# Larger items are translated in a thread: an item may have an element in every 2 bytes, and each
+# takes 1 µs to be written as JSON, which would block the event loop.
 LARGE_ITEM_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLimits:
-    """`max_request_bytes` of REST request; how much of an upload may lie unread, and for how long.
+    """The limits of requests.
 
-    `stream_window_bytes` are those that come before the upload is let in.
+    `max_request_bytes`: of a REST request. `stream_window_bytes`: of an upload, how much gRPC may
+    receive before the upload's memory is reserved. `stream_idle_s`: of an upload's idle timeout.
     """
 
     max_request_bytes: int
@@ -65,16 +67,16 @@ class Servicer(AttachmentServiceServicer):
     async def UploadFileAttachment(  # noqa: N802 the contract's name
         self, _: AsyncIterable[UploadFileAttachmentRequest], context: Context
     ) -> UploadFileAttachmentResponse:
-        """Assemble a stream of requests, in the memory that is reserved for it, and deliver it.
+        """Reserve memory for a stream of messages, assemble them, and deliver the result.
 
-        The call reads them, from the context.
+        The messages are read from the context, not from the iterator.
         """
         return await self._calls.run(context, "UploadFileAttachment", self._upload)
 
     async def CreateAttachment(  # noqa: N802 the contract's name
         self, request: CreateAttachmentRequest, context: Context
     ) -> CreateAttachmentResponse:
-        """Deliver an attachment that came whole."""
+        """Deliver an attachment that is in one message."""
         return await self._calls.run(context, "CreateAttachment", partial(self._create, request))
 
     async def _upload(self, call: Call) -> UploadFileAttachmentResponse:
@@ -114,7 +116,7 @@ class Servicer(AttachmentServiceServicer):
     async def _graph_request(
         self, request: CreateAttachmentRequest, size_bytes: int, call: Call
     ) -> GraphRequest:
-        """Return the REST request, made beside the event loop where that may take long."""
+        """Return the REST request, made in a thread if that may take long. Raises CallerError."""
         sender = self._sender(call)
         if size_bytes <= LARGE_ITEM_BYTES or request.attachment.WhichOneof("kind") != ITEM:
             return graph_request_of(request, sender)

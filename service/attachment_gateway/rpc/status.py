@@ -1,4 +1,4 @@
-"""Error -> gRPC status. Codes and reasons are made here and nowhere else."""
+"""Error -> gRPC status. No other module maps reasons to gRPC codes."""
 
 from collections.abc import Mapping
 
@@ -12,16 +12,16 @@ from attachment_gateway.errors import GatewayError, GraphNotFound, InvalidReques
 
 DOMAIN = "attachment-gateway"
 
-# How many bytes of the details name wrong fields. All trailers together stay under 7 KiB: Java ends
-# a connection at 8,192 bytes of them by default, and base64 makes four bytes of three.
+# The most bytes of the details that name wrong fields. It keeps all trailers together under 7 KiB:
+# by default Java ends a connection at 8,192 bytes of trailers, and base64 makes 4 bytes of 3.
 MAX_VIOLATIONS_BYTES = 3 * 1024
 
-# The resource that a NOT_FOUND is about.
+# The type of the resource that a NOT_FOUND names.
 RESOURCE_TYPE = "microsoft.graph.post"
 
 PUSHBACK = "grpc-retry-pushback-ms"
 
-# A pushback that forbids clients' retry policies to send again.
+# The pushback that makes clients' retry policies stop.
 NEVER = "-1"
 
 
@@ -61,7 +61,7 @@ _NEVER_AGAIN = {Reason.GRAPH_QUOTA_EXCEEDED, Reason.OUTCOME_UNKNOWN}
 def to_status(error: GatewayError, ids: Mapping[str, str]) -> Status:
     """Return the status of an error, with its details.
 
-    `ids` are the ids by which Microsoft's support finds the request, as ErrorInfo's metadata.
+    `ids`: the ids by which Microsoft's support finds the request, for ErrorInfo's metadata.
     """
     info = ErrorInfo(reason=error.reason, domain=DOMAIN, metadata={**_metadata(error), **ids})
     status = Status(code=CODES[error.reason].value[0], message=str(error))
@@ -71,12 +71,12 @@ def to_status(error: GatewayError, ids: Mapping[str, str]) -> Status:
 
 
 def id_trailers(ids: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """Return the ids as trailers, whose names have hyphens."""
+    """Return the ids as trailers, with hyphens in their names."""
     return tuple((name.replace("_", "-"), value) for name, value in ids.items())
 
 
 def pushback(error: GatewayError) -> tuple[tuple[str, str], ...]:
-    """Return the trailer that gRPC's own retry policies obey, where there is something to obey."""
+    """Return the trailer that controls gRPC's own retry policies, if the error calls for one."""
     if error.reason in _NEVER_AGAIN:
         return ((PUSHBACK, NEVER),)
     if error.retry_delay_s is not None:
@@ -119,9 +119,9 @@ def _details(error: GatewayError) -> list[Message]:
 
 
 def _bad_request(error: InvalidRequest) -> BadRequest:
-    """Return the fields that are wrong, as many as the trailers have room for, and how many more.
+    """Return the wrong fields, as far as MAX_VIOLATIONS_BYTES allow.
 
-    The last one is no field of the request if there are more: its name is empty.
+    If fields are left out, a last entry with an empty field name says how many.
     """
     named: list[BadRequest.FieldViolation] = []
     room_bytes = MAX_VIOLATIONS_BYTES

@@ -1,4 +1,4 @@
-"""A gateway, assembled from its parts, and how it drains."""
+"""The assembly of a gateway from its parts, and its draining."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -32,13 +32,13 @@ from attachment_gateway.server.reflection import add_health, add_reflection
 from attachment_gateway.settings import Settings
 from graphattachments.v1.attachment_service_pb2_grpc import add_AttachmentServiceServicer_to_server
 
-# How long before the end of the grace the calls still in flight are answered.
+# The calls still in flight are answered this long before the grace period ends.
 ANSWER_BEFORE_STOP_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
-    """A gateway that takes calls at `address`: HOST:PORT, or unix:PATH."""
+    """A running gateway; `address` is HOST:PORT or unix:PATH."""
 
     address: str
     calls: ActiveCalls
@@ -47,7 +47,7 @@ class Gateway:
     server: grpc.aio.Server
 
     async def drain(self, grace_s: float) -> None:
-        """Take no more calls, let those in flight finish, and answer them before the grace ends."""
+        """Refuse new calls, let the others finish, and answer them before `grace_s` is over."""
         await self.health.enter_graceful_shutdown()
         self.calls.drain()
         loop = asyncio.get_running_loop()
@@ -62,7 +62,7 @@ class Gateway:
 
 @asynccontextmanager
 async def running(settings: Settings, *, share_port: bool = False) -> AsyncIterator[Gateway]:
-    """Assemble a gateway, bottom up, and run it until the context is left."""
+    """Assemble a gateway and run it until the context is left. Raises SettingError."""
     async with _resources(settings) as resources:
         runner = Runner(resources)
         calls = ActiveCalls(default_deadline_s=settings.default_deadline_s)
@@ -80,7 +80,7 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
                 root=resources.graph.root,
                 limits=limits,
             ),
-            DeserializingServer(server),  # type: ignore[arg-type]  # it has what is called
+            DeserializingServer(server),  # type: ignore[arg-type]  # it has the methods that are called
         )
         add_reflection(server)
         gateway = Gateway(
@@ -100,7 +100,7 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
 
 @asynccontextmanager
 async def _resources(settings: Settings) -> AsyncIterator[Resources]:
-    """Open what calls work with, and close it."""
+    """Open the resources of deliveries, and close them when the context is left."""
     graph = GraphClient(
         GraphRoot.parse(settings.graph_url),
         GraphClientLimits(
@@ -127,7 +127,7 @@ async def _resources(settings: Settings) -> AsyncIterator[Resources]:
 
 
 def _mailboxes(settings: Settings) -> Mailboxes:
-    """Return the mailboxes, shared by all that share a Redis."""
+    """Return the mailboxes, shared by all gateways with the same Redis."""
     limits = MailboxLimits(
         concurrent=settings.mailbox_concurrent, upload_bytes=settings.mailbox_upload_bytes
     )
@@ -137,7 +137,7 @@ def _mailboxes(settings: Settings) -> Mailboxes:
 
 
 def _bind(server: grpc.aio.Server, listen: str) -> str:
-    """Bind the address and return it, with the port that it got."""
+    """Bind the address and return it with the actual port. Raises SettingError."""
     try:
         port = server.add_insecure_port(listen)
     except RuntimeError:

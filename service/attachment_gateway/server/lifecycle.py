@@ -1,4 +1,4 @@
-"""A process's life: start, serve until a signal, drain."""
+"""The lifecycle of a process: start, serve until a signal, drain."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
 
 def run(settings: Settings, *, worker: bool = False) -> None:
-    """Run the process to its end, on uvloop. Raises SettingError."""
+    """Run the gateway on uvloop until it has stopped. Raises SettingError."""
     keep_pages()
     uvloop.run(serve(settings, worker=worker))
 
@@ -24,7 +24,7 @@ def run(settings: Settings, *, worker: bool = False) -> None:
 async def serve(settings: Settings, *, worker: bool = False) -> None:
     """Serve until SIGTERM or SIGINT, then drain.
 
-    A `worker` shares its port, and stops, too, when its standard input ends: with its supervisor.
+    A `worker` shares its port. It also stops when its standard input ends, as its supervisor does.
     """
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
@@ -43,6 +43,6 @@ async def _serve_until(stop: asyncio.Event, settings: Settings, *, share_port: b
         print(f"listening on {gateway.address}", flush=True)  # noqa: T201 the one line of stdout
         await stop.wait()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)  # a second one ends it at once
+            loop.remove_signal_handler(number)  # a second signal ends the process at once
         log.info("draining", grace_s=settings.drain_s)
         await gateway.drain(settings.drain_s)

@@ -1,4 +1,4 @@
-"""The log: one JSON object a line, on standard error. Nothing that befalls it changes an answer."""
+"""The log: one JSON object a line, on standard error. A failure to write changes no response."""
 
 import logging
 import os
@@ -14,14 +14,14 @@ from attachment_gateway import metrics
 
 
 def to_standard_error(level: str) -> None:
-    """Send the log there; to nowhere if the process was started without one."""
+    """Write the log to standard error; drop it if the process was started without one."""
     stream = _standard_error()
     logging.basicConfig(stream=stream, format="%(message)s")
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            # Without locals: requests and tokens are among them.
+            # Local variables are left out, because they include requests and tokens.
             ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
             structlog.processors.JSONRenderer(),
         ],
@@ -42,17 +42,17 @@ class LineLogger:
         try:
             self._stream.write(line + "\n")
             self._stream.flush()
-        except (OSError, ValueError):  # the second: the stream is closed
+        except (OSError, ValueError):  # ValueError if the stream is closed
             metrics.LOG_EVENTS_DROPPED.inc()
 
     log = debug = info = warning = warn = error = critical = exception = fatal = failure = msg
 
 
 def _standard_error() -> TextIO:
-    """Return standard error, or the null device where the process was started without one.
+    """Return standard error, or the null device if the process was started without it.
 
-    It gets the lowest descriptor that is free, which is standard error's: so no connection gets it,
-    to which libraries would write what is meant for standard error.
+    The null device gets the lowest free descriptor, which is that of standard error. Otherwise a
+    connection could get it, and libraries would write their errors into that connection.
     """
     stream: TextIO | None = sys.stderr
     return stream or Path(os.devnull).open("w", encoding="utf-8")

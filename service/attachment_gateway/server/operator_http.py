@@ -1,4 +1,4 @@
-"""Where monitoring reads the counters."""
+"""The HTTP endpoint at which monitoring reads the counters."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from attachment_gateway.errors import SettingError
 
 @contextmanager
 def exposed(listen: str, registry: CollectorRegistry = REGISTRY) -> Iterator[None]:
-    """Show the counters on http://HOST:PORT/metrics; nowhere if `listen` is empty."""
+    """Serve the counters at http://HOST:PORT/metrics; nowhere if `listen` is empty."""
     if not listen:
         yield
         return

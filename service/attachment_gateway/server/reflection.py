@@ -1,4 +1,4 @@
-"""Health and reflection, which every gRPC server is asked for."""
+"""The services for health checks and reflection."""
 
 from importlib.resources import files
 
@@ -12,12 +12,12 @@ from graphattachments.v1 import attachment_service_pb2
 
 SERVICE = attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"].full_name
 
-# The contract with its JSON names, which generated code doesn't keep, and Google's error details.
+# The contract and Google's error details. Unlike the generated code it has the JSON names.
 DESCRIPTORS = files("graphattachments.v1") / "graphattachments.protoset"
 
 
 async def add_health(server: grpc.aio.Server) -> health.aio.HealthServicer:
-    """Add grpc.health.v1; the whole and the service are SERVING."""
+    """Add grpc.health.v1, with the server and the service as SERVING."""
     servicer = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
     for name in (health.OVERALL_HEALTH, SERVICE):
@@ -26,14 +26,14 @@ async def add_health(server: grpc.aio.Server) -> health.aio.HealthServicer:
 
 
 def add_reflection(server: grpc.aio.Server) -> None:
-    """Add reflection, by which clients need no proto files."""
+    """Add reflection, so that clients need no proto files."""
     reflection.enable_server_reflection(
         (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server, pool=_reflected()
     )
 
 
 def _reflected() -> DescriptorPool:
-    """Return what reflection tells: by it, too, a field's JSON name is its name in Graph."""
+    """Return the descriptors for reflection; a field's JSON name in them is its name in Graph."""
     pool = DescriptorPool()
     for file in FileDescriptorSet.FromString(DESCRIPTORS.read_bytes()).file:
         pool.Add(file)

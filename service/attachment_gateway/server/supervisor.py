@@ -1,7 +1,7 @@
-"""Several processes that share a port: started, watched, replaced when they die, and drained.
+"""Workers that share a port: they are started, watched, replaced when they die, and drained.
 
-The kernel spreads connections over the workers (SO_REUSEPORT), each of which is a gateway by
-itself, started as a program of its own: gRPC doesn't outlive a fork.
+The kernel distributes connections to the workers (SO_REUSEPORT). Each worker is a complete gateway,
+started as a new program, because gRPC doesn't work after a fork.
 """
 
 import asyncio
@@ -23,13 +23,13 @@ from attachment_gateway.ledger.urls import is_redis
 from attachment_gateway.server.operator_http import exposed
 from attachment_gateway.settings import ENVIRONMENT_PREFIX, Settings
 
-# A worker that dies is replaced after so long, so that one that can't live doesn't take all CPU.
+# The wait before a dead worker is replaced, so that a worker that dies at once doesn't use all CPU.
 REPLACED_AFTER_S = 1.0
 
-# How much longer than its grace a worker may take to end.
+# A worker that hasn't ended this long after `drain_s` is killed.
 ENDED_WITHIN_S = 10.0
 
-# Where the workers' counters are, which the supervisor adds up.
+# The variable that names the folder of the workers' counters, which the supervisor adds up.
 _METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 Process = asyncio.subprocess.Process
@@ -38,7 +38,7 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
 
 class WorkerFailed(Exception):
-    """A worker ended before it took calls; what was wrong it has told itself."""
+    """A worker ended before it accepted calls; it has printed the reason itself."""
 
 
 async def supervise(settings: Settings) -> None:
@@ -59,7 +59,7 @@ async def supervise(settings: Settings) -> None:
 
 @asynccontextmanager
 async def _kept(keepers: list["_Keeper"], stop: asyncio.Event) -> AsyncIterator[None]:
-    """Have all the workers ready, and end them all."""
+    """Start all workers and wait until they are ready; end them when the context is left."""
     tasks = [asyncio.create_task(keeper.keep()) for keeper in keepers]
     ready = asyncio.create_task(_all_ready(keepers))
     try:
@@ -79,7 +79,7 @@ async def _all_ready(keepers: list["_Keeper"]) -> None:
 
 
 class _Keeper:
-    """Keeps one worker alive until it is to stop."""
+    """Keeps one worker running until `stop` is set."""
 
     def __init__(self, environment: Mapping[str, str], stop: asyncio.Event, drain_s: float) -> None:
         self._stop = stop
@@ -88,7 +88,7 @@ class _Keeper:
         self._drain_s = drain_s
 
     async def keep(self) -> None:
-        """Run one worker after the other. Raises WorkerFailed if the first never gets ready."""
+        """Run a worker, replaced when it dies. Raises WorkerFailed if the first never is ready."""
         stopped = asyncio.create_task(self._stop.wait())
         while not self._stop.is_set():
             worker = await self._started()
@@ -104,13 +104,13 @@ class _Keeper:
             await asyncio.wait({stopped}, timeout=REPLACED_AFTER_S)
 
     async def _started(self) -> Process:
-        # The other end of its standard input is ours: it ends when we do, however that comes.
+        # A worker stops when its standard input ends, which happens even if this process is killed.
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "attachment_gateway", "worker"),
             env=self._environment,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C in a terminal is for the supervisor to pass on
+            start_new_session=True,  # Ctrl-C then reaches only the supervisor
         )
 
     async def _get_ready(self, worker: Process) -> None:
@@ -129,7 +129,7 @@ class _Keeper:
 
 @contextmanager
 def _reserved(listen: str) -> Iterator[str]:
-    """Take the port, so that all workers get the same one; it isn't listened at here."""
+    """Bind the port without listening, so that all workers get the same. Raises SettingError."""
     host, _, port = listen.rpartition(":")
     bare = host.strip("[]")
     try:
@@ -146,7 +146,7 @@ def _reserved(listen: str) -> Iterator[str]:
 
 @contextmanager
 def _counted(listen: str) -> Iterator[Mapping[str, str]]:
-    """Show the workers' counters together; gives what has to be in their environment."""
+    """Serve the sums of the workers' counters; yields the variables that the workers need."""
     if not listen:
         yield {}
         return
@@ -158,7 +158,7 @@ def _counted(listen: str) -> Iterator[Mapping[str, str]]:
 
 
 def _share(settings: Settings, address: str) -> Settings:
-    """Return a worker's settings: its share of what the processes don't keep together."""
+    """Return a worker's settings, with its part of the limits that the workers don't share."""
     number = settings.workers
     shared = replace(
         settings,
@@ -177,12 +177,12 @@ def _share(settings: Settings, address: str) -> Settings:
 
 
 def _part(whole: int, number: int) -> int:
-    """Return a part of a limit; 0, which is no limit, stays 0, and no limit becomes 0."""
+    """Return one worker's part of a limit: at least 1, or 0 if the limit is 0, which means none."""
     return max(whole // number, 1) if whole else 0
 
 
 def _environment(settings: Settings) -> dict[str, str]:
-    """Return the environment variables that are settings; a password isn't for a command line."""
+    """Return the settings as environment variables; a flag would show the ledger's password."""
     return {
         ENVIRONMENT_PREFIX + setting.name.upper(): str(getattr(settings, setting.name))
         for setting in fields(settings)

@@ -1,4 +1,4 @@
-"""CreateAttachmentRequest -> REST request: an attachment that comes whole, a file or an item."""
+"""CreateAttachmentRequest -> REST request: a file or an item in one message."""
 
 from attachment_gateway.errors import Violations
 from attachment_gateway.graph.base64_encoder import Base64Stream
@@ -17,7 +17,7 @@ from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
 
 
 def graph_request_of(request: CreateAttachmentRequest, sender: Sender) -> GraphRequest:
-    """Return the REST request that a request asks for; raises CallerError."""
+    """Return the REST request for a CreateAttachmentRequest. Raises CallerError."""
     violations = Violations()
     path = validation.parents_path(request, violations)
     attachment = validation.named_attachment(request, violations)

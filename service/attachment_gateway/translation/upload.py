@@ -1,7 +1,7 @@
-"""Stream of requests -> one upload.
+"""Stream of messages -> one REST request. Pure functions and classes: no I/O.
 
-No networking code at all: feed() takes each message as it comes, finish() is the half-close. What
-is wrong is said at the first message that shows it, so that nothing more need be sent.
+feed() takes each message as it arrives, finish() the half-close. An error is raised at the first
+message that shows it, so that the caller needn't send the rest.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ from graphattachments.v1.attachment_service_pb2 import (
 
 
 class _Declared(NamedTuple):
-    """What the sender says that the file is, in the header or the footer."""
+    """The size and hash of the file that the header or the footer declares."""
 
     size_bytes: int | None
     sha256: bytes
@@ -42,7 +42,7 @@ class _Declared(NamedTuple):
 
 
 class UploadAssembly:
-    """One upload in the making."""
+    """Assembles the messages of one upload."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -55,9 +55,9 @@ class UploadAssembly:
         self._hash: hashlib._Hash | None = None
 
     def feed(self, request: UploadFileAttachmentRequest | memoryview) -> None:
-        """Take the next message; raises CallerError if it is none that an upload could have.
+        """Take the next message. Raises CallerError if it is invalid at this point of an upload.
 
-        One that holds nothing but a chunk may come as the chunk.
+        A message that holds only a chunk may be passed as the chunk itself, a memoryview.
         """
         part, held = _part_of(request)
         if self._footer is not None:
@@ -73,7 +73,7 @@ class UploadAssembly:
 
     @property
     def memory_bytes(self) -> int:
-        """What the upload takes, as far as the header tells; 0 before it has come."""
+        """The most memory that the upload needs, by its header, in bytes; 0 before the header."""
         if self._file_request is None:
             return 0
         declared_bytes = self._declared[0].size_bytes
@@ -83,11 +83,11 @@ class UploadAssembly:
         return self._file_request.size_bytes(largest_bytes)
 
     def is_whole(self) -> bool:
-        """Tell whether the last message has come, for sure: the footer is the last by contract."""
+        """Return whether the footer has come, which is the last message by the contract."""
         return self._footer is not None
 
     def finish(self) -> GraphRequest:
-        """Return the whole, at the half-close; raises CallerError if it isn't what was declared."""
+        """Return the REST request. Raises CallerError if the file isn't the declared one."""
         if self._file_request is None:
             raise StreamProtocol("half-closed before the header; the header is the first message")
         for declared in self._declared:
@@ -143,7 +143,7 @@ class UploadAssembly:
             raise SizeMismatch(declared_bytes=declared.size_bytes, size_bytes=self._size_bytes)
 
     def _checked_sha256(self, content: tuple[bytes, ...]) -> bytes:
-        """Return the hash, empty if nobody wants it; the footer may be the first to do so."""
+        """Return the SHA-256, or b"" if it isn't needed. Raises ChecksumMismatch."""
         wanted = [declared.sha256 for declared in self._declared if declared.sha256]
         if self._hash is None and not wanted:
             return b""
@@ -167,7 +167,7 @@ def _check_kind(attachment: Attachment, violations: Violations) -> None:
     kind = attachment.WhichOneof("kind")
     if kind not in {None, FILE}:
         violations.add(
-            f"header.attachment.{kind}", "an upload is a file; CreateAttachment takes items"
+            f"header.attachment.{kind}", "an upload is a file; send an item with CreateAttachment"
         )
     if attachment.file_attachment.HasField("content_bytes"):
         raise StreamProtocol("content in the header; the chunks carry the file's bytes")

@@ -1,7 +1,6 @@
-"""What a request must say before anything is done with it, a check each.
+"""Checks of a request's fields, before anything is done with the request.
 
-Every check adds what is wrong to `violations`, with the path of the field, which begins with
-`within`.
+Every check adds the field that is wrong to `violations`; the field's path begins with `within`.
 """
 
 import re
@@ -19,7 +18,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 def parents_path(
     request: UploadHeader | CreateAttachmentRequest, violations: Violations, *, within: str = ""
 ) -> str:
-    """Return the path of the attachments of the post that the request names."""
+    """Check the post that the request names, and return the path of its attachments."""
     if request.WhichOneof("parent") is None:
         violations.add(f"{within}post", "missing; name the post to attach to")
         return ""
@@ -29,21 +28,21 @@ def parents_path(
 def named_attachment(
     request: UploadHeader | CreateAttachmentRequest, violations: Violations, *, within: str = ""
 ) -> Attachment:
-    """Return the attachment that the request describes, which has a name."""
+    """Check that the request's attachment has a name, and return the attachment."""
     if not request.attachment.name:
-        violations.add(f"{within}attachment.name", "empty; an attachment has a name")
+        violations.add(f"{within}attachment.name", "empty; give the attachment a name")
     return request.attachment
 
 
 def request_id(value: str, violations: Violations, *, within: str = "") -> str:
-    """Check an optional request id and return it in lower case."""
+    """Check an optional request id, and return it in lower case."""
     if value and not _UUID.fullmatch(value):
-        violations.add(f"{within}request_id", "no UUID; write one as 8-4-4-4-12 hexadecimal digits")
+        violations.add(f"{within}request_id", "no UUID; write it as 8-4-4-4-12 hexadecimal digits")
     return value.lower()
 
 
 def declared_size(size_bytes: int, violations: Violations, *, within: str) -> None:
-    """Check a declared length."""
+    """Check a declared size."""
     if size_bytes < 0:
         violations.add(
             f"{within}.size_bytes", f"{size_bytes:,} is negative; give the file's length in bytes"
