@@ -1,7 +1,7 @@
-"""Benchmarks of the gateway, side by side with what could stand in its place. Linux only.
+"""Benchmarks of the gateway beside alternatives to it. Linux only.
 
-Every contestant runs at the same time, each in its own process, in front of the same stand-in of
-Graph by plain http on loopback; they take turns, and ratios are taken within a round.
+All contestants run at the same time, each in its own process, in front of the same stand-in for
+Graph by plain http on loopback. They are measured in turn; ratios are taken within a round.
 """
 
 import argparse
@@ -30,7 +30,7 @@ INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run what is asked for, print the tables, write the JSON and draw the plot."""
+    """Run the benchmarks, print the tables, write the JSON and draw the plot."""
     asked = _arguments()
     plan = _plan(asked)
     began = time.monotonic()
@@ -49,7 +49,7 @@ def main() -> int:
     asked.json.parent.mkdir(parents=True, exist_ok=True)
     asked.json.write_text(json.dumps(document(done), indent=1) + "\n")
     if asked.plot is not None:
-        from benchmarks.plot import draw  # noqa: PLC0415 matplotlib is needed for nothing else
+        from benchmarks.plot import draw  # noqa: PLC0415 only this needs matplotlib
 
         draw(done, asked.plot)
     return 0

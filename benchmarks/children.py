@@ -1,4 +1,4 @@
-"""Processes of the benchmark's own. None outlives its context, nor a benchmark that is killed."""
+"""The benchmark's child processes; they end with their context, and if the benchmark is killed."""
 
 import asyncio
 import ctypes
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 START_S = 60.0
 
-# A line has the latencies of a job.
+# The limit of a line, which may hold all latencies of a job.
 _LINE_BYTES = 16 * 1024 * 1024
 
 _PR_SET_PDEATHSIG = 1
@@ -48,7 +48,7 @@ class Caller:
         return done
 
     async def try_to(self, job: Job) -> Done:
-        """Do a job, whatever comes of its uploads."""
+        """Do a job, and report failed uploads in the result."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(job)).encode() + b"\n")
         await self._process.stdin.drain()
@@ -57,7 +57,7 @@ class Caller:
 
 @asynccontextmanager
 async def server(*command: str, tree: Path | None = None) -> AsyncIterator[Server]:
-    """Run a server until the context is left; `tree` goes first on its import path."""
+    """Run a server until the context ends; `tree` is first on its import path."""
     async with _child(*command, tree=tree) as process:
         line = await _line_of(process, within_s=START_S)
         yield Server(process, line.split()[-1])
@@ -65,7 +65,7 @@ async def server(*command: str, tree: Path | None = None) -> AsyncIterator[Serve
 
 @asynccontextmanager
 async def caller(module: str) -> AsyncIterator[Caller]:
-    """Run a caller until the context is left."""
+    """Run a caller until the context ends."""
     async with _child("-m", module) as process:
         line = await _line_of(process, within_s=START_S)
         if line != READY:
@@ -82,7 +82,7 @@ async def _child(*command: str, tree: Path | None = None) -> AsyncIterator[Proce
         stdout=PIPE,
         env=_environment(tree),
         limit=_LINE_BYTES,
-        start_new_session=True,  # an interrupt at the keyboard is the benchmark's to handle
+        start_new_session=True,  # only the benchmark itself handles Ctrl-C
         preexec_fn=_die_with_parent,
     )
     try:
@@ -98,7 +98,7 @@ def _die_with_parent() -> None:
 
 
 def _environment(tree: Path | None) -> dict[str, str]:
-    """Return the environment, without settings of a gateway's: they are to be the defaults."""
+    """Return the environment without settings of the gateway, so that its defaults apply."""
     kept = {name: value for name, value in os.environ.items() if "ATTACHMENT_GATEWAY" not in name}
     paths = [str(tree)] if tree is not None else []
     paths.append(str(ROOT))  # where the benchmark's own modules are

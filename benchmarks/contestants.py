@@ -1,4 +1,4 @@
-"""Who takes part, and how each is started."""
+"""The contestants, and the commands that start them."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ AGAINST = "against"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contestant:
-    """`server` is the one whose process serves it; None if the caller goes to Graph by itself."""
+    """A contestant; `server` names the server process, None if the caller sends to Graph itself."""
 
     about: str
     server: str | None
@@ -53,10 +53,10 @@ CONTESTANTS = {
 
 
 def command_of(name: str, graph: str, place: Path) -> tuple[str, ...]:
-    """Return how a server is started in front of the Graph at HOST:PORT; its files go to `place`.
+    """Return the command of a server in front of the Graph at HOST:PORT; its files go to `place`.
 
-    A gateway has its default settings, but that it keeps no mailbox's limits, since these slow it
-    down on purpose, and writes no line for each call.
+    A gateway has its default settings, except that it has no mailbox limits, which would slow it
+    down on purpose, and doesn't log every call.
     """
     graph_url = f"http://{graph}{ROOT}"
     if name in {FLOOR, PLAIN}:
@@ -75,7 +75,7 @@ def command_of(name: str, graph: str, place: Path) -> tuple[str, ...]:
 
 @cache
 def knows(flag: str) -> bool:
-    """Tell whether the gateway has a setting."""
+    """Tell whether the gateway has a flag."""
     told = subprocess.run(
         [sys.executable, "-m", "attachment_gateway", "serve", "--help"],
         capture_output=True,

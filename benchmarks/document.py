@@ -1,4 +1,4 @@
-"""A run as JSON: what was measured, round by round, and what it came to."""
+"""A run as JSON: the measurements of each round, and the findings."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ _LIBRARIES = ("grpcio", "httpx", "uvloop", "protobuf", "msgraph-sdk")
 
 
 def document(run: Run) -> Mapping[str, Any]:
-    """Return it; sizes in bytes, times in seconds."""
+    """Return a run as a JSON object; sizes are in bytes, times in seconds."""
     return {
         "on": {
             "cpus": os.cpu_count(),

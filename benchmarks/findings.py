@@ -1,4 +1,4 @@
-"""Samples -> medians and ratios. Pure: the same samples always make the same findings."""
+"""Samples -> medians and ratios, as pure functions."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Cost = Callable[[Sample], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """What the rounds came to."""
+    """The median and the extremes of the rounds."""
 
     median: float
     low: float
@@ -31,13 +31,13 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Want:
-    """A target: at most, or at least, so much."""
+    """A target: `at_most` or `at_least` a value."""
 
     at_most: float | None = None
     at_least: float | None = None
 
     def met(self, value: float) -> bool:
-        """Tell whether a value is as wanted."""
+        """Tell whether a value meets the target."""
         return (self.at_most is None or value <= self.at_most) and (
             self.at_least is None or value >= self.at_least
         )
@@ -48,7 +48,7 @@ class Want:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """A ratio, taken in each round; `want` is None where it is only told."""
+    """A ratio, taken in each round; `want` is None if it has no target."""
 
     what: str
     at: str
@@ -57,32 +57,32 @@ class Ratio:
 
     @property
     def met(self) -> bool | None:
-        """Whether the median is as wanted."""
+        """Whether the median meets the target; None without a target."""
         return None if self.want is None else self.want.met(self.spread.median)
 
 
 def server_cpu_s(sample: Sample) -> float:
-    """Return a server's CPU for each upload."""
+    """Return the server's CPU time per upload."""
     return (sample.server_cpu_s or 0.0) / sample.uploads
 
 
 def caller_cpu_s(sample: Sample) -> float:
-    """Return the caller's CPU for each upload."""
+    """Return the caller's CPU time per upload."""
     return sample.caller_cpu_s / sample.uploads
 
 
 def total_cpu_s(sample: Sample) -> float:
-    """Return what an upload costs, caller and server together."""
+    """Return the CPU time per upload of caller and server together."""
     return server_cpu_s(sample) + caller_cpu_s(sample)
 
 
 def rate(sample: Sample) -> float:
-    """Return the uploads in a second."""
+    """Return the uploads per second."""
     return sample.uploads / sample.wall_s
 
 
 def percentiles_s(samples: Sequence[Sample]) -> tuple[float, float]:
-    """Return p50 and p99 of all uploads of all rounds."""
+    """Return p50 and p99 of the latencies of all rounds."""
     latencies_s = [latency_s for sample in samples for latency_s in sample.latencies_s]
     if len(latencies_s) == 1:
         return latencies_s[0], latencies_s[0]
@@ -91,11 +91,11 @@ def percentiles_s(samples: Sequence[Sample]) -> tuple[float, float]:
 
 
 def busy(size_bytes: int, contestant: str, chunk_bytes: int = CHUNK_BYTES) -> Cell:
-    """Return the cell that CPU is read from."""
+    """Return the cell with AT_ONCE uploads at once, from which CPU times are taken."""
     return Cell(size_bytes, chunk_bytes, AT_ONCE, contestant)
 
 
-# What is compared, over what, by which cost; and what is wanted, by size.
+# What is compared; the numerator and the denominator, each with its cost; the targets by size.
 _COMPARED: Sequence[tuple[str, tuple[str, Cost], tuple[str, Cost], dict[int, Want]]] = (
     (
         "gateway's CPU / floor's",
@@ -149,7 +149,7 @@ _COMPARED: Sequence[tuple[str, tuple[str, Cost], tuple[str, Cost], dict[int, Wan
 
 
 def ratios(run: Run) -> list[Ratio]:
-    """Return all ratios that a run has the samples for."""
+    """Return all ratios for which a run has samples."""
     return [
         *_cpu_ratios(run.samples),
         *_per_mb(run.samples),
@@ -176,7 +176,7 @@ def _cpu_ratios(samples: Samples) -> Iterator[Ratio]:
 
 
 def _per_mb(samples: Samples) -> Iterator[Ratio]:
-    """Give whether a further MB costs as much, wherever it is added."""
+    """Yield the ratios that show whether the cost of a further MB grows with the size."""
     three = [samples.get(busy(size, GATEWAY)) for size in (100 * KB, MB, 3 * MB)]
     if not all(three):
         return

@@ -1,7 +1,7 @@
-"""The least that a gRPC server in Python can do: no contestant on the same stack can cost less.
+"""The least that a gRPC server in Python can do; no contestant on the same stack can cost less.
 
-The gateway's server with its options, on uvloop, reads the stream and throws it away, then sends
-one ready-made request of the right size over a bare socket that is kept, and reads the answer.
+A gRPC server with the gateway's options, on uvloop, reads the stream and drops it, then sends a
+prepared request of the right size over an open socket, and reads the response.
 """
 
 import argparse
@@ -36,7 +36,7 @@ _ANSWER = UploadFileAttachmentResponse(attachment=Attachment(id="AAMkAG=", name=
 
 @cache
 def request_of(host: str, size_bytes: int) -> bytes:
-    """Return a request as large as the gateway's for a file of so many bytes."""
+    """Return a request about as large as the gateway's for a file of `size_bytes`."""
     content = b"A" * (-(-size_bytes // 3) * 4)
     before = (
         f'{{"@odata.type":"#microsoft.graph.fileAttachment","name":"{NAME}",'
@@ -59,11 +59,11 @@ class Connection(asyncio.Protocol):
         self._answered: asyncio.Future[bytes] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """As asyncio.Protocol has it, like the next."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's type doesn't inherit it
 
     def data_received(self, data: bytes) -> None:
-        """Take a part of the answer."""
+        """Take a part of the response."""
         self._received += data
         head, end, body = self._received.partition(b"\r\n\r\n")
         length = _CONTENT_LENGTH.search(head)
@@ -72,14 +72,14 @@ class Connection(asyncio.Protocol):
             self._answered.set_result(body)
 
     async def exchange(self, request: bytes) -> bytes:
-        """Send a request and return the answer's body."""
+        """Send a request, and return the response's body."""
         self._answered = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return await self._answered
 
 
 class Floor(AttachmentServiceServicer):
-    """The service, but for what it is for."""
+    """The service without its actual work."""
 
     def __init__(self, host: str) -> None:
         self._host = host
@@ -88,7 +88,7 @@ class Floor(AttachmentServiceServicer):
     async def UploadFileAttachment(  # noqa: N802 the contract's name
         self, request_iterator: AsyncIterable[UploadFileAttachmentRequest], _context: Any
     ) -> UploadFileAttachmentResponse:
-        """Read it all, send as much, read the answer."""
+        """Read the stream, send a request of the same size, and read the response."""
         size_bytes = 0
         async for request in request_iterator:
             size_bytes += len(request.chunk)
@@ -106,7 +106,7 @@ class Floor(AttachmentServiceServicer):
     async def CreateAttachment(  # noqa: N802 the contract's name
         self, _request: CreateAttachmentRequest, context: Any
     ) -> CreateAttachmentResponse:
-        """Refuse: nobody measures it."""
+        """Abort with UNIMPLEMENTED: it isn't measured."""
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "uploads only")
         raise NotImplementedError
 

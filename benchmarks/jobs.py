@@ -1,4 +1,4 @@
-"""What a caller's process is told to do, and what it says of it: a line of JSON each way."""
+"""The jobs of a caller's process and their results, each as a line of JSON."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 READY = "ready"
 
-# What a caller says of what failed; there may be thousands.
+# How many failures a caller reports; there may be thousands.
 _MAX_FAILURES = 5
 
 Upload = Callable[[], Awaitable[None]]
@@ -18,7 +18,7 @@ Upload = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """So many uploads of one size, so many of them at once, to a server (a Graph, for the SDK)."""
+    """`uploads` uploads of one size to a server (for the SDK: to Graph), `concurrency` at once."""
 
     target: str
     uploads: int
@@ -31,7 +31,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """How it went: `cpu_s` is of the caller's process; `failures` are some of those that failed."""
+    """A job's result: `cpu_s` is the caller's CPU time; `failures` are the first errors."""
 
     wall_s: float
     cpu_s: float
@@ -41,11 +41,11 @@ class Done:
 
 
 def work(prepared: Callable[[Job], Sequence[Upload]]) -> None:
-    """Do the jobs that come on standard input, until it ends.
+    """Do the jobs from standard input until it ends.
 
-    `prepared` makes a job's uploads; what it does isn't measured.
+    `prepared` makes a job's uploads; that isn't measured.
     """
-    # As many connections as there are uploads at once.
+    # Each upload at once may need a connection.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     asyncio.run(_work(prepared))
@@ -82,7 +82,7 @@ async def _one_by_one(
         began = time.perf_counter()
         try:
             await upload()
-        except Exception as error:  # noqa: BLE001 whatever it is, it counts as a failure
+        except Exception as error:  # noqa: BLE001 any error counts as a failure
             failures.append(str(error))
         else:
             latencies_s.append(time.perf_counter() - began)

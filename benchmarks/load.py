@@ -1,4 +1,4 @@
-"""A caller by gRPC: streams a header and chunks, and half-closes, on asyncio's own event loop."""
+"""A gRPC caller on asyncio's own event loop: it streams a header and chunks, and half-closes."""
 
 from collections.abc import Sequence
 from functools import cache, partial
@@ -23,7 +23,7 @@ Messages = list[UploadFileAttachmentRequest]
 
 
 def prepared(job: Job) -> Sequence[Upload]:
-    """Build all messages; the chunks are shared, as their bytes are the same."""
+    """Return a job's uploads; they share the chunks, since their bytes are the same."""
     stub = _stub(job.target)
     chunks = _chunks(job.size_bytes, job.chunk_bytes)
     headers = [_header(next(_POSTS), job) for _ in range(job.uploads)]

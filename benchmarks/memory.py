@@ -1,4 +1,4 @@
-"""How much memory uploads take: at once, and one after the other."""
+"""The memory that uploads take, at once and one after the other."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,7 +19,7 @@ Tell = Callable[[str], None]
 FILLED = (GATEWAY, AGAINST, FLOOR, PLAIN, SDK)
 ENDURING = (GATEWAY, AGAINST)
 
-# So long nothing happens before memory is read.
+# How long to wait without uploads before memory is read.
 _QUIET_S = 0.5
 
 UPLOAD_MEMORY_FLAG = "--upload-memory-bytes"
@@ -28,7 +28,10 @@ UPLOAD_MEMORY_BYTES = 64 * MIB
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """So many uploads of `size_bytes`, `waited_at_once` of which were in Graph's hands at once."""
+    """Memory of `uploads` uploads of `size_bytes`.
+
+    `waited_at_once`: how many of them waited for Graph's response at once.
+    """
 
     contestant: str
     uploads: int
@@ -42,12 +45,12 @@ class Memory:
 
     @property
     def above_idle_bytes(self) -> int:
-        """What the uploads have added."""
+        """The memory that the uploads added."""
         return self.peak_bytes - self.idle_bytes
 
     @property
     def per_file(self) -> float:
-        """What each upload has added, as a multiple of its file."""
+        """The memory that each upload added, as a multiple of its file."""
         return self.above_idle_bytes / self.uploads / self.size_bytes
 
 
@@ -63,7 +66,7 @@ class Endurance:
 
 
 async def memory(plan: Plan, place: Path, tell: Tell) -> list[Memory]:
-    """Let so many uploads of the largest size be in flight at once, on each contestant."""
+    """Measure `in_flight` uploads of the largest size at once, with each contestant."""
     found = []
     for name in (each for each in FILLED if each in plan.contestants):
         tell(f"memory: {name}")
@@ -72,7 +75,7 @@ async def memory(plan: Plan, place: Path, tell: Tell) -> list[Memory]:
 
 
 async def burst(plan: Plan, place: Path, tell: Tell) -> list[Memory]:
-    """Let more uploads come at once than there is memory for."""
+    """Measure more uploads at once than the upload memory holds."""
     if GATEWAY not in plan.contestants:
         return []
     tell("burst: gateway")
@@ -83,7 +86,7 @@ async def burst(plan: Plan, place: Path, tell: Tell) -> list[Memory]:
 async def _peak(
     plan: Plan, name: str, uploads: int, place: Path, flags: Sequence[str] = ()
 ) -> Memory:
-    """Measure in a new process, after as many small uploads: connections don't count."""
+    """Measure in a new process, after small uploads that open all connections uncounted."""
     delay = f"--delay-s={plan.amounts.delay_s}"
     async with AsyncExitStack() as stack:
         graph = await stack.enter_async_context(server("-m", "benchmarks.sink", delay))
@@ -115,11 +118,11 @@ async def _ready(
     flags: Sequence[str],
     stack: AsyncExitStack,
 ) -> tuple[Caller, int, str]:
-    """Return the caller, the process whose memory it is about, and where the caller goes."""
+    """Return the caller, the process id whose memory is measured, and the caller's target."""
     if name == SDK:
         sdk = await stack.enter_async_context(caller("benchmarks.sdk"))
         target = f"http://{graph.address}{ROOT}"
-        await sdk.run(_job(target, 1, LARGE_BYTES))  # the file itself is the caller's in any case
+        await sdk.run(_job(target, 1, LARGE_BYTES))  # the caller holds the file in any case
         return sdk, sdk.pid, target
     load = await stack.enter_async_context(caller("benchmarks.load"))
     command = (*command_of(name, graph.address, place), *flags)
@@ -129,7 +132,7 @@ async def _ready(
 
 
 async def endurance(plan: Plan, place: Path, tell: Tell) -> list[Endurance]:
-    """Let very many uploads come, one after the other."""
+    """Measure memory after the first of many uploads, and after all."""
     names = (each for each in ENDURING if each in plan.contestants)
     return [await _endurance(plan, name, place, tell) for name in names]
 

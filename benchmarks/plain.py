@@ -1,7 +1,7 @@
-"""What one would write in an afternoon: grpc.aio, the chunks joined, base64, JSON, httpx's client.
+"""The simplest gateway: grpc.aio, the chunks joined, base64, JSON, and httpx's client.
 
-It keeps its connections, holds nobody up and is right as long as all goes well; nothing in it is
-slow on purpose. It has no limits, no retries, no ledger, and no errors but gRPC's UNKNOWN.
+It keeps its connections, doesn't block, and is correct as long as nothing fails; nothing in it is
+slow on purpose. It has no limits, no retries, no ledger, and no errors except gRPC's UNKNOWN.
 """
 
 import argparse
@@ -42,7 +42,7 @@ class Plain(AttachmentServiceServicer):
         request_iterator: AsyncIterable[UploadFileAttachmentRequest],
         context: grpc.aio.ServicerContext[Any, Any],
     ) -> UploadFileAttachmentResponse:
-        """Read it all, encode it, post it."""
+        """Read the stream, encode the file, and post it."""
         chunks = []
         async for request in request_iterator:
             if request.HasField("header"):
@@ -73,7 +73,7 @@ class Plain(AttachmentServiceServicer):
     async def CreateAttachment(  # noqa: N802 the contract's name
         self, _request: CreateAttachmentRequest, context: Any
     ) -> CreateAttachmentResponse:
-        """Refuse: nobody measures it."""
+        """Abort with UNIMPLEMENTED: it isn't measured."""
         await context.abort(grpc.StatusCode.UNIMPLEMENTED, "uploads only")
         raise NotImplementedError
 

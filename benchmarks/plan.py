@@ -1,4 +1,4 @@
-"""What is asked for: sizes, rounds, contestants, scenarios; and how much of each."""
+"""The plan of a run: sizes, contestants, scenarios, and amounts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ SIZES = {"1KB": KB, "10KB": 10 * KB, "100KB": 100 * KB, "1MB": MB, "3MB": 3 * MB
 LARGE_BYTES = 3 * MB
 
 KIB, MIB = 1024, 1024 * 1024
-CHUNK_BYTES = 256 * KIB  # what the contract recommends, and what every ratio is of
+CHUNK_BYTES = 256 * KIB  # the contract recommends it; every ratio is measured with it
 SMALL_CHUNK_BYTES = 64 * KIB
 
 AT_ONCE = 8
@@ -27,9 +27,9 @@ SCENARIOS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Amounts:
-    """How much is done: in a full run by default; a quick one only shows that it runs.
+    """The amounts of a run; the defaults are of a full run.
 
-    `most_uploads`: in a round, of the smallest files; fewer of larger ones.
+    `most_uploads` is the number of uploads of the smallest file in a round; larger files get fewer.
     """
 
     rounds: int = 7
@@ -67,11 +67,11 @@ class Plan:
 
 
 def size_name(size_bytes: int) -> str:
-    """Return a size as it is read."""
+    """Return a size as text, such as "10 KB"."""
     unit, name = (MB, "MB") if size_bytes >= MB else (KB, "KB")
     return f"{size_bytes / unit:g} {name}"
 
 
 def chunks_of(size_bytes: int) -> Sequence[int]:
-    """Return the chunk sizes that make a difference to a file."""
+    """Return the chunk sizes that differ for a file of `size_bytes`."""
     return [CHUNK_BYTES] if size_bytes <= SMALL_CHUNK_BYTES else [SMALL_CHUNK_BYTES, CHUNK_BYTES]

@@ -1,4 +1,4 @@
-"""A run as a picture: CPU by size, and memory."""
+"""A run as a plot: CPU by size, and memory."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +14,13 @@ from benchmarks.findings import Cost, busy, caller_cpu_s, server_cpu_s, total_cp
 from benchmarks.plan import size_name
 from benchmarks.run import Run
 
-# Of Okabe and Ito's palette, which everybody can tell apart.
+# Colours of Okabe and Ito's palette, which colour-blind readers can distinguish.
 _COLOURS = {GATEWAY: "#0072B2", FLOOR: "#999999", PLAIN: "#E69F00", SDK: "#D55E00"}
 
 
 def draw(run: Run, path: Path) -> None:
-    """Draw it as SVG."""
-    # Without a date and random ids: the same run draws the same file.
+    """Draw a run as SVG."""
+    # Without a date and random ids, so that the same run gives the same file.
     with mpl.rc_context(
         {"svg.hashsalt": "benchmark", "svg.fonttype": "none", "font.family": "sans-serif"}
     ):

@@ -1,4 +1,4 @@
-"""Everything side by side, round after round: what disturbs one contestant disturbs them all."""
+"""Rounds that measure all contestants in turn, so that a disturbance affects all of them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -13,7 +13,7 @@ from benchmarks.plan import AT_ONCE, CHUNK_BYTES, MB, Plan, chunks_of
 from benchmarks.sink_counts import counts
 from benchmarks.traffic import ROOT
 
-# Uploads get fewer with their size: half as many at so many bytes.
+# Larger files get fewer uploads: files of this size get half as many.
 _HALF_AS_MANY_BYTES = MB // 2
 
 # The SDK takes several times as long as the others.
@@ -22,7 +22,7 @@ _SDK_SHARE = 0.3
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
-    """What is measured once a round; `at_once` is the number of uploads in flight."""
+    """One measurement of each round; `at_once` is the number of uploads in flight."""
 
     size_bytes: int
     chunk_bytes: int
@@ -32,7 +32,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One cell in one round; the server's CPU is None for a caller that needs none."""
+    """One cell in one round; `server_cpu_s` is None for a caller without a server."""
 
     uploads: int
     wall_s: float
@@ -45,7 +45,7 @@ Samples = Mapping[Cell, Sequence[Sample]]
 
 
 def cells_of(plan: Plan) -> list[Cell]:
-    """Return the cells of a round, those that are compared next to each other."""
+    """Return the cells of a round; cells that are compared are next to each other."""
     return list(_cells(plan))
 
 
@@ -60,14 +60,14 @@ def _cells(plan: Plan) -> Iterator[Cell]:
 
 
 def _is_of_use(cell: Cell) -> bool:
-    """Tell whether a cell says something that its neighbours don't."""
+    """Tell whether a cell is measured; some cells add nothing to others."""
     if cell.chunk_bytes == CHUNK_BYTES:
         return cell.at_once != 1 or cell.contestant != GATEWAY_MEMORY
     return cell.at_once != 1 and cell.contestant not in {SDK, GATEWAY_ID, GATEWAY_MEMORY}
 
 
 class Field:
-    """All contestants, running."""
+    """All contestants, running at the same time."""
 
     def __init__(self, graph: Server, callers: Mapping[str, Caller], plan: Plan) -> None:
         self._graph = graph
@@ -77,7 +77,7 @@ class Field:
 
     @classmethod
     async def of(cls, plan: Plan, stack: AsyncExitStack, place: Path) -> "Field":
-        """Start all that a plan needs."""
+        """Start all processes that a plan needs."""
         echo = ["--echo"] if plan.echo else []
         graph = await stack.enter_async_context(server("-m", "benchmarks.sink", *echo))
         load = await stack.enter_async_context(caller("benchmarks.load"))
@@ -93,7 +93,7 @@ class Field:
         return made
 
     async def measure(self, cell: Cell) -> Sample:
-        """Do a round's uploads of one cell; raises RuntimeError if any doesn't reach Graph."""
+        """Do one cell's uploads of a round. Raises RuntimeError unless all of them reach Graph."""
         contestant = CONTESTANTS[cell.contestant]
         by = None if contestant.server is None else self._servers[contestant.server]
         job = Job(
@@ -128,13 +128,13 @@ class Field:
 
 
 async def run(plan: Plan, place: Path, tell: Callable[[str], None]) -> Samples:
-    """Run all rounds, and one before them that isn't counted; `tell` hears of each cell."""
+    """Run a warm-up round and all rounds; `tell` is called before each cell."""
     cells = cells_of(plan)
     samples: dict[Cell, list[Sample]] = {cell: [] for cell in cells}
     async with AsyncExitStack() as stack:
         field_ = await Field.of(plan, stack, place)
         for number in range(plan.amounts.rounds + 1):
-            # There and back, so that nobody always comes after the same one.
+            # The order alternates, so that no contestant always follows the same one.
             for cell in cells if number % 2 else reversed(cells):
                 tell(f"{'warm-up' if number == 0 else f'round {number}'}: {cell.contestant}")
                 sample = await field_.measure(cell)

@@ -1,4 +1,4 @@
-"""One run: every scenario that is asked for, one after the other."""
+"""One run: every scenario of the plan, one after the other."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from benchmarks.starts import Start
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What was measured; what wasn't asked for is empty."""
+    """The measurements of a run; those of scenarios outside the plan are empty."""
 
     plan: Plan
     samples: Samples
@@ -26,7 +26,7 @@ class Run:
 
 
 def steps(plan: Plan) -> int:
-    """Return how often a run tells what it does next."""
+    """Return how often a run calls `tell`."""
     by_scenario = {
         ROUNDS: len(rounds.cells_of(plan)) * (plan.amounts.rounds + 1),
         STARTS: len(_of(plan, starts.STARTED)) * plan.amounts.starts,
@@ -42,7 +42,7 @@ def _of(plan: Plan, names: Sequence[str]) -> list[str]:
 
 
 async def run(plan: Plan, tell: Callable[[str], None]) -> Run:
-    """Run it; `tell` hears of each step before it is done."""
+    """Run a plan; `tell` is called before each step."""
     asked = set(plan.scenarios)
     with tempfile.TemporaryDirectory(prefix="benchmark") as folder:
         place = Path(folder)

@@ -1,7 +1,7 @@
-"""A caller by Microsoft's own client, which goes to Graph directly: all the work is the caller's.
+"""A caller with Microsoft's own SDK, which sends to Graph directly and does all the work itself.
 
-As it comes, but for the address of Graph, plain http as for all contestants, and a credential that
-has its token already.
+The SDK has its defaults, except for the address of Graph, plain http as for all contestants, and a
+credential with a fixed token.
 """
 
 from collections.abc import Sequence
@@ -26,15 +26,15 @@ _EXPIRES_ON = 4102444800  # in 2100
 
 
 class FixedToken:
-    """A credential that has its token already."""
+    """A credential with a fixed token."""
 
     def get_token(self, *_scopes: str, **_options: Any) -> AccessToken:
-        """Return it."""
+        """Return the token."""
         return AccessToken(TOKEN, _EXPIRES_ON)
 
 
 def prepared(job: Job) -> Sequence[Upload]:
-    """Build all attachments; an SDK has no chunks."""
+    """Return a job's uploads; the SDK has no chunks."""
     client, file = _client(job.target), content(job.size_bytes)
     made = [_attachment(file) for _ in range(job.uploads)]
     return [partial(_create, client, next(_POSTS), attachment) for attachment in made]

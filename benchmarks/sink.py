@@ -1,8 +1,8 @@
-"""A Graph that costs as little as it can: counts each request's bytes and says that it is created.
+"""A stand-in for Graph at the least cost: it counts each request's bytes and answers 201.
 
-`--delay-s` is how long it takes to answer, `--echo` lets it answer with the whole content, as Graph
-may. GET /sink tells, in JSON, how many were created, of how many bytes, and how many waited for
-their answer at once, since the last GET.
+`--delay-s` delays its responses; with `--echo` they hold the whole content, as Graph's may. GET
+/sink returns, in JSON, the counts since the last GET: requests created, their bytes, and how many
+waited for their response at once.
 """
 
 import argparse
@@ -37,25 +37,25 @@ _CREATED = (
 
 
 class Graph:
-    """What all connections share."""
+    """The state that all connections share."""
 
     def __init__(self, *, delay_s: float, echo: bool) -> None:
         self.delay_s = delay_s
         self.echo = echo
-        # Each connection's bytes are counted before another one's come.
+        # One buffer for all connections: bytes are taken before the next are received.
         self.buffer = memoryview(bytearray(_RECEIVE_BYTES))
         self._ids = count()
         self._created = self._body_bytes = self._waiting = self._waited_at_once = 0
 
     def received(self, body_bytes: int) -> None:
-        """Count a request that has come whole."""
+        """Count a complete request."""
         self._created += 1
         self._body_bytes += body_bytes
         self._waiting += 1
         self._waited_at_once = max(self._waited_at_once, self._waiting)
 
     def answer(self, body: bytes) -> bytes:
-        """Return the answer, with the request's own `contentBytes` if it is to be echoed."""
+        """Return the response, with the request's `contentBytes` if `echo` is set."""
         self._waiting -= 1
         described = (_CREATED % next(self._ids)).encode()
         start = body.find(b'"contentBytes"') if self.echo else -1
@@ -63,7 +63,7 @@ class Graph:
         return _head(201, "Created", len(described) + len(echoed)) + described + echoed
 
     def told(self) -> bytes:
-        """Return the counts since the last time."""
+        """Return the response with the counts since the last one, and reset them."""
         counts = {
             "created": self._created,
             "body_bytes": self._body_bytes,
@@ -79,7 +79,7 @@ def _head(status: int, reason: str, length: int) -> bytes:
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One connection: a request after the other."""
+    """One connection, which takes one request after the other."""
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
@@ -89,15 +89,15 @@ class Connection(asyncio.BufferedProtocol):
         self._body: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """As asyncio.BufferedProtocol has it, like all below."""
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by inheritance
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's type doesn't inherit it
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 the protocol's
-        """Return where to receive."""
+        """Return the buffer to receive into."""
         return self._graph.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what was received."""
+        """Take the received bytes."""
         received = self._graph.buffer[:nbytes]
         if not self._left:
             self._head += received

@@ -1,4 +1,4 @@
-"""What the sink says that has come to it."""
+"""The counts of the sink."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from http.client import HTTPConnection
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counts:
-    """Since the last time: requests, their bytes, and how many waited for their answer at once."""
+    """The counts since the last call: requests, their bytes, and the most that waited at once."""
 
     created: int
     body_bytes: int
@@ -15,7 +15,7 @@ class Counts:
 
 
 def counts(graph: str) -> Counts:
-    """Ask the sink at HOST:PORT."""
+    """Return and reset the counts of the sink at HOST:PORT."""
     connection = HTTPConnection(graph, timeout=10)
     try:
         connection.request("GET", "/sink")

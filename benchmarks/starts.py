@@ -1,4 +1,4 @@
-"""How long it takes from the start of a process to its first answer."""
+"""The time from the start of a process to its first response."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ STARTED = (GATEWAY, AGAINST, FLOOR, PLAIN, SDK)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """From the start of the process; for the SDK, until its modules are there."""
+    """Times since the start of the process; the SDK "listens" when its modules are imported."""
 
     contestant: str
     listening_s: Sequence[float]

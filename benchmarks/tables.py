@@ -1,4 +1,4 @@
-"""Findings as tables, in Markdown that is as readable without."""
+"""Findings as tables, in Markdown that is also readable as plain text."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -24,7 +24,7 @@ Row = Sequence[str]
 
 
 def tables(run: Run) -> str:
-    """Return all tables that there are findings for."""
+    """Return all tables for which there are findings."""
     return "\n\n".join(_sections(run)) + "\n"
 
 
@@ -174,7 +174,7 @@ def _number(spread: Spread) -> str:
 
 
 def _digits(value: float) -> str:
-    """Return a value with as many digits as mean something."""
+    """Return a value with the digits that are significant."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"

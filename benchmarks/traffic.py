@@ -1,4 +1,4 @@
-"""What all contestants carry: the same file, ids and token, as long as Graph's own."""
+"""The traffic of all contestants: the same file, ids and token, as long as Graph's own."""
 
 import json
 import os
@@ -13,10 +13,10 @@ from uuid import uuid4
 NAME = "quarterly report.pdf"
 CONTENT_TYPE = "application/pdf"
 
-# The path of Graph's root, at every stand-in of it.
+# The path of Graph's root, at every stand-in for Graph.
 ROOT = "/v1.0"
 
-# A token of Entra's: three parts, some 1,800 characters, the app's id among its claims.
+# Like a token of Entra: three parts, some 1,800 characters, with the app's id in the claims.
 _CLAIMS = {
     "aud": "https://graph.microsoft.com",
     "appid": "5d1c3c5e-8a54-4f0a-9c57-2a1f0c8a7b11",
@@ -51,13 +51,13 @@ class Post:
 
     @property
     def path(self) -> str:
-        """Where its attachments are, below Graph's root."""
+        """The path of its attachments, below Graph's root."""
         thread, post = quote(self.thread_id, safe=""), quote(self.post_id, safe="")
         return f"/groups/{self.group_id}/threads/{thread}/posts/{post}/attachments"
 
 
 def posts() -> Iterator[Post]:
-    """Give posts without end, each another one: only one call at a time writes to a post."""
+    """Yield endless different posts, since only one call at a time writes to a post."""
     seed = uuid4().hex
     for number in count():
         group = f"4c6f5a2e-9d3b-4e71-8a5c-2f1b0e7d9a{number % _GROUPS:02x}"
@@ -66,5 +66,5 @@ def posts() -> Iterator[Post]:
 
 @cache
 def content(size_bytes: int) -> bytes:
-    """Return a file; the same one each time, for making it isn't what is measured."""
+    """Return a file of random bytes; cached, so that making it isn't measured."""
     return os.urandom(size_bytes)

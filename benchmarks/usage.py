@@ -1,4 +1,4 @@
-"""What a process costs, with its children: CPU to the nanosecond, and memory. Linux only."""
+"""The CPU time (in nanoseconds) and memory of a process and its children. Linux only."""
 
 import time
 from collections.abc import Iterator
@@ -10,8 +10,8 @@ _KIB = 1024
 
 
 def cpu_s(pid: int) -> float:
-    """Return the CPU that all threads have used so far, those that have ended too."""
-    # clock_getcpuclockid(3): a process's clock is a number made of its id.
+    """Return the CPU time of all threads so far, ended ones included."""
+    # clock_getcpuclockid(3): the id of a process's CPU clock is computed from its process id.
     return sum(time.clock_gettime((~each << 3) | _CPUCLOCK_SCHED) for each in _family(pid))
 
 
@@ -21,12 +21,12 @@ def resident_bytes(pid: int) -> int:
 
 
 def peak_resident_bytes(pid: int) -> int:
-    """Return the most that was resident since `reset_peak`."""
+    """Return the peak of the resident memory since `reset_peak`."""
     return sum(_status_bytes(each, "VmHWM") for each in _family(pid))
 
 
 def reset_peak(pid: int) -> None:
-    """Let the peak be what is resident now."""
+    """Reset the peak to the present resident memory."""
     for each in _family(pid):
         Path(f"/proc/{each}/clear_refs").write_text(_RESET_PEAK)
 

@@ -1,7 +1,7 @@
-"""The main job, end to end, on this machine: a local Graph, a gateway in front of it, a caller.
+"""A demonstration on this machine: a local Graph, a gateway in front of it, and a caller.
 
-Uploads a real file in several chunks and attaches one item of each kind, by both routes, reads back
-what the local Graph stored, and compares. With --stay it then stays up and prints grpcurl lines.
+It uploads a file in several chunks and attaches one item of each kind, by both routes, reads back
+what the local Graph stored, and compares. With --stay it keeps running and prints grpcurl lines.
 """
 
 import argparse
@@ -38,7 +38,7 @@ DESCRIPTORS = (
     Path(__file__).parent.parent / "generated/graphattachments/v1/graphattachments.protoset"
 )
 CHUNK_BYTES = 16 * 1024
-TOKEN = "demo"  # noqa: S105 the local Graph takes any
+TOKEN = "demo"  # noqa: S105 the local Graph accepts any token
 
 SHORT = PostRef(group_id=GROUP_ID, thread_id=THREAD_ID, post_id=POST_ID)
 LONG = PostRef(
@@ -91,7 +91,7 @@ def main() -> None:
 
 @contextmanager
 def started(*command: str) -> Iterator[str]:
-    """Run a command of the package and give the address that it listens on."""
+    """Run a command of the package, and yield the address that it listens on."""
     process = subprocess.Popen(  # noqa: S603 the package's own command
         [sys.executable, "-m", "attachment_gateway", *command],
         stdout=subprocess.PIPE,
@@ -110,7 +110,7 @@ def started(*command: str) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Made:
-    """An attachment that the gateway says it made."""
+    """An attachment that the gateway reports as created."""
 
     route: str
     what: str
@@ -131,12 +131,12 @@ def attach_everything(client: AttachmentClient, file: Path) -> Iterator[Made]:
 
 
 def item_name(item: Message | Event | Contact) -> str:
-    """Name an attachment after its item."""
+    """Return an attachment's name, which is taken from its item."""
     return item.surname if isinstance(item, Contact) else item.subject
 
 
 def check(made: Made, graph_url: str, file: Path) -> str:
-    """Read back from Graph what it stored, by its own API, and say how that compares."""
+    """Read back what Graph stored; return a summary, or exit if it differs from what was sent."""
     attachment = made.attachment
     path = f"{graph_url}{Post().path()}/{quote(attachment.id, safe='')}"
     headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -153,7 +153,7 @@ def check(made: Made, graph_url: str, file: Path) -> str:
 
 
 def show(everything: Iterable[Made], graph_url: str, file: Path) -> None:
-    """Print a line for each attachment that came to be."""
+    """Print a line for each attachment that was created."""
     print(f"{'route':<6} {'what':<8} {'name':<26} stored")
     for made in everything:
         stored = check(made, graph_url, file)
@@ -161,7 +161,7 @@ def show(everything: Iterable[Made], graph_url: str, file: Path) -> None:
 
 
 def stay(address: str) -> None:
-    """Print lines to paste, and wait for Ctrl-C or SIGTERM."""
+    """Print grpcurl lines to paste, and wait for Ctrl-C or SIGTERM."""
     post = f'{{"groupId":"{GROUP_ID}","threadId":"{THREAD_ID}","postId":"{POST_ID}"}}'
     call = f"grpcurl -plaintext -H 'authorization: Bearer {TOKEN}'"
     header = f'{{"header":{{"post":{post},"attachment":{{"name":"hello.txt"}}}}}}'

@@ -1,7 +1,7 @@
-"""An answer of Graph's: status, headers and body, with what Graph puts around them.
+"""A response of Graph: status, headers and body, with the headers that every response carries.
 
-Support asks for `request-id`, `client-request-id`, `Date` and `x-ms-ags-diagnostic`; every answer
-carries them.
+These are `request-id`, `client-request-id`, `Date` and `x-ms-ags-diagnostic`, for which Microsoft's
+support asks.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ DIAGNOSTIC = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What goes out; Content-Length is added on the way."""
+    """A response; its Content-Length is added when it is sent."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ids:
-    """What the two sides call this request."""
+    """The ids of one request, Graph's and the client's."""
 
     request_id: str
     client_request_id: str
@@ -40,7 +40,7 @@ class Ids:
 def json_answer(
     status: int, document: Mapping[str, object], headers: Mapping[str, str] | None = None
 ) -> Answer:
-    """Answer with a resource."""
+    """Return a response with a resource."""
     return Answer(
         status=status,
         headers={"Content-Type": JSON, "OData-Version": "4.0", **(headers or {})},
@@ -49,7 +49,7 @@ def json_answer(
 
 
 def refusal_answer(refused: Refused, ids: Ids, now: datetime) -> Answer:
-    """Answer with an error in Graph's shape."""
+    """Return a response with an error in Graph's format."""
     return Answer(
         status=refused.refusal.status,
         headers={"Content-Type": "application/json", **refused.headers},
@@ -58,7 +58,7 @@ def refusal_answer(refused: Refused, ids: Ids, now: datetime) -> Answer:
 
 
 def error_body(code: str, message: str, ids: Ids, now: datetime) -> bytes:
-    """Write Graph's error shape; innerError's date has no zone, and is UTC."""
+    """Return an error in Graph's format; the date in innerError is UTC, without a zone."""
     inner = {
         "date": now.strftime("%Y-%m-%dT%H:%M:%S"),
         "request-id": ids.request_id,
@@ -68,7 +68,7 @@ def error_body(code: str, message: str, ids: Ids, now: datetime) -> bytes:
 
 
 def graph_headers(ids: Ids, now: datetime) -> dict[str, str]:
-    """Make the headers that every answer of Graph's carries."""
+    """Return the headers that every response of Graph carries."""
     return {
         "Date": format_datetime(now, usegmt=True),
         "request-id": ids.request_id,

@@ -1,4 +1,4 @@
-"""The emulator as an ASGI app: which path leads where."""
+"""The emulator as an ASGI app, with its routes."""
 
 from collections.abc import Iterator, Mapping
 
@@ -24,7 +24,7 @@ PATHS: Mapping[str, Mapping[str, Operation]] = {
 
 
 def create_app(config: EmulatorConfig = DEFAULT_CONFIG) -> Starlette:
-    """Make a Graph with one post; it wants to be served by `graph_emulator.server`."""
+    """Return an emulator with one post; only `graph_emulator.server` can serve it."""
     emulator = Emulator(config)
     return Starlette(routes=[*control_routes(emulator), *_graph_routes(emulator)])
 

@@ -1,4 +1,4 @@
-"""Dataclasses to JSON and back, for the control route: bytes as base64, times as ISO 8601."""
+"""Dataclasses <-> JSON, for the control route: bytes as base64, times as ISO 8601."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ def encode(value: object) -> bytes:
 
 
 def decode(kind: type[T], document: Mapping[str, object]) -> T:
-    """Read the dataclass `kind`. Raises TypeError for an unknown name, ValueError for a value."""
+    """Read the dataclass `kind`. Raises TypeError for unknown names, ValueError for bad values."""
     hints = get_type_hints(kind)
     return kind(**{name: _decode_value(hints.get(name), value) for name, value in document.items()})
 

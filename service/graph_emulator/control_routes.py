@@ -1,6 +1,6 @@
-"""The control route, `/emulator`: steer the emulator and see what it saw. No token is needed.
+"""The control route, `/emulator`: controls and inspects the emulator. No token is needed.
 
-Where it says so, a query `post_id` narrows what is seen or cleared to one post.
+On the routes made by `see_of` and `clear_of`, the query `post_id` selects one post.
 """
 
 from collections.abc import Awaitable, Callable
@@ -25,9 +25,9 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 def control_routes(emulator: Emulator) -> list[Mount]:
-    """Make the routes; a row is a path and what is seen, told or cleared by it.
+    """Return the routes; each row has a path and the function that reads, writes or clears.
 
-    `see_of` and `clear_of` hand the post on that the query names, None if it names none.
+    `see_of` and `clear_of` pass the query's post id to the function, None if there is none.
     """
 
     def tell(path: str, kind: type[T], act: Callable[[T], None], method: str = "POST") -> Route:

@@ -1,4 +1,4 @@
-"""What Graph's front end asks of a request before anything else."""
+"""The first checks of a request, which Graph's front end makes."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ CHALLENGE = (
 
 
 def bearer_token(headers: Mapping[str, str]) -> str:
-    """Read the token, whatever it is: nothing is verified here."""
+    """Return the token, which is not verified. Raises `Refused` if there is none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise Refused(TOKEN_MISSING, {"WWW-Authenticate": CHALLENGE})
@@ -19,6 +19,6 @@ def bearer_token(headers: Mapping[str, str]) -> str:
 
 
 def check_declared_length(headers: Mapping[str, str], max_request_bytes: int) -> None:
-    """Refuse at once a body that is too large by itself; the rest shows when it is read."""
+    """Raise `Refused` if the body alone is too large; its reading checks the whole request."""
     if int(headers.get("content-length", "0")) > max_request_bytes:
         raise Refused(TOO_LARGE)

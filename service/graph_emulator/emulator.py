@@ -1,4 +1,4 @@
-"""One emulated Graph: its world, its limits, and what was asked of it."""
+"""One emulated Graph: its posts and attachments, its limits, and its log of requests."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from graph_emulator.world import Post, StoredAttachment, World
 
 
 class Emulator:
-    """All state of one emulator, for the routes of Graph and of control."""
+    """All state of one emulator, shared by Graph's routes and the control route."""
 
     def __init__(self, config: EmulatorConfig) -> None:
         self.config = config
@@ -22,31 +22,31 @@ class Emulator:
         self.log = RequestLog()
 
     def now(self) -> datetime:
-        """Graph's clock."""
+        """Return the time on the emulated clock."""
         return datetime.now(UTC) + timedelta(seconds=self.config.clock_offset_s)
 
     def configure(self, config: EmulatorConfig) -> None:
-        """From now on."""
+        """Replace the configuration."""
         self.config = config
 
     def add_post(self, post: Post) -> None:
-        """From now on it is there."""
+        """Add a post."""
         self.world.add_post(post)
 
     def place(self, attachment: StoredAttachment) -> None:
-        """Put an attachment there by other ways than Graph's."""
+        """Store an attachment without a request to Graph's routes."""
         self.world.store(attachment)
 
     def record(self, post_id: str | None = None) -> list[StoredAttachment]:
-        """List every attachment that was stored since `clear`, or those of that post."""
+        """Return all attachments stored since `clear`, or those of one post."""
         return self.world.record(post_id)
 
     def take_effect_later(self, effect: Effect, delay_s: float) -> None:
-        """Do what Graph does after it has answered."""
+        """Let a request have its effect `delay_s` from now, after its response."""
         asyncio.get_running_loop().call_later(delay_s, lambda: effect(self.now()))
 
     def clear(self) -> None:
-        """Forget attachments, requests, peaks and faults; posts and configuration stay."""
+        """Remove attachments, requests, peaks and faults; posts and configuration stay."""
         self.faults.clear()
         self.world = self.world.emptied()
         self.log.forget()

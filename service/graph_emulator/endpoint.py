@@ -1,7 +1,7 @@
-"""The course of a request: the door, a place in the mailbox, the effect, the answer.
+"""The steps of a request: the first checks, a place in the mailbox, the effect, the response.
 
-The order of the checks is that of the layers: Graph's front end (route, token, size), the mailbox
-(post, places), and last the content. A fault takes hold behind the places.
+The checks have the order of Graph's layers: the front end (route, token, size), the mailbox (post,
+limits), and then the content. A fault strikes after the mailbox's checks.
 """
 
 import asyncio
@@ -26,19 +26,19 @@ from graph_emulator.world import Post, World
 
 ROOT = "/v1.0"
 
-# In place of an outcome where a fault strikes before there is one; the fault never sends it.
+# Stands for the outcome when a fault strikes before there is one; it is never sent.
 _UNREAD = Outcome(answer=Answer(status=500))
 
 
 class GraphEndpoint:
-    """An ASGI app for one of Graph's paths, by a table of its methods; no table, no such path."""
+    """An ASGI app for one of Graph's paths; without operations it refuses the path."""
 
     def __init__(self, emulator: Emulator, operations: Mapping[str, Operation]) -> None:
         self._emulator = emulator
         self._operations = operations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, and keep a record of it."""
+        """Answer one request, and log it."""
         exchange = Exchange(scope, receive, send)
         arrived = self._arrived(exchange)
         number = self._emulator.log.add(arrived)
@@ -62,7 +62,7 @@ class GraphEndpoint:
             await self._go_wrong(exchange, outcome, fault, ids)
 
     async def _work(self, exchange: Exchange) -> tuple[Outcome, Fault | None]:
-        """Everything but the answer. Raises `Refused`."""
+        """Do all steps before the response. Raises `Refused`."""
         config, world = self._emulator.config, self._emulator.world
         operation = self._operation(exchange.method)
         app = app_id(door.bearer_token(exchange.headers))
@@ -81,7 +81,10 @@ class GraphEndpoint:
             return outcome, fault
 
     async def _refuse(self, exchange: Exchange, refused: Refused, ids: Ids) -> None:
-        """Answer after the body, so that the connection lives on; at once if it's too large."""
+        """Refuse after reading the body, so that the connection stays open.
+
+        A request that is too large is refused at once.
+        """
         if refused.refusal is not TOO_LARGE:
             with suppress(Refused):
                 await exchange.read(self._emulator.config.max_request_bytes)
@@ -123,7 +126,7 @@ class GraphEndpoint:
         )
 
     def _signed(self, answer: Answer, ids: Ids) -> Answer:
-        """With the headers that every answer of Graph's carries."""
+        """Return the response with the headers that every response of Graph carries."""
         headers = {**graph_headers(ids, self._emulator.now()), **answer.headers}
         return Answer(status=answer.status, headers=headers, body=answer.body)
 

@@ -1,4 +1,4 @@
-"""One request and its answer, over ASGI, and the ways to break off between them."""
+"""One request and its response, over ASGI, and the ways to cut the connection between them."""
 
 import asyncio
 from contextlib import suppress
@@ -10,19 +10,19 @@ from graph_emulator.answers import Answer
 from graph_emulator.refusals import TOO_LARGE, Refused
 from graph_emulator.wire import STATE_KEY, Wire
 
-# How long an early answer waits for the rest of a body that nobody wants. Closing on a client that
-# still sends would reset the connection, and the answer could be lost with it.
+# How long an early response waits for the rest of the body. Closing while the client still sends
+# would reset the connection, and the client could lose the response.
 DRAIN_S = 5.0
 
-NO_CONTENT = 204  # has no body, and so no Content-Length (RFC 9110, 8.6)
+NO_CONTENT = 204  # without body and Content-Length (RFC 9110, 8.6)
 
 
 class ClientGone(Exception):
-    """The client has closed the connection; there is nobody to answer."""
+    """The client has closed the connection before the response."""
 
 
 class Exchange:
-    """A request, and its answer."""
+    """A request and its response."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope.get("state", {})
@@ -43,11 +43,11 @@ class Exchange:
 
     @property
     def target(self) -> str:
-        """Path and query as they were sent."""
+        """The path and the query, as they were sent."""
         return f"{self.path}?{self.query_string}" if self.query_string else self.path
 
     async def read(self, max_request_bytes: int) -> bytes:
-        """Read the whole body. Raises `Refused` for a request too large, and `ClientGone`."""
+        """Read and return the body. Raises `Refused` if the request is too large, `ClientGone`."""
         while not self._body_ended:
             self._chunks.append(await self._next_chunk())
             if self.request_bytes > max_request_bytes:
@@ -56,12 +56,12 @@ class Exchange:
 
     @property
     def body(self) -> bytes:
-        """What has been read of it."""
+        """The part of the body that has been read."""
         self._chunks = [b"".join(self._chunks)]
         return self._chunks[0]
 
     async def answer(self, answer: Answer) -> None:
-        """Send it; if the body is still coming, let it come for a while, and close."""
+        """Send a response; if the body is still coming, read it for at most DRAIN_S, and close."""
         early = not self._body_ended
         await self._begin(answer, close=early)
         await self._send({"type": "http.response.body", "body": answer.body, "more_body": early})
@@ -70,11 +70,11 @@ class Exchange:
             await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def cut(self, *, reset: bool) -> None:
-        """Break off without an answer."""
+        """Cut the connection without a response."""
         await self.wire.cut(reset=reset)
 
     async def cut_within(self, answer: Answer, *, reset: bool) -> None:
-        """Break off after half of the answer's body."""
+        """Cut the connection after half of the response's body."""
         half = answer.body[: len(answer.body) // 2]
         await self._begin(answer, close=False)
         await self._send({"type": "http.response.body", "body": half, "more_body": True})

@@ -1,6 +1,6 @@
-"""What is to go wrong, and with which request.
+"""Faults, and the requests that they strike.
 
-A fault befalls a request that Graph would have taken: what is refused anyway, is refused as ever.
+A fault strikes only requests that pass the checks before it; other requests are refused as usual.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,7 +22,7 @@ _GARBAGE = b"\xc3<<<"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultAnswer:
-    """An answer instead of the normal one: in Graph's error shape if it has a code, else `body`."""
+    """A response in place of the normal one: Graph's error format if it has a code, else `body`."""
 
     status: int
     code: str | None = None
@@ -30,42 +30,42 @@ class FaultAnswer:
     body: bytes = b""
     content_type: str | None = "application/json"
     graph_headers: bool = True
-    """Whether `request-id` and the rest go with it; without them it is some proxy's answer."""
+    """Whether it has Graph's headers, such as `request-id`; a proxy's response has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One thing that goes wrong. As it stands by default: stored nothing, answered as below."""
+    """One fault. By default nothing is stored; the other fields tell what the client gets."""
 
     method: str = "POST"
     post_id: str | None = None
-    """None is any post."""
+    """None means any post."""
     times: int = 1
-    """How many requests it befalls; 0 is every one until cleared."""
+    """How many requests it strikes; 0 means all until it is cleared."""
 
     store: Store = "never"
-    """Whether a write takes effect: not at all, before the answer, or `store_after_s` after it."""
+    """When a write has its effect: never, before the response, or `store_after_s` after it."""
     store_after_s: float = 0.0
 
     early: bool = False
-    """Answer on the head, while the body is still coming; nothing can be stored before that."""
+    """Respond to the head, while the body is still coming; nothing can be stored then."""
     delay_s: float = 0.0
-    """Before the answer or cut; no place in the mailbox is held meanwhile."""
+    """The delay before the response or the cut; it occupies no place in the mailbox."""
     answer: FaultAnswer | None = None
-    """None is the normal answer."""
+    """None means the normal response."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Added to the answer, whichever it is."""
+    """Headers that are added to the response, normal or not."""
     broken: Broken = "none"
-    """The answer's body, cut to half or replaced, under a Content-Length that fits it."""
+    """Whether the response's body is halved or replaced; its Content-Length is correct."""
 
     cut: Cut = "none"
-    """Close before reading the body; after it, without a byte; or half-way in the answer's body."""
+    """Where to cut: before the body is read, before the response, or in half of its body."""
     reset: bool = False
-    """Cut by RST instead of FIN."""
+    """Whether the cut is by RST instead of FIN."""
 
     @property
     def strikes_unread(self) -> bool:
-        """Whether the body isn't waited for."""
+        """Whether the fault strikes before the body is read."""
         return self.early or self.cut == "unread"
 
     def __post_init__(self) -> None:
@@ -87,25 +87,25 @@ class Fault:
 
 
 class FaultQueue:
-    """Faults in the order of injection; each befalls the next requests that match it."""
+    """Faults in the order of injection; each strikes the next requests that match it."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Put it behind the others."""
+        """Add a fault behind the others."""
         self._faults.append(fault)
 
     def clear(self, post_id: str | None = None) -> None:
-        """Let nothing more go wrong, or nothing that is meant for that post."""
+        """Remove all faults, or those of one post."""
         self._faults = [one for one in self._faults if post_id not in (None, one.post_id)]
 
     def pending(self) -> list[Fault]:
-        """List those still to come, with the times that are left."""
+        """Return the faults that are left, each with the remaining `times`."""
         return list(self._faults)
 
     def take(self, method: str, post_id: str) -> Fault | None:
-        """Find the first that matches this request, which uses it up once."""
+        """Return the first fault that matches a request, None if none does, and use it up once."""
         for index, fault in enumerate(self._faults):
             if fault.method == method and fault.post_id in (None, post_id):
                 self._faults[index : index + 1] = _left(fault)
@@ -120,7 +120,7 @@ def _left(fault: Fault) -> Iterable[Fault]:
 
 
 def answer_of(fault: Fault, normal: Answer, ids: Ids, now: datetime) -> Answer:
-    """Make the answer to a request that this fault befell, without Graph's headers."""
+    """Return the response to a request that this fault strikes, without Graph's headers."""
     answer = normal if fault.answer is None else _given(fault.answer, ids, now)
     return Answer(
         status=answer.status,

@@ -1,7 +1,7 @@
-"""Which items Graph takes inside an attachment.
+"""The check of items inside attachments.
 
 message, event and contact are open types: a property that the metadata doesn't name is kept.
-Sources: Graph's metadata (v1.0) for the names; its documentation and users' reports for the rest.
+The names are from Graph's metadata (v1.0), the rest from its documentation and users' reports.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from graph_emulator.refusals import ITEM_TYPE_MISSING, REFUSED_PROPERTY, Refused
 
 MAX_INTERNET_MESSAGE_HEADERS = 5
 
-# Set by the service alone, on every outlookItem.
+# On every outlookItem, only the service sets these.
 _READ_ONLY = frozenset({"id", "changeKey", "createdDateTime", "lastModifiedDateTime"})
 
 REFUSED_PROPERTIES: Mapping[str, frozenset[str]] = {
@@ -24,13 +24,13 @@ REFUSED_PROPERTIES: Mapping[str, frozenset[str]] = {
 
 
 def type_name(document: Mapping[str, object]) -> str | None:
-    """Read the full name, which is sent with or without a `#`; None if there is none."""
+    """Return the full type name without the optional `#`; None if there is none."""
     odata_type = document.get("@odata.type")
     return odata_type.removeprefix("#") if isinstance(odata_type, str) else None
 
 
 def check_item(item: Mapping[str, object]) -> None:
-    """Raise `Refused` for an item that Graph doesn't take."""
+    """Raise `Refused` for an item that Graph refuses."""
     kind = type_name(item)
     if kind is None or kind not in REFUSED_PROPERTIES:
         raise Refused(ITEM_TYPE_MISSING)

@@ -1,7 +1,7 @@
-"""What Graph does with each request on attachments: the answer, and the effect if there is one.
+"""Graph's operations on attachments: each returns a response, and the effect of a write.
 
-Pure, and in two steps: an outcome is worked out first, and becomes true when its `effect` is
-called. Between the two is room for what can go wrong.
+An operation changes nothing: only a call of the outcome's `effect` does. Faults can act between the
+two.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,14 +23,14 @@ Effect = Callable[[datetime], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """A request that has passed the door."""
+    """A request that has passed the first checks."""
 
     post: Post
     attachment_id: str | None
     base_url: str
     """`http://HOST:PORT/v1.0`"""
     url: str
-    """What was asked for, without the query."""
+    """The requested URL, without the query."""
     query: Query
     content_type: str | None
     body: bytes
@@ -39,7 +39,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """The answer if all goes well, and what makes it true; `effect` takes the time of it."""
+    """The response without a fault; `effect` makes the change, at the time that it is given."""
 
     answer: Answer
     effect: Effect | None = None
@@ -49,7 +49,7 @@ Operation = Callable[[World, EmulatorConfig, Call], Outcome]
 
 
 def create(world: World, config: EmulatorConfig, call: Call) -> Outcome:
-    """Make a new attachment, from the body."""
+    """Create an attachment from the body."""
     attachment = stored(parse_attachment(call.content_type, call.body), call.post, call.now)
     document = rendering.full(attachment, with_content=config.echo_content_bytes)
     location = f"{call.url}/{quote(attachment.id, safe='')}"
@@ -64,7 +64,7 @@ def create(world: World, config: EmulatorConfig, call: Call) -> Outcome:
 
 
 def list_all(world: World, config: EmulatorConfig, call: Call) -> Outcome:
-    """List a page of what can be seen."""
+    """List one page of the visible attachments."""
     rendering.check_select(call.query.select)
     attachments = world.visible(call.post, call.now, config.lag_s)
     end = _page_end(call.query, config.page_size)
@@ -78,7 +78,7 @@ def list_all(world: World, config: EmulatorConfig, call: Call) -> Outcome:
 
 
 def get(world: World, config: EmulatorConfig, call: Call) -> Outcome:
-    """Read one."""
+    """Read one attachment."""
     rendering.check_select(call.query.select)
     attachment = _named(world, config, call)
     document = _read(config, call.query, attachment)
@@ -90,7 +90,7 @@ def get(world: World, config: EmulatorConfig, call: Call) -> Outcome:
 def get_value(world: World, config: EmulatorConfig, call: Call) -> Outcome:
     """Read a file's bytes."""
     attachment = _named(world, config, call)
-    if attachment.kind != "file":  # Graph renders items as MIME, which isn't imitated
+    if attachment.kind != "file":  # Graph returns items as MIME; that isn't imitated
         raise Refused(METHOD_NOT_ALLOWED)
     content_type = attachment.content_type or "application/octet-stream"
     answer = Answer(status=200, headers={"Content-Type": content_type}, body=attachment.content)
@@ -98,12 +98,12 @@ def get_value(world: World, config: EmulatorConfig, call: Call) -> Outcome:
 
 
 def delete(world: World, config: EmulatorConfig, call: Call) -> Outcome:
-    """Take one away."""
+    """Delete one attachment."""
     attachment = _named(world, config, call)
     return Outcome(answer=Answer(status=204), effect=lambda now: world.delete(attachment.id, now))
 
 
-# What each of the three paths can do; a method that it lacks is a 405.
+# The operations of each path by method; any other method gets a 405.
 COLLECTION: Mapping[str, Operation] = {"GET": list_all, "POST": create}
 ENTITY: Mapping[str, Operation] = {"GET": get, "DELETE": delete}
 VALUE: Mapping[str, Operation] = {"GET": get_value}

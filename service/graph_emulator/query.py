@@ -1,4 +1,4 @@
-"""OData's query options, as far as attachments have them. `$filter` is ignored, as Graph does."""
+"""The OData query options that attachments have. `$filter` is ignored, as Graph ignores it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ EXPAND_ITEM = "microsoft.graph.itemattachment/item"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What a read asks for."""
+    """The query options of a read."""
 
     options: Mapping[str, str]
     select: Sequence[str] | None = None
@@ -20,12 +20,12 @@ class Query:
     skip: int = 0
 
     def skipping(self, skip: int) -> str:
-        """Write the same query, for the page that starts there."""
+        """Return the same query for the page that starts at `skip`."""
         return urlencode({**self.options, "$skip": str(skip)})
 
 
 def parse_query(query_string: str) -> Query:
-    """Read the options. Raises `Refused` for a number that is none."""
+    """Read the options. Raises `Refused` for an invalid number."""
     options = dict(parse_qsl(query_string))
     select = options.get("$select")
     return Query(

@@ -1,7 +1,7 @@
-"""What Graph refuses, and in which words.
+"""Graph's refusals: status, code and message.
 
-Codes are those seen around attachments; clients branch on them. Messages are Graph's own where a
-public report quotes one.
+The codes, on which clients branch, are those reported for attachments. Messages are Graph's own
+where a public report quotes one.
 """
 
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row of the table; `message` takes details by name."""
+    """A refusal; `message` has named placeholders for details."""
 
     status: int
     code: str
@@ -18,7 +18,7 @@ class Refusal:
 
 
 class Refused(Exception):
-    """Graph won't do it; the answer is an error in Graph's shape."""
+    """Graph refuses the request; the response is an error in Graph's format."""
 
     def __init__(
         self, refusal: Refusal, headers: Mapping[str, str] | None = None, **details: str
@@ -92,5 +92,5 @@ PROPERTY_MISSING = Refusal(
 REFUSED_PROPERTY = Refusal(
     400, "ErrorInvalidProperty", "The property '{name}' can't be set in an attached item."
 )
-# The item's declared type is abstract, so one that names no type can't be made.
+# The declared type of an item is abstract, so an item without a type can't be created.
 ITEM_TYPE_MISSING = Refusal(422, "UnprocessableType", "Cannot create an abstract class.")

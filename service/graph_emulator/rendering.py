@@ -7,17 +7,18 @@ from graph_emulator.refusals import UNKNOWN_SELECT, Refused
 from graph_emulator.rewrites import graph_time
 from graph_emulator.world import StoredAttachment
 
-# A file of 816 bytes was reported to come back with size 1053.
+# According to a report, Graph gave a file of 816 bytes the size 1053.
 SIZE_OVERHEAD_BYTES = 1053 - 816
 
-# Of microsoft.graph.attachment, the type that a list is of: all that `$select` may name.
+# The properties of microsoft.graph.attachment, the type of a list's elements. `$select` may name
+# only these.
 BASE_PROPERTIES = frozenset(
     {"id", "lastModifiedDateTime", "name", "contentType", "size", "isInline"}
 )
 
 
 def full(attachment: StoredAttachment, *, with_content: bool) -> dict[str, object]:
-    """Give all its properties; a file's bytes only `with_content`, an item's item never."""
+    """Return all properties but an item attachment's item; a file's bytes only `with_content`."""
     document = {
         "@odata.type": f"#microsoft.graph.{attachment.kind}Attachment",
         "@odata.mediaContentType": attachment.content_type or "application/octet-stream",
@@ -41,7 +42,7 @@ def _file_properties(attachment: StoredAttachment, *, with_content: bool) -> dic
 
 
 def selected(attachment: StoredAttachment, select: Sequence[str] | None) -> dict[str, object]:
-    """Give what a read asks for: everything, or the base properties that it names."""
+    """Return the selected base properties, or all properties without `$select`."""
     if select is None:
         return full(attachment, with_content=True)
     document = full(attachment, with_content=False)
@@ -54,7 +55,7 @@ def selected(attachment: StoredAttachment, select: Sequence[str] | None) -> dict
 
 
 def check_select(select: Sequence[str] | None) -> None:
-    """Raise `Refused` for a name that the base type hasn't, such as contentId."""
+    """Raise `Refused` for a name that isn't of the base type, such as contentId."""
     for name in select or ():
         if name not in BASE_PROPERTIES:
             raise Refused(UNKNOWN_SELECT, name=name)

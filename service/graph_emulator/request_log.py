@@ -1,68 +1,68 @@
-"""Every request that came to Graph's routes, and what became of it."""
+"""The log of all requests to Graph's routes, with their results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 
-# Enough for any body that a person would compare with another; the rest isn't kept.
+# How much of a body is kept: enough for any body that a test compares.
 BODY_START_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedRequest:
-    """One request, as it came."""
+    """One request, as it was received."""
 
     method: str
     path: str
-    """As it was sent, percent-encoded, with the query."""
+    """The path and the query as they were sent, percent-encoded."""
     headers: dict[str, str]
-    """By lower-case name; authorization is reduced to its scheme."""
+    """Names are in lower case; authorization is reduced to its scheme."""
     connection: int
-    """The connection's number, from 1 up, so that reuse can be seen."""
+    """The connection's number, from 1 up, which shows reuse."""
     received_at: datetime
-    """When its head had come."""
+    """When the head was complete."""
     request_bytes: int = 0
-    """Request line, headers and body as they came over the wire."""
+    """The size of request line, headers and body on the wire."""
     body_bytes: int = 0
     """How much of the body was read."""
     body_start: bytes = b""
-    """The first 64 KiB of it."""
+    """The first BODY_START_BYTES of the body."""
     answered_at: datetime | None = None
-    """When the answer was out or the connection cut; None while it is in progress."""
+    """When the response was sent or the connection cut; None while in progress."""
     status: int | None = None
-    """What was answered; None if there was no answer."""
+    """The status of the response; None without a response."""
 
 
 class RequestLog:
-    """Requests in the order in which they came."""
+    """Requests in the order of arrival."""
 
     def __init__(self) -> None:
         self._requests: dict[int, ReceivedRequest] = {}
         self._numbers = count()
 
     def add(self, request: ReceivedRequest) -> int:
-        """Put down that it has come; the number is for `update`."""
+        """Add a request, and return its number for `update`."""
         number = next(self._numbers)
         self._requests[number] = request
         return number
 
     def update(self, number: int, request: ReceivedRequest) -> None:
-        """Put down what is now known of it; one that was forgotten meanwhile stays so."""
+        """Replace a request, unless `forget` has removed it."""
         if number in self._requests:
             self._requests[number] = request
 
     def requests(self) -> list[ReceivedRequest]:
-        """List them."""
+        """Return all requests."""
         return list(self._requests.values())
 
     def forget(self) -> None:
-        """Start anew."""
+        """Remove all requests."""
         self._requests.clear()
 
 
 def redacted(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers for the record: no token, just its scheme."""
+    """Return headers for the log, with authorization reduced to its scheme."""
     shown = dict(headers)
     if "authorization" in shown:
         shown["authorization"] = shown["authorization"].partition(" ")[0]

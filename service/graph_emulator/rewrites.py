@@ -1,8 +1,8 @@
-"""Items as Graph gives them back: not quite as they were sent.
+"""The changes that Graph makes to items before it returns them.
 
-Which rewrites the service does is reported, not specified: text bodies of events come back as HTML,
-HTML is wrapped in a page, dates come back in UTC with Graph's digits, recipients get a name. The
-tables below are that much, so that a client that expects an item back verbatim is found out.
+They are reported, not specified: text bodies of events become HTML, HTML is wrapped in a page,
+dates are in UTC with Graph's digits, and recipients get a name. The tables below imitate that, so
+that tests find clients that expect an item back unchanged.
 """
 
 import html
@@ -22,7 +22,7 @@ Rewrite = Callable[[object], object]
 
 
 def rewritten(item: Mapping[str, object], stored_at: datetime) -> dict[str, object]:
-    """Give the item as it reads back, with the properties that the service sets."""
+    """Return the item as Graph returns it, with the properties that the service sets."""
     kind = type_name(item) or ""
     table = {**_EVERY_ITEM, **_BY_TYPE.get(kind, {})}
     stamp = graph_time(stored_at)
@@ -37,7 +37,7 @@ def rewritten(item: Mapping[str, object], stored_at: datetime) -> dict[str, obje
 
 
 def graph_time(time: datetime) -> str:
-    """Write an Edm.DateTimeOffset as Graph does: UTC, whole seconds, `Z`."""
+    """Return an Edm.DateTimeOffset as Graph writes it: UTC, whole seconds, `Z`."""
     return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
@@ -51,7 +51,7 @@ def _date_time_offset(value: object) -> object:
 
 
 def _date_time_time_zone(value: object) -> object:
-    """Bring a dateTimeTimeZone to UTC where the zone is known, with Graph's seven digits."""
+    """Convert a dateTimeTimeZone to UTC, with Graph's seven digits, if its zone is known."""
     if not isinstance(value, dict):
         return value
     utc = _in_utc(value.get("dateTime"), _zone(value.get("timeZone", "UTC")))
@@ -62,14 +62,14 @@ def _date_time_time_zone(value: object) -> object:
 
 
 def _html_page(value: object) -> object:
-    """Wrap an itemBody of HTML in a page."""
+    """Wrap an HTML itemBody in a page."""
     if not _is_body(value, "html") or "<html" in str(value["content"]).lower():
         return value
     return {"contentType": "html", "content": _PAGE.format(value["content"])}
 
 
 def _always_html(value: object) -> object:
-    """Make HTML of an itemBody of text, as for events."""
+    """Convert a text itemBody to HTML, as Graph does for events."""
     if not _is_body(value, "text"):
         return _html_page(value)
     paragraphs = html.escape(str(value["content"])).replace("\n", "<br>\n")
@@ -77,7 +77,7 @@ def _always_html(value: object) -> object:
 
 
 def _recipient(value: object) -> object:
-    """Name a recipient that has no name by its address."""
+    """Give a recipient without a name its address as name."""
     if not isinstance(value, dict) or not isinstance(address := value.get("emailAddress"), dict):
         return value
     return {**value, "emailAddress": {"name": address.get("address"), **address}}
@@ -88,7 +88,7 @@ def _recipients(value: object) -> object:
 
 
 def _attendees(value: object) -> object:
-    """Give attendees, who are recipients, a type and an answer that is still to come."""
+    """Rewrite attendees as recipients, and add a type and the status "none" where missing."""
     if not isinstance(value, list):
         return value
     none = {"response": "none", "time": "0001-01-01T00:00:00Z"}
@@ -130,21 +130,21 @@ def _is_body(value: object, content_type: str) -> TypeGuard[dict[str, object]]:
 
 
 def _in_utc(value: object, zone: tzinfo | None) -> datetime | None:
-    """Read an ISO 8601 time, in `zone` if it names no offset; None if it can't be told."""
+    """Read an ISO 8601 time, in `zone` if it has no offset; None if that is impossible."""
     try:
         time = datetime.fromisoformat(value) if isinstance(value, str) else None
         if time is None or (time.tzinfo or zone) is None:
             return None
         return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):  # the first and last days of all have no UTC everywhere
+    except (ValueError, OverflowError):  # in some zones the first or last day has no UTC
         return None
 
 
 def _zone(name: object) -> tzinfo | None:
-    """Find an IANA zone; Windows' names aren't known, and such a time stays as it is."""
+    """Return an IANA zone; None for a Windows name, whose times stay unchanged."""
     if name == "UTC":
-        return UTC  # also where there is no time zone database
+        return UTC  # works without a time zone database
     try:
         return ZoneInfo(str(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: it names a directory
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name is a directory
         return None

@@ -1,4 +1,4 @@
-"""The emulator over HTTP, on a loopback address: as a process of its own, or beside a test."""
+"""The emulator over HTTP, on a loopback address: as a process, or in a thread of a test."""
 
 import ipaddress
 import signal
@@ -21,32 +21,33 @@ from graph_emulator.wire import GraphProtocol
 
 DEFAULT_LISTEN = "127.0.0.1:0"
 
-# A connection closed while idle is a hazard for clients; a test that wants it injects a fault.
+# Long, since closing an idle connection can break a client's request; a test can inject that fault.
 KEEP_ALIVE_S = 120
-# What is still at work after that is cut off.
+# Requests that take longer at shutdown are cut off.
 SHUTDOWN_S = 1
 START_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningEmulator:
-    """Where it is."""
+    """The URLs of a running emulator."""
 
     url: str
-    """Graph's root, with its version."""
+    """Graph's root, with the version."""
     control_url: str
     """For `EmulatorClient`."""
 
 
 def serve(listen: str = DEFAULT_LISTEN, config: EmulatorConfig = DEFAULT_CONFIG) -> None:
-    """Run until SIGTERM or SIGINT, then exit with 0; say on standard output when it listens."""
+    """Run until SIGTERM or SIGINT, then exit with 0; print the address when it listens."""
     listener = _bound(listen)
 
     def announce() -> None:
         sys.stdout.write(f"listening on {_address(listener)}\n")
         sys.stdout.flush()
 
-    # uvicorn takes these signals while it runs, shuts down, and raises them again for ours.
+    # While uvicorn runs it handles these signals; after its shutdown it raises them again for these
+    # handlers.
     signal.signal(signal.SIGTERM, _exit)
     signal.signal(signal.SIGINT, _exit)
     _Server(config, announce).run(sockets=[listener])
@@ -54,7 +55,7 @@ def serve(listen: str = DEFAULT_LISTEN, config: EmulatorConfig = DEFAULT_CONFIG)
 
 @contextmanager
 def running(config: EmulatorConfig = DEFAULT_CONFIG) -> Iterator[RunningEmulator]:
-    """Run it in a thread of this process, on a free port."""
+    """Run the emulator in a thread of this process, on a free port."""
     listener = _bound(DEFAULT_LISTEN)
     address = _address(listener)
     listening = threading.Event()
@@ -75,7 +76,7 @@ def running(config: EmulatorConfig = DEFAULT_CONFIG) -> Iterator[RunningEmulator
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, with every option that matters here passed, and a word when it listens."""
+    """A uvicorn server with the emulator's options, which calls a function when it listens."""
 
     def __init__(self, config: EmulatorConfig, on_listening: Callable[[], None]) -> None:
         super().__init__(
@@ -91,7 +92,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                date_header=False,  # the answers carry Graph's
+                date_header=False,  # the responses have Graph's own
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=SHUTDOWN_S,
             )
@@ -104,7 +105,7 @@ class _Server(uvicorn.Server):
 
 
 def _bound(listen: str) -> socket.socket:
-    """Bind a socket. Raises ValueError unless it is HOST:PORT on loopback."""
+    """Return a bound socket. Raises ValueError unless `listen` is HOST:PORT on loopback."""
     host, _, port = listen.rpartition(":")
     host = "127.0.0.1" if host == "localhost" else host.strip("[]")
     if not ipaddress.ip_address(host).is_loopback:
@@ -122,7 +123,7 @@ def _address(listener: socket.socket) -> str:
 
 
 def _exit(_signum: int, _frame: FrameType | None) -> NoReturn:
-    """Leave; a second signal, such as a parent's behind a terminal's, finds it on its way."""
+    """Exit, and ignore a second signal, which a parent may send after a terminal's."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     sys.exit(0)

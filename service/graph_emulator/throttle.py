@@ -1,7 +1,7 @@
 """Outlook's limits: requests at once per app and mailbox, and one write at a time per post.
 
-A request holds its place from its head to its answer. The peaks count every request that came, also
-those that were refused for being one too many: they say what the client did.
+A request holds its place from its head to its response. The peaks also count requests that these
+limits refused: they show how many requests the client sent at once.
 """
 
 from base64 import urlsafe_b64decode
@@ -22,7 +22,7 @@ Key = TypeVar("Key")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peaks:
-    """The most that ever came at once."""
+    """The largest numbers of requests at once."""
 
     groups: dict[str, int] = field(default_factory=dict)
     """Requests of any kind, by lower-cased group id."""
@@ -31,7 +31,7 @@ class Peaks:
 
 
 class Throttle:
-    """Who is in. Raises `Refused` for one too many."""
+    """The counts of requests in progress. Raises `Refused` for a request above a limit."""
 
     def __init__(self) -> None:
         self._by_app: Counter[tuple[str, str]] = Counter()
@@ -43,7 +43,7 @@ class Throttle:
     def place(
         self, config: EmulatorConfig, app_id: str, post: Post, *, write: bool
     ) -> Iterator[None]:
-        """Hold a place in the post's mailbox, and the post itself for a write."""
+        """Hold a place in the post's mailbox and, for a write, the post itself."""
         group = post.group_id.lower()
         with (
             _counted(self._by_app, (app_id, group)) as of_app,
@@ -59,7 +59,7 @@ class Throttle:
             yield
 
     def forget_peaks(self) -> None:
-        """Count anew."""
+        """Reset the peaks."""
         self.peaks = Peaks()
 
 
@@ -81,7 +81,7 @@ def _raise_peak(peaks: dict[str, int], key: str, count: int) -> None:
 
 
 def app_id(token: str) -> str:
-    """Read whose token it is: `appid` or `azp`, unverified, or else the token itself."""
+    """Return the token's `appid` or `azp`, unverified, or the token itself without them."""
     try:
         payload = token.split(".")[1]
         claims: object = orjson.loads(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -1,4 +1,4 @@
-"""The body of a create: to what it asks for, or to Graph's refusal."""
+"""The body of a create -> an attachment draft, or Graph's refusal."""
 
 import binascii
 from collections.abc import Mapping
@@ -18,10 +18,11 @@ from graph_emulator.refusals import (
 )
 from graph_emulator.world import AttachmentDraft
 
-# Of microsoft.graph.attachment.
+# The properties of microsoft.graph.attachment.
 _BASE = frozenset({"id", "name", "contentType", "size", "isInline", "lastModifiedDateTime"})
 
-# Attachment types are closed: another property is refused. Those that only Graph sets are ignored.
+# Attachment types are closed: any other property is refused. Properties that only Graph sets are
+# ignored.
 PROPERTIES: Mapping[str, frozenset[str]] = {
     "microsoft.graph.fileAttachment": _BASE | {"contentBytes", "contentId", "contentLocation"},
     "microsoft.graph.itemAttachment": _BASE | {"item"},
@@ -30,7 +31,7 @@ PROPERTIES: Mapping[str, frozenset[str]] = {
 
 
 def parse_attachment(content_type: str | None, body: bytes) -> AttachmentDraft:
-    """Read what this body asks for. Raises `Refused`."""
+    """Return the attachment that a body describes. Raises `Refused`."""
     document = _json_object(content_type, body)
     kind = _attachment_type(document)
     for name in document:
@@ -91,7 +92,7 @@ def _item(document: Mapping[str, object]) -> AttachmentDraft:
 
 
 def _reference(_document: Mapping[str, object]) -> AttachmentDraft:
-    # The service asks for a property that v1.0 doesn't define, so none can be created.
+    # The service requires a property that v1.0 doesn't define, so none can be created.
     raise Refused(PROPERTY_MISSING, name="sourceUrl")
 
 
@@ -124,7 +125,7 @@ def _flag(document: Mapping[str, object], name: str) -> bool:
 
 
 def _binary(document: Mapping[str, object], name: str) -> bytes:
-    """Decode standard base64 with padding; "" is an empty file, an absent property is none."""
+    """Decode standard base64 with padding; "" is an empty file, an absent property is refused."""
     value = document.get(name)
     if value is None:
         raise Refused(PROPERTY_MISSING, name=name)

@@ -1,7 +1,7 @@
-"""The connection under a request: counted byte by byte, and breakable.
+"""The connection under a request, which counts bytes and can be cut.
 
-ASGI shows an app neither. uvicorn hands a copy of its `app_state` to every request as the scope's
-state, so a protocol that puts its own wire there shows it to the app.
+ASGI gives an app no access to the connection. uvicorn passes a copy of its `app_state` to every
+request as the scope's state, so the protocol puts its wire there.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 STATE_KEY = "wire"
 
-# struct linger {on, seconds}: with zero seconds, closing sends RST instead of FIN (socket(7)).
+# struct linger {on, seconds}: with 0 seconds, closing sends RST instead of FIN (socket(7)).
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
 _numbers = count(1)
@@ -25,8 +25,8 @@ class Wire:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._socket: socket.socket = transport.get_extra_info("socket")
-        # asyncio does this only for sockets that were made with a protocol number; without it an
-        # answer's body waits for its head to be acknowledged, 40 ms.
+        # asyncio sets it only on sockets that were made with a protocol number. Without it, the
+        # body of a response waits up to 40 ms until the client acknowledges the head.
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._received_bytes = 0
         self._request_began_at = 0
@@ -35,19 +35,19 @@ class Wire:
 
     @property
     def request_bytes(self) -> int:
-        """What has come of the present request; one that is pipelined behind it counts as well."""
+        """The received bytes of the present request, including requests pipelined behind it."""
         return self._received_bytes - self._request_began_at
 
     def received(self, size_bytes: int) -> None:
-        """Count bytes as they come."""
+        """Count received bytes."""
         self._received_bytes += size_bytes
 
     def request_ended(self) -> None:
-        """Count anew: the next byte is the next request's."""
+        """Start the count of the next request."""
         self._request_began_at = self._received_bytes
 
     async def cut(self, *, reset: bool) -> None:
-        """Close it, after what was written has gone out; with `reset` by RST, and at once."""
+        """Close the connection after the written bytes are sent; with `reset`, at once by RST."""
         if reset and not self._transport.is_closing():
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
             self._transport.abort()
@@ -57,27 +57,27 @@ class Wire:
 
 
 class GraphProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1, which shows each request its wire."""
+    """uvicorn's HTTP/1.1 protocol, with a wire in the state of each request."""
 
     wire: Wire
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as the base
-        """Put a wire under the connection."""
+        """Make the connection's wire."""
         self.wire = Wire(transport)
         self.app_state = {**self.app_state, STATE_KEY: self.wire}
         super().connection_made(transport)
 
     def data_received(self, data: bytes) -> None:
-        """Count, and pass on."""
+        """Count the bytes and pass them on."""
         self.wire.received(len(data))
         super().data_received(data)
 
     def on_response_complete(self) -> None:
-        """Count anew, and pass on."""
+        """Start the count of the next request."""
         self.wire.request_ended()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Pass on, and tell whoever cut it."""
+        """Wake the task that waits in `Wire.cut`."""
         super().connection_lost(exc)
         self.wire.closed.set()

@@ -1,7 +1,7 @@
 """The posts of one Graph, and every attachment that was ever stored on them.
 
-Pure: time is passed in, and nothing here knows of HTTP. Deleted attachments stay on record, so that
-a test can count all that ever came to be.
+The time is passed in, and nothing here depends on HTTP. Deleted attachments stay on record, so that
+a test can count all attachments that were ever created.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ POST_ID = "AAMkAGRjYmQ3ZWY1LTc4NGQtNGE2Yi05-zFkLWRmNmU_NzBhOQBGAAAAAAB8YL-0eS5mT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """A post, by the ids that lead to it."""
+    """A post, as the ids of its path."""
 
     group_id: str = GROUP_ID
     conversation_id: str = CONVERSATION_ID
@@ -34,7 +34,7 @@ class Post:
     post_id: str = POST_ID
 
     def path(self, *, with_conversation: bool = False) -> str:
-        """Write the path of its attachments below `/v1.0`, by the short or the long route."""
+        """Return the path of its attachments below `/v1.0`, by the short or the long route."""
         conversation = f"/conversations/{quote(self.conversation_id, safe='')}"
         return (
             f"/groups/{quote(self.group_id, safe='')}{conversation if with_conversation else ''}"
@@ -45,7 +45,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttachmentDraft:
-    """What a create asks for, once it has been checked."""
+    """The attachment that a create describes, after the checks."""
 
     kind: Kind
     name: str
@@ -53,18 +53,18 @@ class AttachmentDraft:
     is_inline: bool = False
     content_id: str | None = None
     content: bytes = b""
-    """A file's bytes; an item as the JSON that was sent."""
+    """A file's bytes, or the JSON of an item as it was sent."""
     item: Mapping[str, object] | None = None
 
     @property
     def sha256(self) -> str:
-        """Of the content, in hexadecimal."""
+        """The content's SHA-256, in hexadecimal."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredAttachment(AttachmentDraft):
-    """An attachment of a post, present or past."""
+    """An attachment of a post, possibly deleted."""
 
     id: str
     post: Post
@@ -73,18 +73,18 @@ class StoredAttachment(AttachmentDraft):
 
 
 def stored(draft: AttachmentDraft, post: Post, now: datetime) -> StoredAttachment:
-    """Make an attachment of that post, with an id of its own."""
+    """Return an attachment of that post, with a new id."""
     asked_for = {field.name: getattr(draft, field.name) for field in fields(draft)}
     return StoredAttachment(id=new_id(), post=post, stored_at=now, **asked_for)
 
 
 def new_id() -> str:
-    """Make an id in Outlook's look; 42 random bytes are 56 characters without padding."""
+    """Return an id that looks like Outlook's; 42 random bytes are 56 characters without padding."""
     return f"AAMkAG-{urlsafe_b64encode(secrets.token_bytes(42)).decode()}_BEgAQAA="
 
 
 class World:
-    """Posts and attachments. Raises `Refused` as Graph does for what isn't there."""
+    """Posts and attachments. Raises `Refused` for what doesn't exist."""
 
     def __init__(self, *posts: Post) -> None:
         self._posts: dict[tuple[str, str, str], Post] = {}
@@ -93,29 +93,29 @@ class World:
             self.add_post(post)
 
     def add_post(self, post: Post) -> None:
-        """Put it there; adding it twice changes nothing."""
+        """Add a post; a second time changes nothing."""
         self._posts[_key(post.group_id, post.thread_id, post.post_id)] = post
 
     def post(
         self, group_id: str, conversation_id: str | None, thread_id: str, post_id: str
     ) -> Post:
-        """Find the post at the end of that path; the short route names no conversation."""
+        """Return the post with these ids; the short route has no conversation id."""
         post = self._posts.get(_key(group_id, thread_id, post_id))
         if post is None or conversation_id not in (None, post.conversation_id):
             raise Refused(ITEM_NOT_FOUND)
         return post
 
     def store(self, attachment: StoredAttachment) -> None:
-        """Put it there, and on record."""
+        """Store an attachment, and put it on record."""
         self._attachments[attachment.id] = attachment
 
     def delete(self, attachment_id: str, now: datetime) -> None:
-        """Hide it from reads; it stays on record."""
+        """Hide an attachment from reads; it stays on record."""
         attachment = self._attachments[attachment_id]
         self._attachments[attachment_id] = replace(attachment, deleted_at=now)
 
     def visible(self, post: Post, now: datetime, lag_s: float) -> list[StoredAttachment]:
-        """List what a read sees, in the order of storing: what was stored at least `lag_s` ago."""
+        """Return what a read sees, in the order of storing: attachments at least `lag_s` old."""
         newest = now - timedelta(seconds=lag_s)
         return [
             attachment
@@ -126,22 +126,22 @@ class World:
         ]
 
     def attachment(self, post: Post, id_: str, now: datetime, lag_s: float) -> StoredAttachment:
-        """Find one that a read sees, by its case-sensitive id."""
+        """Return the visible attachment with a case-sensitive id."""
         for attachment in self.visible(post, now, lag_s):
             if attachment.id == id_:
                 return attachment
         raise Refused(ITEM_NOT_FOUND)
 
     def record(self, post_id: str | None = None) -> list[StoredAttachment]:
-        """List every attachment that was ever stored, or stored there, in that order."""
+        """Return all attachments ever stored, or those of one post, in the order of storing."""
         attachments = self._attachments.values()
         return [one for one in attachments if post_id in (None, one.post.post_id)]
 
     def emptied(self) -> "World":
-        """Make another world with the same posts; what is still to come true, does so in this."""
+        """Return a new world with the same posts; pending effects still change the old one."""
         return World(*self._posts.values())
 
 
 def _key(group_id: str, thread_id: str, post_id: str) -> tuple[str, str, str]:
-    """Group ids are GUIDs and compare without case; Outlook's ids with it."""
+    """Return a post's key: group ids, which are GUIDs, ignore case; Outlook's ids don't."""
     return group_id.lower(), thread_id, post_id

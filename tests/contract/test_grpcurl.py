@@ -1,6 +1,6 @@
-"""The gateway as grpcurl meets it: a client that knows nothing of us but what reflection tells.
+"""The gateway seen by grpcurl, which knows only what reflection or the protoset tells.
 
-It talks to `examples/demo.py --stay`, which is what `make run` runs.
+The gateway is that of `examples/demo.py --stay`, which `make run` runs.
 """
 
 import base64
@@ -42,7 +42,7 @@ SERVICE = "graphattachments.v1.AttachmentService"
 POST = {"groupId": GROUP_ID, "threadId": THREAD_ID, "postId": POST_ID}
 TOKEN = ("-H", "authorization: Bearer demo")
 
-# How grpcurl may learn what the messages are.
+# How grpcurl learns the messages' types.
 BY = {"reflection": (), "protoset": ("-protoset", str(PROTOSET))}
 by = pytest.mark.parametrize("by", BY)
 
@@ -52,14 +52,14 @@ Grpcurl = Callable[..., Ran]
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demo printed, and where its servers are."""
+    """The lines that the demo printed, and the addresses of its servers."""
 
     lines: list[str]
     graph_url: str
     address: str
 
     def line(self, words: str) -> str:
-        """Find the one line to paste that has these words."""
+        """Return the only grpcurl line that contains the words."""
         [found] = [line for line in self.pasted() if words in line]
         return found
 
@@ -67,7 +67,7 @@ class Demo:
         return [line for line in self.lines if line.startswith("grpcurl ")]
 
     def stored(self, attachment: Attachment) -> bytes:
-        """Read back from Graph what it stored."""
+        """Return the content of an attachment, read from the emulator."""
         url = f"{self.graph_url}{Post().path()}/{quote(attachment.id, safe='')}/$value"
         answer = httpx.get(url, headers={"Authorization": "Bearer demo"}, timeout=CALLED_WITHIN_S)
         return answer.raise_for_status().content
@@ -75,7 +75,7 @@ class Demo:
 
 @pytest.fixture(scope="module")
 def demo(path: str) -> Iterator[Demo]:
-    """The demo, which stays up and leaves nothing behind."""
+    """The running demo, which must end without output and leave nothing behind."""
     with program(*DEMO, "--stay", "--listen", "127.0.0.1:0") as process:
         lines = lines_until(r"Ctrl-C ends it\.", process)
         where = re.fullmatch(r"a local Graph at (\S+), a gateway at (\S+)", lines[0])
@@ -88,7 +88,7 @@ def demo(path: str) -> Iterator[Demo]:
 
 @pytest.fixture
 def paste(path: str) -> Grpcurl:
-    """Run a line as a shell does."""
+    """Run a line in a shell."""
 
     def pasted(line: str) -> Ran:
         return run(["sh", "-c", line], path)
@@ -98,7 +98,7 @@ def paste(path: str) -> Grpcurl:
 
 @pytest.fixture
 def grpcurl(path: str, demo: Demo) -> Grpcurl:
-    """Run grpcurl against the demo's gateway: options, what to call, and what to send."""
+    """Run grpcurl against the demo's gateway with options, a target and data."""
 
     def called(*options: str, to: tuple[str, ...], data: str = "") -> Ran:
         sent = ("-d", "@") if data else ()
@@ -125,7 +125,7 @@ def output_of(ran: Ran) -> str:
 
 
 def upload_of(name: str, *chunks: bytes) -> str:
-    """The messages of an upload as JSON, one a line."""
+    """Return the messages of an upload as JSON, one a line."""
     parts: list[dict[str, object]] = [{"header": {"post": POST, "attachment": {"name": name}}}]
     parts += [{"chunk": base64.b64encode(chunk).decode()} for chunk in chunks]
     return "\n".join(json.dumps(part) for part in parts)
@@ -133,7 +133,7 @@ def upload_of(name: str, *chunks: bytes) -> str:
 
 @dataclass(frozen=True)
 class Refusal:
-    """An error, as grpcurl prints it."""
+    """An error as grpcurl prints it."""
 
     exit_code: int
     code: str
@@ -143,24 +143,24 @@ class Refusal:
 
 
 def refusal_of(ran: Ran) -> Refusal:
-    """Read what grpcurl prints of an error; fails where it couldn't decode a detail."""
+    """Parse the error that grpcurl printed; fails if grpcurl couldn't decode a detail."""
     head, _, details = ran.stderr.partition("  Details:\n")
-    said = re.fullmatch(r"ERROR:\n  Code: (\w+)\n  Message: (.*)\n", head)
-    assert said is not None
+    printed = re.fullmatch(r"ERROR:\n  Code: (\w+)\n  Message: (.*)\n", head)
+    assert printed is not None
     first, *rest = (
         json_format.Parse(detail, AnyMessage())
         for detail in re.findall(r"^  \d+\)\t(\{.*?^    \t\})", details, re.DOTALL | re.MULTILINE)
     )
     info = ErrorInfo()
     assert first.Unpack(info)
-    return Refusal(ran.returncode, said[1], said[2], info, rest)
+    return Refusal(ran.returncode, printed[1], printed[2], info, rest)
 
 
 # The lines that the demo prints.
 
 
-def test_the_demo_prints_these_lines(demo: Demo) -> None:
-    """There are four, and each is pasted below."""
+def test_the_demo_prints_four_lines_to_paste(demo: Demo) -> None:
+    """The demo prints four grpcurl lines, each of which a test below runs."""
     assert [line.split(demo.address)[1] for line in demo.pasted()] == [
         " list",
         f" describe {SERVICE}",
@@ -169,8 +169,8 @@ def test_the_demo_prints_these_lines(demo: Demo) -> None:
     ]
 
 
-def test_list(demo: Demo, paste: Grpcurl) -> None:
-    """The services: ours, and those that every gRPC server is asked for."""
+def test_list_shows_the_services(demo: Demo, paste: Grpcurl) -> None:
+    """`list` shows the gateway's, the health and the reflection service."""
     assert output_of(paste(demo.line(" list"))).splitlines() == [
         "graphattachments.v1.AttachmentService",
         "grpc.health.v1.Health",
@@ -178,8 +178,8 @@ def test_list(demo: Demo, paste: Grpcurl) -> None:
     ]
 
 
-def test_describe(demo: Demo, paste: Grpcurl) -> None:
-    """Both calls, with what they take and give."""
+def test_describe_shows_both_methods(demo: Demo, paste: Grpcurl) -> None:
+    """`describe` shows both methods with their request and response types."""
     assert output_of(paste(demo.line(" describe "))).replace(".graphattachments.v1.", "") == (
         "graphattachments.v1.AttachmentService is a service:\n"
         "service AttachmentService {\n"
@@ -191,28 +191,28 @@ def test_describe(demo: Demo, paste: Grpcurl) -> None:
     )
 
 
-def test_upload(demo: Demo, paste: Grpcurl) -> None:
-    """A header and two chunks become one file."""
+def test_the_upload_line_creates_a_file(demo: Demo, paste: Grpcurl) -> None:
+    """The upload's header and two chunks become one file attachment."""
     answer = output_of(paste(demo.line("/UploadFileAttachment")))
     attachment = json_format.Parse(answer, UploadFileAttachmentResponse()).attachment
     assert (attachment.name, attachment.WhichOneof("kind")) == ("hello.txt", "file_attachment")
     assert demo.stored(attachment) == b"hello, world"
 
 
-def test_create(demo: Demo, paste: Grpcurl) -> None:
-    """An event becomes an attachment."""
+def test_the_create_line_creates_an_event(demo: Demo, paste: Grpcurl) -> None:
+    """The event becomes an item attachment."""
     answer = output_of(paste(demo.line("/CreateAttachment")))
     attachment = json_format.Parse(answer, CreateAttachmentResponse()).attachment
     assert (attachment.name, attachment.WhichOneof("kind")) == ("Planning", "item_attachment")
     assert attachment.id
 
 
-# What else one does with it.
+# Other uses of grpcurl.
 
 
 @by
-def test_an_upload_of_many_chunks(demo: Demo, grpcurl: Grpcurl, by: str) -> None:
-    """300,000 bytes in 43 messages on standard input are the bytes that Graph stores."""
+def test_an_upload_of_many_chunks_is_stored_whole(demo: Demo, grpcurl: Grpcurl, by: str) -> None:
+    """The 300,000 bytes of 43 chunks from standard input are stored unchanged."""
     file = os.urandom(300_000)
     chunks = [file[at : at + 7_001] for at in range(0, len(file), 7_001)]
     data = upload_of("random.bin", *chunks)
@@ -223,8 +223,8 @@ def test_an_upload_of_many_chunks(demo: Demo, grpcurl: Grpcurl, by: str) -> None
 
 
 @by
-def test_answers_have_the_names_of_graph(grpcurl: Grpcurl, by: str) -> None:
-    """The protobuf JSON name of a field is its name in Graph."""
+def test_responses_have_the_names_of_graph(grpcurl: Grpcurl, by: str) -> None:
+    """The fields of a JSON response have Graph's names."""
     data = upload_of("names.txt", b"x")
     ran = grpcurl(*BY[by], *TOKEN, to=(f"{SERVICE}/UploadFileAttachment",), data=data)
     assert json.loads(output_of(ran))["attachment"].keys() == {
@@ -238,8 +238,8 @@ def test_answers_have_the_names_of_graph(grpcurl: Grpcurl, by: str) -> None:
 
 
 @pytest.mark.parametrize("service", ["", SERVICE])
-def test_health(grpcurl: Grpcurl, service: str) -> None:
-    """The whole and the service are healthy."""
+def test_the_health_check_reports_serving(grpcurl: Grpcurl, service: str) -> None:
+    """The server as a whole and the service are healthy."""
     data = json.dumps({"service": service})
     ran = grpcurl(to=("grpc.health.v1.Health/Check",), data=data)
     assert json.loads(output_of(ran)) == {"status": "SERVING"}
@@ -247,7 +247,7 @@ def test_health(grpcurl: Grpcurl, service: str) -> None:
 
 @by
 def test_error_details_are_described(grpcurl: Grpcurl, by: str) -> None:
-    """Though no service mentions them."""
+    """The types of the error details can be described."""
     described = output_of(grpcurl(*BY[by], to=("describe", "google.rpc.ErrorInfo"))).splitlines()
     assert described[0] == "google.rpc.ErrorInfo is a message:"
     assert [line for line in described[1:] if "//" not in line] == [
@@ -263,8 +263,8 @@ def test_error_details_are_described(grpcurl: Grpcurl, by: str) -> None:
 
 
 @by
-def test_a_call_without_a_token(grpcurl: Grpcurl, by: str) -> None:
-    """It says what is missing and how to send it; the details are legible."""
+def test_a_call_without_a_token_is_unauthenticated(grpcurl: Grpcurl, by: str) -> None:
+    """A call without a token is refused with what to send, and with readable details."""
     data = json.dumps({"post": POST, "attachment": {"name": "a.txt", "fileAttachment": {}}})
     refusal = refusal_of(grpcurl(*BY[by], to=(f"{SERVICE}/CreateAttachment",), data=data))
     assert (refusal.exit_code, refusal.code) == (64 + 16, "Unauthenticated")
@@ -276,8 +276,8 @@ def test_a_call_without_a_token(grpcurl: Grpcurl, by: str) -> None:
 
 @by
 @pytest.mark.parametrize("method", ["UploadFileAttachment", "CreateAttachment"])
-def test_an_empty_name(grpcurl: Grpcurl, by: str, method: str) -> None:
-    """The field at fault is named, and the details are legible."""
+def test_an_empty_name_is_refused_with_its_field(grpcurl: Grpcurl, by: str, method: str) -> None:
+    """An empty name is refused with the field's path, and with readable details."""
     field = {
         "UploadFileAttachment": "header.attachment.name",
         "CreateAttachment": "attachment.name",
@@ -286,11 +286,11 @@ def test_an_empty_name(grpcurl: Grpcurl, by: str, method: str) -> None:
     data = json.dumps({"header": request} if method == "UploadFileAttachment" else request)
     refusal = refusal_of(grpcurl(*BY[by], *TOKEN, to=(f"{SERVICE}/{method}",), data=data))
     assert (refusal.exit_code, refusal.code) == (64 + 3, "InvalidArgument")
-    assert refusal.message == f"{field[method]}: empty; an attachment has a name"
+    assert refusal.message == f"{field[method]}: empty; give the attachment a name"
     assert (refusal.info.reason, refusal.info.domain) == ("INVALID_REQUEST", "attachment-gateway")
     [detail] = refusal.rest
     bad = BadRequest()
     assert detail.Unpack(bad)
     assert [(each.field, each.description) for each in bad.field_violations] == [
-        (field[method], "empty; an attachment has a name")
+        (field[method], "empty; give the attachment a name")
     ]

@@ -1,4 +1,4 @@
-"""protos/, as compiled: the names, numbers and types that callers in other languages rely on."""
+"""protos/, compiled: the names, numbers and types that callers in other languages rely on."""
 
 import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -30,7 +30,7 @@ MESSAGES: dict[str, Descriptor] = {
     for name, message in file.DESCRIPTOR.message_types_by_name.items()
 }
 
-# The messages of the service's own, field by field.
+# The fields of the messages that the service defines.
 FIELDS = {
     "PostRef": [
         "string group_id = 1",
@@ -86,8 +86,8 @@ FIELDS = {
     "Date": ["int32 year = 1", "int32 month = 2", "int32 day = 3"],
 }
 
-# The types of Graph that an item is made of: their fields by number, from 1 on. What types those
-# have is checked against Graph's metadata, in test_metadata.
+# Graph's types that items consist of: their fields in the order of their numbers, from 1. The
+# fields' types are checked against Graph's metadata in test_metadata.
 NUMBERED = {
     "Message": """
         id categories change_key created_date_time last_modified_date_time bcc_recipients body
@@ -142,10 +142,10 @@ NUMBERED = {
     "ResponseStatus": "response time",
 }
 
-# Properties that the metadata doesn't list; the number leaves room for those that it will list.
+# Properties that the metadata doesn't list; 100 leaves numbers for those that it will list.
 ADDITIONAL = "google.protobuf.Struct additional_properties = 100"
 
-# Messages of the service's own have presence only where absence means something else than zero.
+# Every scalar of these has presence; in other messages only where absence differs from zero.
 RESOURCES = NUMBERED.keys() | {"Attachment", "FileAttachment", "ItemAttachment"}
 
 SCALARS = {
@@ -158,7 +158,7 @@ SCALARS = {
 
 
 def declaration(field: FieldDescriptor) -> str:
-    """A field as a proto file declares it, with its oneof before it."""
+    """Return a field as a proto file declares it, with its oneof before it."""
     type_name = field.message_type.full_name if field.message_type else SCALARS[field.type]
     oneof = field.containing_oneof
     if oneof is not None:
@@ -169,19 +169,19 @@ def declaration(field: FieldDescriptor) -> str:
 
 @pytest.fixture(scope="module")
 def protoset() -> FileDescriptorSet:
-    """The descriptor set that is shipped."""
+    """The descriptor set that the package ships."""
     return FileDescriptorSet.FromString(PROTOSET.read_bytes())
 
 
 @pytest.fixture(scope="module")
 def ours(protoset: FileDescriptorSet) -> list[FileDescriptorProto]:
-    """The files of this project in it."""
+    """The project's files in the descriptor set."""
     return [file for file in protoset.file if file.package == PACKAGE]
 
 
 @pytest.fixture(scope="module")
 def pool(protoset: FileDescriptorSet) -> DescriptorPool:
-    """What can be found with nothing but that set."""
+    """A pool with the descriptor set's files and no others."""
     pool = DescriptorPool()
     for file in protoset.file:
         pool.Add(file)
@@ -191,8 +191,8 @@ def pool(protoset: FileDescriptorSet) -> DescriptorPool:
 # Messages.
 
 
-def test_there_are_these_messages_and_no_others() -> None:
-    """Whoever adds a message writes it down here."""
+def test_every_message_is_listed_here() -> None:
+    """The compiled messages are those listed in this file, without nested ones."""
     assert MESSAGES.keys() == FIELDS.keys() | NUMBERED.keys()
     assert {message.full_name for message in MESSAGES.values()} == {
         f"{PACKAGE}.{name}" for name in MESSAGES
@@ -201,21 +201,21 @@ def test_there_are_these_messages_and_no_others() -> None:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_the_fields_of_the_service_s_own_messages(name: str) -> None:
-    """Label, oneof, type, name and number of each."""
+def test_the_fields_of_the_services_own_messages(name: str) -> None:
+    """Each field has the label, oneof, type, name and number that are listed."""
     assert [declaration(field) for field in MESSAGES[name].fields] == FIELDS[name]
 
 
 @pytest.mark.parametrize("name", NUMBERED)
-def test_the_numbers_of_graph_s_types(name: str) -> None:
-    """A number is never given to another field."""
+def test_the_field_numbers_of_graph_types(name: str) -> None:
+    """Each field of Graph's types keeps its number."""
     fields = [field for field in MESSAGES[name].fields if field.name != "additional_properties"]
     expected = dict(enumerate(NUMBERED[name].split(), start=1))
     assert {field.number: field.name for field in fields} == expected
 
 
-def test_the_open_types_take_further_properties() -> None:
-    """As JSON, beside the modelled ones; the others take none."""
+def test_only_open_types_have_additional_properties() -> None:
+    """Message, Event and Contact have additional properties, and no other message does."""
     assert {
         name: declaration(field)
         for name, message in MESSAGES.items()
@@ -229,7 +229,7 @@ def test_the_open_types_take_further_properties() -> None:
 
 @pytest.mark.parametrize("name", sorted(RESOURCES))
 def test_scalars_of_a_resource_have_presence(name: str) -> None:
-    """So false, 0 and "" can be sent on purpose."""
+    """Every field of a resource that isn't repeated has presence, so zeros can be sent."""
     without = [field for field in MESSAGES[name].fields if not field.has_presence]
     assert all(field.is_repeated for field in without)
 
@@ -237,8 +237,8 @@ def test_scalars_of_a_resource_have_presence(name: str) -> None:
 # The service.
 
 
-def test_the_service() -> None:
-    """One upload, which is a stream of requests, and one call that is whole."""
+def test_the_methods_of_the_service() -> None:
+    """The service has a client-streaming upload and a unary create."""
     service = attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"]
     assert service.full_name == "graphattachments.v1.AttachmentService"
     assert [
@@ -271,8 +271,8 @@ def test_the_service() -> None:
 # Files.
 
 
-def test_the_files(ours: list[FileDescriptorProto]) -> None:
-    """The descriptor set has every file that there is Python for."""
+def test_the_descriptor_set_has_every_file(ours: list[FileDescriptorProto]) -> None:
+    """The descriptor set has every file that there is Python code for."""
     assert {file.name for file in ours} == {file.DESCRIPTOR.name for file in FILES}
     assert {file.name for file in ours} == {
         "graphattachments/v1/attachment.proto",
@@ -284,8 +284,8 @@ def test_the_files(ours: list[FileDescriptorProto]) -> None:
     }
 
 
-def test_options_for_other_languages(ours: list[FileDescriptorProto]) -> None:
-    """Every file has them, and the same."""
+def test_every_file_has_the_options_for_other_languages(ours: list[FileDescriptorProto]) -> None:
+    """Every file has the same options for other languages."""
     expected = {
         "csharp_namespace": "GraphAttachments.V1",
         "go_package": "graphattachments/v1;graphattachmentsv1",
@@ -297,8 +297,8 @@ def test_options_for_other_languages(ours: list[FileDescriptorProto]) -> None:
         assert file.syntax == "proto3"
 
 
-def test_they_import_only_what_every_protoc_has(ours: list[FileDescriptorProto]) -> None:
-    """So any language compiles them as they lie."""
+def test_the_files_import_only_what_every_protoc_has(ours: list[FileDescriptorProto]) -> None:
+    """The files import only well-known types, which every protoc has."""
     imported = {name for file in ours for name in file.dependency}
     assert imported - {file.name for file in ours} == {
         "google/protobuf/struct.proto",
@@ -311,12 +311,12 @@ def test_they_import_only_what_every_protoc_has(ours: list[FileDescriptorProto])
 
 @pytest.mark.parametrize("name", ["ErrorInfo", "BadRequest", "RetryInfo", "ResourceInfo"])
 def test_error_details_are_in_the_descriptor_set(pool: DescriptorPool, name: str) -> None:
-    """Whoever has the set can read the details of an error."""
+    """The descriptor set has the types of the error details."""
     assert pool.FindMessageTypeByName(f"google.rpc.{name}").name == name
 
 
 def test_the_service_is_in_the_descriptor_set(pool: DescriptorPool) -> None:
-    """With all that it needs, and in Graph's own names."""
+    """The descriptor set has the service, and the JSON names of Graph's properties."""
     service = pool.FindServiceByName("graphattachments.v1.AttachmentService")
     assert [method.name for method in service.methods] == [
         "UploadFileAttachment",
@@ -328,7 +328,7 @@ def test_the_service_is_in_the_descriptor_set(pool: DescriptorPool) -> None:
 def test_the_descriptor_set_is_that_of_the_compiled_code(
     ours: list[FileDescriptorProto],
 ) -> None:
-    """But for comments and JSON names, which the compiled code leaves out."""
+    """The descriptor set equals the compiled code, except for comments and JSON names."""
     compiled = {file.DESCRIPTOR.name: file.DESCRIPTOR for file in FILES}
     for file in ours:
         bare, expected = FileDescriptorProto(), FileDescriptorProto()
@@ -341,8 +341,8 @@ def test_the_descriptor_set_is_that_of_the_compiled_code(
         assert bare == expected
 
 
-def test_the_descriptor_set_carries_the_comments(ours: list[FileDescriptorProto]) -> None:
-    """Whoever describes the service with it reads how to use it."""
+def test_the_descriptor_set_has_the_comments(ours: list[FileDescriptorProto]) -> None:
+    """The descriptor set has the comments of the service and its methods."""
     file = next(file for file in ours if file.service)
     comments = {
         tuple(place.path): place.leading_comments for place in file.source_code_info.location

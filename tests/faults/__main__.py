@@ -19,7 +19,7 @@ SHORT = ("1", 150)
 
 
 def main() -> int:
-    """Run the campaign; 1 if the promise was broken."""
+    """Run the campaign; return 1 if the promise was broken."""
     asked = _arguments()
     seed, count = SHORT if asked.short else (asked.seed, asked.cases)
     made = list(cases(seed, count, asked.only))
@@ -32,12 +32,12 @@ def main() -> int:
     began = time.monotonic()
     with tqdm(total=len(made), unit="case", file=sys.stderr, smoothing=0) as bar:
 
-        def tell(result: Result) -> None:
+        def show(result: Result) -> None:
             bar.update()
             if result.violations:
                 bar.write(f"{result.case}\n    {result.violations}", file=sys.stderr)
 
-        campaign = Campaign(jobs=asked.jobs, tree=asked.tree, logs=asked.logs, tell=tell)
+        campaign = Campaign(jobs=asked.jobs, tree=asked.tree, logs=asked.logs, tell=show)
         results = uvloop.run(campaign.run(made))
     _say(report.table(results))
     _say(report.details(results, seed, count))

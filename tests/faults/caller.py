@@ -1,4 +1,4 @@
-"""A caller: one call, and how it ended."""
+"""A caller: makes one call and records how it ended."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -26,8 +26,8 @@ DOMAIN = "attachment-gateway"
 BEARER = (("authorization", "Bearer faults"),)
 CHUNK_BYTES = 64 * 1024
 
-# What an end says of the attachment: it is there; there is none, by this call and those before it
-# with its request id; this call made none; nobody knows; nothing, for it isn't the gateway's word.
+# What an end says of the attachment: it was created; neither this call nor an earlier one with its
+# request id created one; this call created none; it is unknown; gRPC ended the call, so nothing.
 Says = Literal["created", "nothing", "not by this call", "unknown", "cut off"]
 
 _OF_THIS_CALL = {
@@ -38,7 +38,7 @@ _OF_THIS_CALL = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a call ended. `reason` is "" unless the gateway itself ended it."""
+    """How a call ended; `reason` is "" unless the gateway itself ended it."""
 
     code: str
     reason: str = ""
@@ -50,7 +50,7 @@ class Ended:
 
     @property
     def says(self) -> Says:
-        """What it says of the attachment."""
+        """What the end says of the attachment."""
         if self.code == "OK":
             return "created"
         if not self.reason:
@@ -65,7 +65,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """What a caller wants; `request_id` is "" without one."""
+    """An attachment that a caller wants; `request_id` is "" without one."""
 
     post: PostRef
     content: Content
@@ -78,7 +78,7 @@ Made: TypeAlias = (
     " | grpc.aio.UnaryUnaryCall[CreateAttachmentRequest, CreateAttachmentResponse]"
 )
 
-Between = Callable[[], Awaitable[None]]
+Midway = Callable[[], Awaitable[None]]
 
 
 async def nothing() -> None:
@@ -92,9 +92,9 @@ async def call(
     deadline_s: float,
     cancel_after_s: float | None = None,
     cancel_when: asyncio.Event | None = None,
-    midway: Between = nothing,
+    midway: Midway = nothing,
 ) -> Ended:
-    """Make the call, and perhaps cancel it. `midway` is awaited between two halves of a file."""
+    """Make a call, and cancel it if asked; await `midway` between the two halves of a file."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     made = _made(stub, wish, deadline_s, midway)
@@ -102,7 +102,7 @@ async def call(
     try:
         ended: dict[str, Any] = {"code": "OK", "attachment_id": (await made).attachment.id}
     except grpc.aio.AioRpcError as error:
-        ended = _told(error)
+        ended = _ended_by(error)
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None and task.cancelling():
@@ -124,7 +124,7 @@ async def _cancel(made: grpc.aio.Call, after_s: float | None, when: asyncio.Even
 
 
 def _made(
-    stub: "AttachmentServiceAsyncStub", wish: Wish, deadline_s: float, midway: Between
+    stub: "AttachmentServiceAsyncStub", wish: Wish, deadline_s: float, midway: Midway
 ) -> Made:
     options: dict[str, Any] = {"timeout": deadline_s, "metadata": BEARER}
     if wish.rpc == "upload":
@@ -135,7 +135,7 @@ def _made(
     return stub.CreateAttachment(request, **options)
 
 
-async def _upload(wish: Wish, midway: Between) -> AsyncIterator[UploadFileAttachmentRequest]:
+async def _upload(wish: Wish, midway: Midway) -> AsyncIterator[UploadFileAttachmentRequest]:
     data = wish.content.data
     yield UploadFileAttachmentRequest(
         header=UploadHeader(
@@ -158,7 +158,7 @@ def _chunks(data: bytes) -> Iterator[UploadFileAttachmentRequest]:
         yield UploadFileAttachmentRequest(chunk=data[start : start + CHUNK_BYTES])
 
 
-def _told(error: grpc.aio.AioRpcError) -> dict[str, Any]:
+def _ended_by(error: grpc.aio.AioRpcError) -> dict[str, Any]:
     ended: dict[str, Any] = {"code": error.code().name, "message": error.details() or ""}
     for detail in _details(error):
         info, retry = ErrorInfo(), RetryInfo()
@@ -172,6 +172,6 @@ def _told(error: grpc.aio.AioRpcError) -> dict[str, Any]:
 def _details(error: grpc.aio.AioRpcError) -> Iterable[Any]:
     try:
         status = rpc_status.from_call(cast("grpc.Call", error))
-    except ValueError:  # the gateway's answer came as the deadline passed; gRPC's code stands
+    except ValueError:  # the deadline passed as the gateway responded; gRPC's code counts
         return ()
     return () if status is None else cast("Iterable[Any]", status.details)

@@ -1,4 +1,4 @@
-"""Plays cases on their stages, many at once, and collects what came of them."""
+"""Runs cases on their stages, many at once, and collects the results."""
 
 import asyncio
 import tempfile
@@ -18,15 +18,15 @@ from tests.faults.pulse import Pulse, beating
 from tests.faults.scripts import SCRIPTS
 from tests.faults.stages import STAGES, Stage, redis_server, stage
 
-# A case that takes longer hangs.
+# A case that takes longer counts as hanging.
 CASE_AT_MOST_S = 180.0
 
-# A violation that a late machine may have caused is looked at again, so often.
+# A case is run at most this often while its violation may be due to a late machine.
 TRIES = 3
 
 STAGES_AT_ONCE = 3
 
-# For what blocks: starting and ending processes, and talking to the emulator.
+# For blocking calls: starting and ending processes, and requests to the emulator.
 THREADS = 32
 
 # Cases with gateways of their own start processes.
@@ -36,22 +36,22 @@ _WITH_OWN_GATEWAYS = {"kill", "term", "pause", "storm"}
 
 @dataclass(slots=True, kw_only=True)
 class Result:
-    """What came of a case."""
+    """The result of a case."""
 
     case: Case
     first: Ended | None = None
     violations: list[str] = field(default_factory=list)
     skipped: str = ""
     unproven: bool = False
-    """Whether it may be the machine's fault, time and again."""
+    """Whether the machine was late in every try, so that the violations prove nothing."""
     took_s: float = 0.0
     history: list[str] = field(default_factory=list)
-    """What happened, a line for each event."""
+    """One line for each event."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Campaign:
-    """How it is run. `tree` goes first on the gateways' import path; `logs` gets their logs."""
+    """How cases are run. `tree` goes first on the import path; `logs` gets the gateways' logs."""
 
     jobs: int = 48
     tree: Path | None = None
@@ -59,19 +59,19 @@ class Campaign:
     tell: Callable[[Result], None] = lambda _: None
 
     async def run(self, cases: Sequence[Case]) -> list[Result]:
-        """Play all of them; their results, in no order."""
+        """Run all cases; return their results in no order."""
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(THREADS))
         playable, results = self._sorted_out(cases)
         by_stage: defaultdict[str, list[Case]] = defaultdict(list)
         for case in playable:
             by_stage[case.stage].append(case)
-        places, stages = asyncio.Semaphore(self.jobs), asyncio.Semaphore(STAGES_AT_ONCE)
+        slots, stages = asyncio.Semaphore(self.jobs), asyncio.Semaphore(STAGES_AT_ONCE)
         own = asyncio.Semaphore(OWN_GATEWAYS_AT_ONCE)
         with tempfile.TemporaryDirectory() as folder:
             async with beating() as pulse, asyncio.TaskGroup() as group:
-                troupe = _Troupe(self, places, own, pulse, Path(folder))
+                runner = _StageRunner(self, slots, own, pulse, Path(folder))
                 tasks = [
-                    group.create_task(troupe.play_all(name, of_stage, stages))
+                    group.create_task(runner.play_all(name, of_stage, stages))
                     for name, of_stage in by_stage.items()
                 ]
         return [*results, *(result for task in tasks for result in task.result())]
@@ -95,9 +95,9 @@ class Campaign:
 
 
 @dataclass(slots=True)
-class _Troupe:
+class _StageRunner:
     campaign: Campaign
-    places: asyncio.Semaphore
+    slots: asyncio.Semaphore
     own: asyncio.Semaphore
     pulse: Pulse
     folder: Path
@@ -105,22 +105,22 @@ class _Troupe:
     async def play_all(
         self, name: str, cases: Sequence[Case], stages: asyncio.Semaphore
     ) -> list[Result]:
-        """Set a stage, play its cases, and count once more at the end."""
+        """Set up a stage, run its cases, and count once more at the end."""
         campaign = self.campaign
-        set_ = stage(
+        setting = stage(
             name, folder=self.folder, tree=campaign.tree, logs=campaign.logs or self.folder
         )
-        async with stages, set_ as on:
-            played = await asyncio.gather(*(self._place(case, on) for case in cases))
+        async with stages, setting as on:
+            played = await asyncio.gather(*(self._run_in_slot(case, on) for case in cases))
             await _count_again(on, played)
             return [result for result, _ in played]
 
-    async def _place(self, case: Case, on: Stage) -> tuple[Result, Play]:
+    async def _run_in_slot(self, case: Case, on: Stage) -> tuple[Result, Play]:
         async with AsyncExitStack() as stack:
             if case.script in _WITH_OWN_GATEWAYS:
                 await stack.enter_async_context(self.own)
             else:
-                await stack.enter_async_context(self.places)
+                await stack.enter_async_context(self.slots)
             result, play = await self._play(case, on)
         self.campaign.tell(result)
         return result, play
@@ -153,13 +153,13 @@ async def _played(play: Play) -> None:
             await SCRIPTS[play.case.script](play)
     except TimeoutError:
         play.found.append(f"the case took longer than {CASE_AT_MOST_S:g} s")
-    except Exception as error:  # noqa: BLE001 one case that can't be played is no end of the others
+    except Exception as error:  # noqa: BLE001 one case that can't be played must not end the others
         play.found.append(f"the case can't be played: {error!r}")
 
 
 async def _count_again(on: Stage, played: Iterable[tuple[Result, Play]]) -> None:
     stored = defaultdict(list)
-    for attachment in await on.told(lambda control: control.stored()):
+    for attachment in await on.ask_emulator(lambda control: control.stored()):
         stored[attachment.post.post_id].append(attachment)
     for _, play in played:
         play.count(stored[play.post.post_id])

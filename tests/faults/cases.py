@@ -1,4 +1,4 @@
-"""A case: what is sent, what goes wrong with it, and what can be known of it."""
+"""A case: what is sent, what goes wrong, and when its outcome can be known."""
 
 from dataclasses import dataclass
 from random import Random
@@ -12,14 +12,14 @@ from tests.faults.wire_faults import WireFault
 
 Rpc = Literal["upload", "create"]
 
-# When the truth can be known: by the first call in its time, by a repeat once Graph behaves again,
-# or never, where Graph shows what it stored in another form, or told of what it didn't store.
+# When the outcome can be known: by the first call within its deadline, by a repeat without faults,
+# or never, when Graph rewrites what it stored or acknowledged what it didn't store.
 Truth = Literal["known", "later", "never"]
 
 
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """The same content, put there before by somebody else."""
+    """The same content, put there earlier by another client."""
 
     ago_s: float
     same_name: bool
@@ -30,7 +30,7 @@ class Twin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One case; its id is `family/number`, and its seed makes its content."""
+    """A case; its id is `family/number`, and its seed makes its content."""
 
     family: str
     number: int
@@ -49,23 +49,23 @@ class Case:
     faults: tuple[WireFault | Fault, ...] = ()
     twins: tuple[Twin, ...] = ()
     neighbours: int = 0
-    """Attachments of others with other content."""
+    """The number of other clients' attachments with other content."""
     at: str = ""
-    """Where a script strikes."""
+    """The point at which a script sends its signal or cancels."""
     moments: tuple[float, ...] = ()
-    """When a script strikes, in seconds."""
+    """When a script cancels, in seconds after each call's beginning."""
 
     truth: Truth = "known"
     again: bool = False
-    """Whether a call that was answered is repeated, too."""
+    """Whether a call that ended created is repeated too."""
 
     @property
     def id(self) -> str:
-        """Its name, for `--only`."""
+        """The case's id, for `--only`."""
         return f"{self.family}/{self.number:04}"
 
     def content(self) -> Content:
-        """Make what is sent."""
+        """Return the content that is sent."""
         return contents.made(
             self.kind, Random(self.seed), size_bytes=self.size_bytes, rich=self.rich
         )
@@ -80,12 +80,12 @@ class Case:
             *([f"{self.script} after {self.moments}"] if self.moments else []),
             *map(str, self.twins),
             *([f"{self.neighbours} neighbours"] if self.neighbours else []),
-            *map(told, self.faults),
+            *map(described, self.faults),
         ]
         return f"{self.id} [{self.stage}] {self.rpc} {self.kind} {what}, {'; '.join(flags)}"
 
 
-def told(fault: WireFault | Fault) -> str:
+def described(fault: WireFault | Fault) -> str:
     """Return a fault in few words."""
     if isinstance(fault, WireFault):
         return str(fault)

@@ -1,4 +1,4 @@
-"""Processes of the campaign's own. None outlives its context."""
+"""Processes that the campaign starts; each is killed when its context ends."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ LAST_WORDS_CHARS = 2000
 
 
 class Child:
-    """A process, and what it printed first."""
+    """A process and the first line that it printed."""
 
     def __init__(self, process: subprocess.Popen[str], first_line: str) -> None:
         self._process = process
@@ -26,15 +26,15 @@ class Child:
 
     @property
     def address(self) -> str:
-        """Where it listens, as it said."""
+        """The address at the end of the first line."""
         return self.first_line.split()[-1]
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it still runs."""
+        """Send a signal if the process still runs."""
         self._process.send_signal(number)
 
     async def ended(self, within_s: float) -> int | None:
-        """Wait for its end; its exit code, None if it doesn't end in time."""
+        """Wait for the end; return the exit status, or None after `within_s`."""
         with suppress(subprocess.TimeoutExpired):
             return await asyncio.to_thread(self._process.wait, within_s)
         return None
@@ -42,7 +42,7 @@ class Child:
 
 @asynccontextmanager
 async def child(*command: str, log: Path, tree: Path | None = None) -> AsyncIterator[Child]:
-    """Run a Python module with arguments until the context is left; then kill it.
+    """Run a Python module with arguments and kill it when the context ends.
 
     `tree` goes first on its import path; `log` gets its standard error.
     """
@@ -65,7 +65,7 @@ async def child(*command: str, log: Path, tree: Path | None = None) -> AsyncIter
 def started(
     command: Sequence[str], *, env: Mapping[str, str] | None, log: Path
 ) -> subprocess.Popen[str]:
-    """Start a process. Not in the event loop's way: uvloop's runs gRPC's fork handlers."""
+    """Start a process outside uvloop, whose own start runs gRPC's fork handlers."""
     with log.open("ab") as errors:
         return subprocess.Popen(
             command,
@@ -74,7 +74,7 @@ def started(
             stderr=errors,
             text=True,
             env=env,
-            start_new_session=True,  # an interrupt at the keyboard is the campaign's to handle
+            start_new_session=True,  # so that Ctrl-C reaches only the campaign
         )
 
 

@@ -1,4 +1,4 @@
-"""What is attached: files and items that occur once, as messages and as Graph stores them."""
+"""The content of attachments: unique files and items, as messages and as Graph stores them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ Kind = Literal["file", "message", "event", "contact"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Content:
-    """A file's bytes, or an item: the message that is sent, and Graph's JSON for it."""
+    """A file's bytes, or an item as the message that is sent and as Graph's JSON."""
 
     name: str
     data: bytes = b""
@@ -33,11 +33,11 @@ class Content:
     item_json: Mapping[str, Any] | None = None
 
     def described(self) -> Attachment:
-        """Return the attachment without a file's bytes."""
+        """Return the attachment without its content."""
         return Attachment(name=self.name)
 
     def whole(self) -> Attachment:
-        """Return the attachment with all of it."""
+        """Return the attachment with its content."""
         if self.item is None:
             file = FileAttachment(content_bytes=self.data)
             return Attachment(name=self.name, file_attachment=file)
@@ -45,20 +45,20 @@ class Content:
         return Attachment(name=self.name, item_attachment=ItemAttachment(**held))
 
     def is_in(self, stored: StoredAttachment) -> bool:
-        """Tell whether this is what was stored, whatever its name."""
+        """Return whether this content was stored, under any name."""
         if self.item is None:
             return stored.kind == "file" and stored.content == self.data
         return stored.kind == "item" and stored.item == self.item_json
 
     def draft(self, name: str) -> AttachmentDraft:
-        """Return the same content under a name, for the emulator to hold."""
+        """Return the same content under a name, as a draft for the emulator."""
         if self.item is None:
             return AttachmentDraft(kind="file", name=name, content=self.data)
         return AttachmentDraft(kind="item", name=name, item=self.item_json)
 
 
 def made(kind: Kind, random: Random, *, size_bytes: int, rich: bool) -> Content:
-    """Make one that occurs once; `rich` has what Graph rewrites in it."""
+    """Make unique content; `rich` includes what Graph rewrites."""
     mark = random.randbytes(6).hex()
     if kind == "file":
         return Content(name=f"{mark}.bin", data=random.randbytes(size_bytes))

@@ -11,18 +11,18 @@ T = TypeVar("T")
 
 KINDS = ("file", "message", "event", "contact")
 
-# Empty, the three remainders of base64, some pieces of a body, and more than a socket's buffer.
+# Empty, the remainders of base64, several pieces of a body, and more than a socket's buffer.
 SIZES = (0, 1, 2, 3, 100, 5_000, 60_000, 300_000, 700_000)
 SIZE_WEIGHTS = (1, 1, 1, 1, 4, 4, 3, 2, 1)
 
-# How long after the answer Graph stores: at once, and up to the end of what settling allows.
+# How long after the response Graph stores: from at once up to `LATEST_S`.
 DELAYS_S = (0.0, 0.3 * LATEST_S, 0.7 * LATEST_S, LATEST_S)
 
 
-def turn(number: int, *axes: Sequence[Any]) -> Iterator[Any]:
-    """Give a value of each axis; as numbers go up, every combination has its turn.
+def combination(number: int, *axes: Sequence[Any]) -> Iterator[Any]:
+    """Give one value of each axis, so that successive numbers go through every combination.
 
-    They come in long strides, so that a few of them are of every kind.
+    The numbers go through them in long strides, so that a few numbers have values of every kind.
     """
     combinations = prod(map(len, axes))
     stride = int(0.618 * combinations) or 1
@@ -35,7 +35,7 @@ def turn(number: int, *axes: Sequence[Any]) -> Iterator[Any]:
 
 
 def file(random: Random, **more: Any) -> dict[str, Any]:
-    """Draw a file by either RPC."""
+    """Draw a file, sent by either RPC."""
     return {
         "rpc": random.choice(("upload", "upload", "create")),
         "size_bytes": random.choices(SIZES, SIZE_WEIGHTS)[0],

@@ -1,4 +1,4 @@
-"""One request and its answer, passed on byte by byte up to where a fault befalls them."""
+"""One request and its response, passed on byte by byte up to the point of a fault."""
 
 import asyncio
 import time
@@ -11,17 +11,17 @@ from tests.faults.streams import GONE, Link, pieces
 from tests.faults.traffic import Passage, Traffic
 from tests.faults.wire_faults import AS_IT_IS, Head
 
-# How long an answer is waited for that nobody gets, and one from a Graph that seems to have gone.
+# How long to wait for a response whose client was cut off, and for one when Graph seems gone.
 UNHEARD_S = 10.0
 LAST_WORDS_S = 0.5
 
 
-# What goes on behind the end of a connection.
+# What continues after the client's connection has ended.
 Rest = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Cut(Exception):
-    """The client's connection ends here, and how; `then` is what goes on behind it."""
+    """The client's connection ends here by `act`; `then` continues after its end."""
 
     def __init__(self, act: str, then: Rest | None = None) -> None:
         self.act = act
@@ -29,7 +29,7 @@ class Cut(Exception):
 
 
 class Exchange:
-    """One request and its answer."""
+    """One request and its response."""
 
     def __init__(self, client: Link, upstream: Link, request: Head, traffic: Traffic) -> None:
         self._client = client
@@ -42,18 +42,20 @@ class Exchange:
         traffic.passages.append(self._passage)
 
     async def run(self) -> bool:
-        """Pass both sides on; whether the connection can be used again. Raises `Cut`, or GONE."""
+        """Pass both sides on; return whether the connection can be reused. Raises Cut, or GONE."""
         sending = asyncio.ensure_future(self._send())
         answering = asyncio.ensure_future(self._answer())
         try:
             await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done() and isinstance(sending.exception(), GONE):
-                # Perhaps it was Graph that went, with its answer on the way.
+                # Graph may have ended the connection with its response on the way.
                 await asyncio.wait({answering}, timeout=LAST_WORDS_S)
                 return answering.done() and answering.result()
             if sending.done():
                 sending.result()
-            if not await answering:  # perhaps early; the request may go on until Graph closes
+            if (
+                not await answering
+            ):  # a response may be early, so the request goes on until Graph closes
                 closed = asyncio.ensure_future(self._upstream.swallow())
                 await asyncio.wait({sending, closed}, return_when=asyncio.FIRST_COMPLETED)
                 closed.cancel()
@@ -77,13 +79,13 @@ class Exchange:
         if takes_effect:
             rest = rest or await self._client.reader.readexactly(1)
         if fault.side == "request":
-            await self._befall(partial(self._take_effect, rest) if takes_effect else None)
+            await self._apply_fault(partial(self._take_effect, rest) if takes_effect else None)
             await self._pass_on(rest, total - until)
         await self._upstream.send(self._gathered, AS_IT_IS)
         self._sent()
 
     async def _pass_on(self, first: bytes, size: int) -> None:
-        """Pass a part of the request on, or keep it until all of it is there."""
+        """Pass a part of the request on, or with `gather` keep it until the request is whole."""
         if not self._fault.gather:
             await self._pass(first, self._client, self._upstream, size)
             return
@@ -91,7 +93,7 @@ class Exchange:
             self._gathered += piece
 
     async def _take_effect(self, rest: bytes) -> None:
-        """Let a request through to its end whose client is cut off."""
+        """Send the rest of a request to Graph after its client was cut off."""
         await asyncio.sleep(self._fault.late_s)
         with suppress(*GONE):
             async with asyncio.timeout(UNHEARD_S):
@@ -111,7 +113,7 @@ class Exchange:
             at = fault.offset(len(answer.raw), total) if fault.side == "answer" else total
             await self._pass(answer.raw, self._upstream, self._client, at)
             if fault.side == "answer":
-                await self._befall()
+                await self._apply_fault()
                 await self._pass(answer.raw[at:], self._upstream, self._client, total - at)
         except ConnectionResetError:
             raise Cut("reset") from None
@@ -122,7 +124,7 @@ class Exchange:
             self._traffic.last_at = time.time()
             await sink.send(piece, self._fault.shape)
 
-    async def _befall(self, then: Rest | None = None) -> None:
+    async def _apply_fault(self, then: Rest | None = None) -> None:
         if self._traffic.hook is not None and self._fault.strikes:
             await self._traffic.hook()
         if self._fault.pause_s:

@@ -1,7 +1,8 @@
-"""The families of cases, and how many there are of each.
+"""The families of cases, and the number of cases of each.
 
-A family makes its case of a number: the axes that matter are gone through in turn, everything else
-is drawn from the seed. So a case can be made alone, and a short campaign has something of each.
+A family makes a case from its number: the axes that matter are gone through combination by
+combination, and everything else is drawn from the seed. So a case can be made alone, and a short
+campaign has some of each family.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ Make = Callable[[int, Random], dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """`weight` is its number of cases in a campaign of 2,000."""
+    """A family of cases; `weight` is its number of cases in a campaign of 2,000."""
 
     weight: int
     make: Make
@@ -62,7 +63,7 @@ def case(seed: str, family: str, number: int) -> Case:
 
 
 def cases(seed: str, count: int, only: Sequence[str] = ()) -> Iterator[Case]:
-    """Make about so many cases in all, at least one of each family, and give those asked for."""
+    """Make about `count` cases, at least one of each family; yield those that match `only`."""
     total = sum(family.weight for family in FAMILIES.values())
     for name, family in FAMILIES.items():
         for number in range(max(1, -(-family.weight * count // total))):
@@ -72,5 +73,5 @@ def cases(seed: str, count: int, only: Sequence[str] = ()) -> Iterator[Case]:
 
 
 def asked(made: Case, pattern: str) -> bool:
-    """Tell whether a pattern means this case: its id, its family, or words of it."""
+    """Return whether a pattern matches this case's id or its description."""
     return fnmatchcase(made.id, pattern) or fnmatchcase(str(made), f"*{pattern}*")

@@ -1,24 +1,24 @@
-"""Cases in which Graph answers what it shouldn't, or shows what it has in other ways."""
+"""Cases in which Graph's responses are wrong, or show what is stored in other ways."""
 
 from random import Random
 from typing import Any
 
 from graph_emulator.faults import Fault, FaultAnswer, Store
 from tests.faults.cases import Twin
-from tests.faults.draws import DELAYS_S, KINDS, anything, file, turn
+from tests.faults.draws import DELAYS_S, KINDS, anything, combination, file
 from tests.faults.timing import GRAPH_TIMEOUT_S, LATEST_S
 from tests.faults.wire_faults import WireFault
 
-# By these Graph says that it created nothing; it is taken at its word.
+# By these statuses Graph says that it created nothing, which the gateway believes.
 DEFINITE = (
     *(300, 301, 302, 303, 304, 307, 308),
     *(400, 401, 402, 403, 404, 405, 406, 409, 410, 411, 412, 413, 415, 416, 422, 423, 429),
     *(501, 507),
 )
-# By these it says nothing.
+# By these statuses it doesn't say whether it created anything.
 UNCLEAR = (408, 500, 502, 503, 504, 509, 520, 599)
 
-# With these it says that it may have been for now.
+# By these statuses it says that a later request may succeed.
 _FOR_NOW = {409, 412, 429, 404}
 
 STORES: tuple[tuple[Store, float], ...] = (
@@ -29,10 +29,10 @@ STORES: tuple[tuple[Store, float], ...] = (
 
 
 def status(number: int, random: Random) -> dict[str, Any]:
-    """A status to the POST; an unclear one with the attachment stored, not, or later."""
+    """A status to the POST; an unclear one with the attachment stored now, later, or never."""
     if number % 3 == 0:
         return _definite(number // 3, random)
-    code, (store, after_s) = turn(number - number // 3 - 1, UNCLEAR, STORES)
+    code, (store, after_s) = combination(number - number // 3 - 1, UNCLEAR, STORES)
     made = anything(random)
     fault = Fault(
         store=store,
@@ -46,7 +46,7 @@ def status(number: int, random: Random) -> dict[str, Any]:
 
 
 def _definite(number: int, random: Random) -> dict[str, Any]:
-    code, times = turn(number, DEFINITE, (1, 2, 0))
+    code, times = combination(number, DEFINITE, (1, 2, 0))
     fault = Fault(
         answer=_answer(code, random),
         early=random.random() < 0.2,
@@ -58,7 +58,7 @@ def _definite(number: int, random: Random) -> dict[str, Any]:
 
 def _answer(code: int, random: Random) -> FaultAnswer:
     shape = random.randrange(4)
-    if shape == 0 or code == 304:  # which has no body (RFC 9110, 15.4.5)
+    if shape == 0 or code == 304:  # a 304 has no body (RFC 9110, 15.4.5)
         return FaultAnswer(status=code)
     if shape == 1:
         page = b"<html><body>Bad Gateway</body></html>"
@@ -72,8 +72,8 @@ def _retry_after(random: Random) -> dict[str, str]:
 
 
 def broken(number: int, random: Random) -> dict[str, Any]:
-    """A success that can't be read, and answers that end in the middle."""
-    kind, store = turn(
+    """A success that can't be read, and responses that end in the middle."""
+    kind, store = combination(
         number,
         ("truncated", "garbage", "empty", "{}", "text", "no content", "mid", "mid RST", "cut"),
         (("before", 0.0), ("after", 0.0), ("after", LATEST_S), ("before", 0.0)),
@@ -91,7 +91,7 @@ def broken(number: int, random: Random) -> dict[str, Any]:
         "cut": {"cut": "before_answer", "reset": random.random() < 0.5},
     }
     how |= breaks[kind]
-    if number % 7 == 6 and "answer" in how:  # it tells of what it never stores
+    if number % 7 == 6 and "answer" in how:  # acknowledges what it never stores
         return {
             **anything(random),
             "faults": (Fault(**{**how, "store": "never"}),),
@@ -101,7 +101,7 @@ def broken(number: int, random: Random) -> dict[str, Any]:
 
 
 def unclear_first(store: tuple[Store, float], random: Random) -> Fault | WireFault:
-    """An unclear outcome to begin with."""
+    """Return a fault that makes the first attempt's outcome unclear."""
     if store[0] == "before" and random.random() < 0.3:
         return WireFault(side="answer", at="nothing", act="reset")
     return Fault(
@@ -112,14 +112,14 @@ def unclear_first(store: tuple[Store, float], random: Random) -> Fault | WireFau
 
 
 def nth_look(which: int, **how: Any) -> tuple[WireFault, ...]:
-    """Let something befall one of the look-ups, counted from 1."""
+    """Return faults that hit one look-up only, counted from 1."""
     before = (WireFault(method="GET", times=which - 1),) if which > 1 else ()
     return (*before, WireFault(method="GET", **how))
 
 
 def look_up(number: int, random: Random) -> dict[str, Any]:
-    """The outcome is unclear, and so are the look-ups, for a while."""
-    how, store, times = turn(
+    """The outcome is unclear, and the first look-ups fail."""
+    how, store, times = combination(
         number,
         (429, 401, 403, 404, 412, 500, 503, 504, "cut", "reset", "mid", "hang", "garbage"),
         STORES[:2] + STORES[-1:],
@@ -144,14 +144,16 @@ def look_up(number: int, random: Random) -> dict[str, Any]:
 
 
 def lag(number: int, random: Random) -> dict[str, Any]:
-    """What was stored shows after a while."""
-    (store,) = turn(number, (("never", 0.0), ("before", 0.0), ("after", 0.2), ("after", 0.4)))
+    """A stored attachment shows in look-ups only after a while."""
+    (store,) = combination(
+        number, (("never", 0.0), ("before", 0.0), ("after", 0.2), ("after", 0.4))
+    )
     return {**file(random), "stage": "lag", "faults": (unclear_first(store, random),)}
 
 
 def pages(number: int, random: Random) -> dict[str, Any]:
-    """There are many others on the post, and a list comes in pages."""
-    size, store = turn(number, (1, 2, 3), STORES)
+    """The post has many attachments of others, and lists come in pages."""
+    size, store = combination(number, (1, 2, 3), STORES)
     return {
         **file(random),
         "stage": f"pages of {size}",
@@ -163,19 +165,23 @@ def pages(number: int, random: Random) -> dict[str, Any]:
 
 def items(number: int, random: Random) -> dict[str, Any]:
     """Items after an unclear outcome, as Graph rewrites them or as they were sent."""
-    kind, rich, stage, store = turn(number, KINDS[1:], (False, True), ("plain", "verbatim"), STORES)
+    kind, rich, stage, store = combination(
+        number, KINDS[1:], (False, True), ("plain", "verbatim"), STORES
+    )
     made = anything(random, kind=kind, rpc="create", rich=rich, stage=stage)
-    tellable = not rich or stage == "verbatim" or store[0] == "never"
+    comparable = not rich or stage == "verbatim" or store[0] == "never"
     return {
         **made,
         "faults": (unclear_first(store, random),),
-        "truth": "known" if tellable else "never",
+        "truth": "known" if comparable else "never",
     }
 
 
 def twins(number: int, random: Random) -> dict[str, Any]:
-    """The same content has been there for a while, put there by somebody else."""
-    stage, same_name, store = turn(number, ("plain", "ahead", "behind"), (True, False), STORES)
+    """The same content was put there earlier by another client."""
+    stage, same_name, store = combination(
+        number, ("plain", "ahead", "behind"), (True, False), STORES
+    )
     ago_s = random.choice((2.5, 5.0, 600.0, 86_400.0))
     twins = tuple(Twin(ago_s + extra, same_name) for extra in range(random.choice((1, 1, 2))))
     faults = (unclear_first(store, random),) if number % 8 else ()
@@ -183,8 +189,8 @@ def twins(number: int, random: Random) -> dict[str, Any]:
 
 
 def sticky(number: int, random: Random) -> dict[str, Any]:
-    """After an unclear outcome comes a clear no, to the look-ups or to the next POST."""
-    no, to, store, deadline_s = turn(
+    """After an unclear outcome the look-ups or the next POST get a definite refusal."""
+    no, to, store, deadline_s = combination(
         number, (429, 401, 404, 412), ("look-ups", "POST", "both"), STORES, (5.0, 12.0)
     )
     answer = _answer(no, random)
@@ -197,8 +203,8 @@ def sticky(number: int, random: Random) -> dict[str, Any]:
 
 
 def deadline(number: int, random: Random) -> dict[str, Any]:
-    """The caller's time runs out somewhere on the way."""
-    deadline_s, how, store = turn(
+    """The caller's deadline passes at some point of the delivery."""
+    deadline_s, how, store = combination(
         number, (0.05, 0.3, 0.8, 1.3, 2.0, 3.0), ("slow", "hang", "unclear", 1, 2, 3), STORES
     )
     first = unclear_first(store, random)

@@ -1,14 +1,14 @@
-"""Cases in which callers and gateways go away, stand still, or are more than one."""
+"""Cases in which callers cancel, gateways end or stop, or there are several of them."""
 
 from random import Random
 from typing import Any
 
 from graph_emulator.faults import Fault, FaultAnswer, Store
-from tests.faults.draws import DELAYS_S, anything, file, turn
+from tests.faults.draws import DELAYS_S, anything, combination, file
 from tests.faults.families_graph import STORES, nth_look, unclear_first
 from tests.faults.wire_faults import WireFault
 
-# Where a gateway is struck: among the chunks, just after them, in the exchange with Graph, ...
+# Where a gateway gets its signal: among the chunks, just after, in the exchange with Graph, ...
 STRIKES: tuple[tuple[str, WireFault | None], ...] = (
     ("chunks", None),
     ("soon", None),
@@ -25,8 +25,8 @@ STRIKES: tuple[tuple[str, WireFault | None], ...] = (
 
 
 def cancel(number: int, random: Random) -> dict[str, Any]:
-    """A caller cancels, once or several times or during a look-up, and then repeats."""
-    how, store = turn(number, ("clear", "unclear", "slow", "hang", 1, 2, 3, 4), STORES)
+    """A caller cancels one or more times, perhaps during a look-up, and then repeats."""
+    how, store = combination(number, ("clear", "unclear", "slow", "hang", 1, 2, 3, 4), STORES)
     if isinstance(how, int):
         return _cancel_at_a_look(how, store, random)
     faults: tuple[Fault | WireFault, ...] = {
@@ -47,13 +47,13 @@ def _cancel_at_a_look(which: int, store: tuple[Store, float], random: Random) ->
     return {**made, "script": "cancelled", "truth": "later"}
 
 
-# What befalls a first POST so that the second has what comes after: nothing.
+# Faults without effect that the first POST uses up, so that the second gets the next fault.
 SPARED = (WireFault(), Fault(store="before"))
 
 
 def together(number: int, random: Random) -> dict[str, Any]:
-    """Two callers attach the same bytes at once, and one of them meets a fault."""
-    other, store, spared = turn(number, ("", "other without id"), STORES, (0, 2))
+    """Two callers attach the same bytes at once, and one of them gets a fault."""
+    other, store, spared = combination(number, ("", "other without id"), STORES, (0, 2))
     faults = () if number % 6 == 5 else (*SPARED[:spared], unclear_first(store, random))
     return {
         **file(random),
@@ -65,8 +65,8 @@ def together(number: int, random: Random) -> dict[str, Any]:
 
 
 def same(number: int, random: Random) -> dict[str, Any]:
-    """Two replicas get one request id at once, and perhaps a fault."""
-    (store,) = turn(number, STORES)
+    """Two replicas get the same request id at once, perhaps with a fault."""
+    (store,) = combination(number, STORES)
     faults = () if number % 3 == 0 else (unclear_first(store, random),)
     return {
         **anything(random),
@@ -79,23 +79,23 @@ def same(number: int, random: Random) -> dict[str, Any]:
 
 
 def redis(number: int, random: Random) -> dict[str, Any]:
-    """The same two, with Redis for a ledger."""
+    """The families `together` and `same`, with a ledger in Redis."""
     made = together(number // 2, random) if number % 2 else same(number // 2, random)
     return {**made, "stage": "replicas on redis"}
 
 
 def kill(number: int, random: Random) -> dict[str, Any]:
-    """SIGKILL at a stage of the call, and the repeat at the successor."""
+    """SIGKILL at a stage of the call, and the repeat at another gateway."""
     return _struck("kill", number, random)
 
 
 def term(number: int, random: Random) -> dict[str, Any]:
-    """SIGTERM at a stage of the call, and the repeat at the successor."""
+    """SIGTERM at a stage of the call, and the repeat at another gateway."""
     return _struck("term", number, random)
 
 
 def _struck(script: str, number: int, random: Random) -> dict[str, Any]:
-    ((at, fault),) = turn(number, STRIKES)
+    ((at, fault),) = combination(number, STRIKES)
     faults: tuple[WireFault | Fault, ...] = () if fault is None else (fault,)
     if at == "settling":
         store, after_s = random.choice(STORES)
@@ -113,11 +113,11 @@ def _struck(script: str, number: int, random: Random) -> dict[str, Any]:
 
 
 def storm(number: int, random: Random) -> dict[str, Any]:
-    """Storms of cancels, on posts of their own, beside the post of the case."""
+    """Storms of cancels, on posts of their own."""
     return {"script": "storm", "size_bytes": 300_000, "truth": "later"}
 
 
-# Graph's front end takes a request to the mailbox when it is whole; half a one holds nothing up.
+# Graph's front end passes only whole requests to the mailbox, so these are gathered.
 PAUSES = (
     WireFault(strikes=True, at="body_first", gather=True),
     WireFault(strikes=True, at="body_middle", gather=True),
@@ -130,11 +130,11 @@ PAUSES = (
 
 def pause(number: int, random: Random) -> dict[str, Any]:
     """SIGSTOP past the lease while another replica gets the repeat; then SIGCONT."""
-    fault, size_bytes = turn(number, PAUSES, (3_000_000, 5_000))
+    fault, size_bytes = combination(number, PAUSES, (3_000_000, 5_000))
     return {
         **file(random),
         "rpc": "upload",
-        # The large one is more than the buffers on the way: its end is still to be sent.
+        # The large one exceeds the buffers on the way, so its end is not sent yet.
         "size_bytes": size_bytes,
         "script": "pause",
         "at": "wire",

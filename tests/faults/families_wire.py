@@ -3,7 +3,7 @@
 from random import Random
 from typing import Any
 
-from tests.faults.draws import DELAYS_S, anything, file, turn
+from tests.faults.draws import DELAYS_S, anything, combination, file
 from tests.faults.timing import GRAPH_TIMEOUT_S
 from tests.faults.wire_faults import POINTS, Act, Shape, Side, WireFault
 
@@ -12,8 +12,8 @@ ACTS: tuple[Act, ...] = ("reset", "close", "hang")
 
 
 def wire(number: int, random: Random) -> dict[str, Any]:
-    """Break a POST, and perhaps a look-up after it, at a point that has a name."""
-    at, act, side, times = turn(number, tuple(POINTS), ACTS, SIDES, (1, 1, 2, 0))
+    """Break a POST, and perhaps a look-up after it, at a named point."""
+    at, act, side, times = combination(number, tuple(POINTS), ACTS, SIDES, (1, 1, 2, 0))
     made = file(random) if number % 3 else anything(random)
     faults = [WireFault(side=side, at=at, act=act, times=times, pause_s=_pause_s(random))]
     if random.random() < 0.15:
@@ -27,12 +27,12 @@ def wire(number: int, random: Random) -> dict[str, Any]:
 
 
 def _short(times: int) -> dict[str, Any]:
-    """What goes wrong for ever need not be tried for long."""
+    """Shorten the deadline if the fault never ends."""
     return {} if times else {"deadline_s": 6.0}
 
 
 def _pause_s(random: Random) -> float:
-    """Draw a wait before the break: mostly none, perhaps one on either side of the timeout."""
+    """Draw a wait before the break: mostly none, else below or above Graph's timeout."""
     return random.choice((0.0, 0.0, 0.0, 0.2, 1.2 * GRAPH_TIMEOUT_S))
 
 
@@ -47,8 +47,8 @@ def _broken_read(random: Random) -> WireFault:
 
 
 def offset(number: int, random: Random) -> dict[str, Any]:
-    """Break a POST at a byte, most often near an end of something."""
-    side, act = turn(number, SIDES, ACTS)
+    """Break a POST at a byte, most often near the end of a part."""
+    side, act = combination(number, SIDES, ACTS)
     at = random.choice(
         (random.randrange(700), random.randrange(3000), -1 - random.randrange(40), -2, -1)
     )
@@ -57,18 +57,18 @@ def offset(number: int, random: Random) -> dict[str, Any]:
 
 
 def late(number: int, random: Random) -> dict[str, Any]:
-    """The gateway sees a break; Graph gets the end of the request later, and acts on it."""
-    act, late_s, again = turn(number, ACTS, DELAYS_S, (False, True))
+    """The gateway sees a break; Graph gets the end of the request later and acts on it."""
+    act, late_s, again = combination(number, ACTS, DELAYS_S, (False, True))
     fault = WireFault(at="all", act=act, late_s=late_s)
     faults = (fault, WireFault(side="answer", at="nothing", act=act)) if again else (fault,)
     return {**anything(random), "faults": faults}
 
 
 def shape(number: int, random: Random) -> dict[str, Any]:
-    """Nothing breaks, but it takes its time."""
+    """Nothing breaks, but the connection is slow or pauses."""
     made = anything(random)
     size = max(int(made.get("size_bytes", 300)), 300)
-    fault = turn(
+    fault = combination(
         number,
         (
             WireFault(shape=Shape(latency_s=0.05)),
@@ -85,5 +85,5 @@ def shape(number: int, random: Random) -> dict[str, Any]:
 
 
 def connect(number: int, random: Random) -> dict[str, Any]:
-    """Nothing is wrong with the requests; the stage's connections are what fails."""
+    """The requests have no faults; the stage's connections fail."""
     return {**anything(random), "stage": "connections"}

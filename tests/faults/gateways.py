@@ -1,4 +1,4 @@
-"""Gateways, each a process, with the campaign's settings."""
+"""Gateways as processes, with the campaign's settings."""
 
 import signal
 import subprocess
@@ -26,7 +26,7 @@ _FLAGS: Mapping[str, object] = {
 
 
 class Gateway:
-    """A gateway, and a caller's way to it."""
+    """A gateway process and a stub connected to it."""
 
     def __init__(self, child: Child, channel: grpc.aio.Channel) -> None:
         self._child = child
@@ -41,7 +41,7 @@ class Gateway:
         self._child.signal(number)
 
     async def ended(self, within_s: float) -> int | None:
-        """Wait for its end; its exit code, None if it doesn't end in time."""
+        """Wait for the end; return the exit status, or None after `within_s`."""
         return await self._child.ended(within_s)
 
 
@@ -49,7 +49,7 @@ class Gateway:
 async def gateway(
     graph_url: str, *, ledger: str, log: Path, tree: Path | None = None
 ) -> AsyncIterator[Gateway]:
-    """Run a gateway until the context is left; then kill it."""
+    """Run a gateway and kill it when the context ends."""
     flags = {**_FLAGS, "graph-url": graph_url, "ledger": ledger}
     known = known_flags(tree)
     command = [f"--{name}={value}" for name, value in flags.items() if name in known]
@@ -61,18 +61,18 @@ async def gateway(
 
 @cache
 def known_flags(tree: Path | None) -> frozenset[str]:
-    """Return the names of the flags that `serve` has, in that tree."""
-    told = subprocess.run(
+    """Return the names of the flags that `serve` has in a tree."""
+    shown = subprocess.run(
         [sys.executable, "-m", "attachment_gateway", "serve", "--help"],
         env=environment(tree),
         capture_output=True,
         text=True,
         check=True,
     )
-    words = told.stdout.replace(",", " ").split()
+    words = shown.stdout.replace(",", " ").split()
     return frozenset(word.removeprefix("--") for word in words if word.startswith("--"))
 
 
 def has_ledger(tree: Path | None) -> bool:
-    """Tell whether that gateway remembers request ids."""
+    """Return whether a tree's gateway remembers request ids."""
     return "ledger" in known_flags(tree)

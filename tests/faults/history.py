@@ -1,4 +1,4 @@
-"""What happened in a case, in the order of time, for whoever looks into a violation."""
+"""The events of a case in the order of time, for the report of a violation."""
 
 import asyncio
 import time
@@ -10,10 +10,10 @@ from tests.faults.traffic import Passage
 from tests.faults.verdict import Intent
 
 
-def told(
+def lines(
     intents: Sequence[Intent], passages: Sequence[Passage], stored: Sequence[tuple[float, str]]
 ) -> Iterator[str]:
-    """Give a line for each event: calls, requests to Graph, and what `stored` tells of."""
+    """Yield a line for each event: calls, requests to Graph, and `stored`."""
     since_epoch_s = time.time() - asyncio.get_running_loop().time()
     events = list(stored)
     for number, intent in enumerate(intents):
@@ -33,7 +33,7 @@ def told(
 def effects(
     stored: Sequence[StoredAttachment], placed: Sequence[str], *, offset_s: float
 ) -> list[tuple[float, str]]:
-    """Return when our attachments were stored, on this machine's clock."""
+    """Return when the campaign's attachments were stored, on this machine's clock."""
     return [
         (one.stored_at.timestamp() - offset_s, f"stored …{one.id[-16:]}")
         for one in stored

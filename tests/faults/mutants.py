@@ -1,4 +1,4 @@
-"""Gateways with one thing wrong, to see whether the campaign notices."""
+"""Gateways with one rule removed, to check that the campaign notices."""
 
 import shutil
 import subprocess
@@ -11,15 +11,15 @@ import attachment_gateway
 
 PACKAGE = Path(attachment_gateway.__file__).parent
 
-# F821: undefined name, F822: in __all__, F823: a local that is referenced before it is assigned.
+# F821: undefined name, F822: one in __all__, F823: a local used before its assignment.
 _UNDEFINED_NAMES = "F821,F822,F823"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mutation:
-    """In one file of the package the words `old` become `new`.
+    """A change of the words `old` to `new` in one file of the package.
 
-    `cases` are what should notice it, by the violation that begins with one of `violated`.
+    `cases` should notice it by a violation that begins with one of `violated`.
     """
 
     file: str
@@ -30,10 +30,10 @@ class Mutation:
 
 
 def mutant(mutation: Mutation, folder: Path) -> Path:
-    """Copy the package with that change; the folder that goes on the import path.
+    """Copy the package with a change; return the folder to put on the import path.
 
-    Raises ValueError if the words aren't there once, or if the change uses a name that there isn't:
-    such a mutant would fail for a reason of its own.
+    Raises ValueError if `old` isn't there exactly once, or if the change uses an undefined name,
+    with which the mutant would fail for another reason.
     """
     copy = folder / PACKAGE.name
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__"))
@@ -60,7 +60,7 @@ def _undefined_names(file: Path) -> str:
     return checked.stdout + checked.stderr
 
 
-# What the promise rests on, each taken away.
+# The rules that the promise rests on, each removed.
 MUTATIONS: Mapping[str, Mutation] = {
     "no look-up": Mutation(
         file="delivery/attempts.py",

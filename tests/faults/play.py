@@ -1,4 +1,4 @@
-"""A case on a stage: a post of its own, what goes wrong there, the calls, and the count."""
+"""A case on a stage: its post, its faults, its calls and the count."""
 
 import asyncio
 import time
@@ -31,13 +31,13 @@ from tests.faults.traffic import Hook, Traffic
 from tests.faults.verdict import Intent
 from tests.faults.wire_faults import WireFault
 
-# Graph answers these to a request that can be sent again, as the gateway tells it.
+# The gateway's reasons for a refusal of Graph's after which the request can be sent again.
 _FOR_NOW = {"GRAPH_UNAVAILABLE", "GRAPH_CONFLICT", "GRAPH_THROTTLED", "GRAPH_NOT_FOUND"}
 
 
 @dataclass(slots=True, kw_only=True)
 class Play:
-    """What a script plays with. `again` tells whether the gateway remembers request ids."""
+    """The state of a case that is run. `again` is whether the gateway remembers request ids."""
 
     case: Case
     stage: Stage
@@ -54,11 +54,11 @@ class Play:
         return self.stage.proxy.of(self.post.post_id)
 
     async def set_up(self) -> None:
-        """Make the post and what is on it, and let things go wrong."""
+        """Add the post and its attachments to the emulator, and inject the faults."""
         random = Random(self.case.seed + "/post")
         group = str(UUID(int=random.getrandbits(128), version=4))
         self.post = Post(group_id=group, post_id=new_id())
-        await self.stage.told(lambda control: control.add_post(self.post))
+        await self.stage.ask_emulator(lambda control: control.add_post(self.post))
         content = self.case.content()
         await self._place_others(content, random)
         self.intend(content)
@@ -69,10 +69,10 @@ class Play:
                 await self._inject(replace(fault, post_id=self.post.post_id))
 
     async def _inject(self, fault: Fault) -> None:
-        await self.stage.told(lambda control: control.inject(fault))
+        await self.stage.ask_emulator(lambda control: control.inject(fault))
 
     async def _place(self, draft: AttachmentDraft, at: datetime) -> None:
-        placed = await self.stage.told(lambda control: control.place(draft, self.post, at))
+        placed = await self.stage.ask_emulator(lambda control: control.place(draft, self.post, at))
         self.placed.append(placed.id)
 
     async def _place_others(self, content: Content, random: Random) -> None:
@@ -89,7 +89,7 @@ class Play:
             await self._place(draft, datetime.now(UTC) + timedelta(seconds=offset_s - ago_s))
 
     def intend(self, content: Content, *, with_id: bool | None = None) -> Intent:
-        """Want one more attachment of that content."""
+        """Add an intent for one more attachment with this content."""
         with_id = self.case.with_id if with_id is None else with_id
         random = Random(f"{self.case.seed}/{len(self.intents)}/{new_id()}")
         request_id = str(UUID(int=random.getrandbits(128), version=4)) if with_id else ""
@@ -97,7 +97,7 @@ class Play:
         return self.intents[-1]
 
     def when_struck(self, hook: Hook) -> None:
-        """Call this once, at the point of the first fault of the proxy's that strikes."""
+        """Call the hook once, at the point of the first wire fault that strikes."""
 
         async def once() -> None:
             self.traffic.hook = None
@@ -106,7 +106,7 @@ class Play:
         self.traffic.hook = once
 
     async def call(self, gateway: Gateway, intent: Intent | None = None, **how: Any) -> Ended:
-        """Make a call for an intent, the case's own by default, and put down how it ended."""
+        """Make a call for an intent, by default the case's first, and record how it ended."""
         intent = intent or self.intents[0]
         reference = PostRef(
             group_id=self.post.group_id,
@@ -127,12 +127,12 @@ class Play:
         return ended
 
     async def mend(self) -> None:
-        """Let nothing more go wrong on this post."""
+        """Remove every fault of this post."""
         self.traffic.faults.clear()
-        await self.stage.told(lambda control: control.clear_faults(self.post))
+        await self.stage.ask_emulator(lambda control: control.clear_faults(self.post))
 
     async def until_definite(self, gateway: Gateway, intent: Intent | None = None) -> None:
-        """Repeat a call until it ends definitely; on a Graph that behaves it ends created."""
+        """Repeat a call until it ends definitely, which without faults is as created."""
         loop = asyncio.get_running_loop()
         end = loop.time() + REPEAT_FOR_S
         while True:
@@ -149,7 +149,7 @@ class Play:
             await asyncio.sleep(min(delay_s, REPEAT_AFTER_AT_MOST_S))
 
     async def rest(self) -> None:
-        """Wait until nothing has gone by for a while."""
+        """Wait until the post has had no traffic for `QUIET_S`, at most `REST_AT_MOST_S`."""
         end = time.time() + REST_AT_MOST_S
         while True:
             quiet_in_s = min(self.traffic.last_at + QUIET_S, end) - time.time()
@@ -158,11 +158,11 @@ class Play:
             await asyncio.sleep(quiet_in_s)
 
     async def check(self) -> None:
-        """Count what is stored now, and keep what is wrong with it."""
-        self.count(await self.stage.told(lambda control: control.stored(self.post)))
+        """Count what is stored now, and keep the violations."""
+        self.count(await self.stage.ask_emulator(lambda control: control.stored(self.post)))
 
     def count(self, stored: Sequence[StoredAttachment]) -> None:
-        """Judge that so much is stored on the post."""
+        """Compare what is stored on the post with what callers were told; keep the violations."""
         self.stored = list(stored)
         for violation in verdict.violations(self.intents, self.placed, stored):
             if violation not in self.found:
@@ -170,7 +170,7 @@ class Play:
 
     @property
     def graph_was_in_time(self) -> bool:
-        """Whether everything took effect as soon as the promise wants of Graph."""
+        """Whether every request took effect within `SETTLE_S`."""
         lag_s = self.stage.spec.emulator.get("lag_s", 0.0)
         sent = [
             one.sent_at
@@ -181,8 +181,8 @@ class Play:
         return verdict.in_time(sent, effects, settle_s=SETTLE_S - lag_s)
 
     def history(self) -> list[str]:
-        """Tell what happened, in the order of time."""
-        return list(history.told(self.intents, self.traffic.passages, self._effects()))
+        """Return a line for each event, in the order of time."""
+        return list(history.lines(self.intents, self.traffic.passages, self._effects()))
 
     def _effects(self) -> list[tuple[float, str]]:
         offset_s = self.stage.spec.emulator.get("clock_offset_s", 0.0)

@@ -1,7 +1,7 @@
-"""A TCP proxy that breaks what goes through it, one HTTP exchange at a time.
+"""A TCP proxy that injects faults, one HTTP exchange at a time.
 
-Each connection of a client has one of its own to Graph. A request's head is read whole, so that the
-post in its path tells which fault befalls it; everything else is passed on as it comes.
+Each connection of a client has its own connection to Graph. A request's head is read whole, as the
+post in its path selects the fault; everything else is passed on as it comes.
 """
 
 import asyncio
@@ -19,19 +19,19 @@ from tests.faults.wire_faults import Head
 
 BACKLOG = 512
 
-# So that the end of a large request is still with its sender while the beginning is held up.
+# Small enough that the end of a large request stays with its sender while the beginning is held.
 RECEIVE_BUFFER_BYTES = 128 * 1024
 
-# Heads hold tokens.
+# Heads have tokens, which can be long.
 MAX_HEAD_BYTES = 256 * 1024
 
-# What may happen to a connection before there is a request on it.
+# What may happen to a connection before its first request.
 Mishap = Literal["none", "reset", "close", "hang", "slow"]
 SLOW_S = 0.3
 
 
 class FaultProxy:
-    """A proxy in front of one Graph; leave its context to end it."""
+    """A proxy in front of one Graph, closed when its context ends."""
 
     def __init__(self, host: str, port: int) -> None:
         self._upstream = (host, port)
@@ -40,11 +40,11 @@ class FaultProxy:
         self._server: asyncio.Server | None = None
         self.port = 0
         self.mishap: Callable[[], Mishap] = lambda: "none"
-        """Asked at every connection that is made."""
+        """Called for every new connection."""
         self.one_request_a_connection = False
 
     def of(self, post_id: str) -> Traffic:
-        """Return what there is about a post."""
+        """Return the traffic of a post."""
         return self._traffic[post_id]
 
     async def __aenter__(self) -> Self:
@@ -57,17 +57,17 @@ class FaultProxy:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.sleep(0)  # what was closed goes now
+        await asyncio.sleep(0)  # the loop finishes closing the connections
 
     async def open(self) -> None:
-        """Take connections, on the same port as before."""
+        """Accept connections, on the same port as before."""
         listener = socket.create_server(("127.0.0.1", self.port), backlog=BACKLOG)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         self._server = await asyncio.start_server(self._accept, sock=listener, limit=MAX_HEAD_BYTES)
         self.port = listener.getsockname()[1]
 
     def refuse(self) -> None:
-        """Take no connections, until `open`; those that there are go on."""
+        """Accept no connections until `open`; existing connections go on."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -92,7 +92,7 @@ class FaultProxy:
             client.close()
 
     async def _met(self, client: Link, mishap: Mishap) -> bool:
-        """Meet a new connection; whether it lives on."""
+        """Apply a mishap to a new connection; return whether it is still open."""
         if mishap == "slow":
             await asyncio.sleep(SLOW_S)
         if mishap in ("none", "slow"):
@@ -133,6 +133,6 @@ async def _connect(host: str, port: int) -> Link:
 
 
 def _post_id(target: str) -> str:
-    """Return the post in a path of Graph's; "" if there is none."""
+    """Return the post's id in a path of Graph's; "" if there is none."""
     segments = target.partition("?")[0].split("/")
     return unquote(segments[segments.index("posts") + 1]) if "posts" in segments else ""

@@ -1,4 +1,4 @@
-"""Whether the machine keeps up: how late the event loop is."""
+"""Whether the machine keeps up, measured by how late the event loop is."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,17 +10,17 @@ _EVERY_S = 0.02
 
 
 class Pulse:
-    """Looks at the clock, and remembers when it was late."""
+    """Checks the clock every `_EVERY_S` and remembers when it was late."""
 
     def __init__(self) -> None:
         self._late_at = float("-inf")
 
     def late_since(self, time_s: float) -> bool:
-        """Tell whether the machine has been late since a time of the loop's."""
+        """Return whether the machine has been late since a time of the loop's clock."""
         return self._late_at >= time_s
 
     async def beat(self) -> None:
-        """Look, for ever."""
+        """Check the clock until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             due = loop.time() + _EVERY_S
@@ -31,7 +31,7 @@ class Pulse:
 
 @asynccontextmanager
 async def beating() -> AsyncIterator[Pulse]:
-    """Run a pulse until the context is left."""
+    """Run a pulse until the context ends."""
     pulse = Pulse()
     task = asyncio.create_task(pulse.beat())
     try:

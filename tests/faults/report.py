@@ -1,4 +1,4 @@
-"""The result of a campaign, for people."""
+"""The report of a campaign, for people."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,9 +10,9 @@ HEADINGS = ("family", "cases", "created", "nothing", "unknown", "knowable", "cut
 
 
 def table(results: Sequence[Result]) -> Iterator[str]:
-    """Give a line for each family, and one for all: how the first calls ended.
+    """Yield a line for each family and one for all: how the first calls ended.
 
-    `knowable` are those of the unknown, or of the cut off, that could have been known in time.
+    `knowable` counts the unknown and cut off calls whose outcome could have been known in time.
     """
     yield _line(HEADINGS)
     for family in FAMILIES:
@@ -26,7 +26,7 @@ def table(results: Sequence[Result]) -> Iterator[str]:
 
 
 def details(results: Sequence[Result], seed: str, count: int) -> Iterator[str]:
-    """Give what isn't as it should be, with the words that repeat it alone."""
+    """Yield each case that isn't as it should be, with the flags that repeat it alone."""
     for heading, chosen in (
         ("could have been known", [one for one in results if knowable(one)]),
         ("perhaps the machine's fault", [one for one in results if one.unproven]),
@@ -42,12 +42,12 @@ def details(results: Sequence[Result], seed: str, count: int) -> Iterator[str]:
 
 
 def violated(result: Result) -> bool:
-    """Tell whether the promise was broken."""
+    """Return whether the promise was broken."""
     return bool(result.violations) and not result.unproven
 
 
 def knowable(result: Result) -> bool:
-    """Tell whether a caller wasn't told what could have been known in its time."""
+    """Return whether a caller wasn't told an outcome that could have been known in time."""
     if result.first is None or result.case.truth != "known" or result.case.script != "plain":
         return False
     return result.first.says in ("unknown", "cut off")

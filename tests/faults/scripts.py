@@ -1,4 +1,4 @@
-"""What happens in a case: the plain course, and those with a strike in it."""
+"""The course of a case: plain, or with cancels and signals."""
 
 import asyncio
 import signal
@@ -17,7 +17,7 @@ Script = Callable[[Play], Awaitable[None]]
 
 
 async def plain(play: Play) -> None:
-    """Call once, count, and repeat what can be repeated."""
+    """Call once, count, and repeat the call if it can be repeated."""
     ended = await play.call(play.stage.gateways[0])
     await play.rest()
     await play.check()
@@ -26,7 +26,7 @@ async def plain(play: Play) -> None:
 
 
 async def cancelled(play: Play) -> None:
-    """Call and cancel, as often as the case says; then repeat until it is definite."""
+    """Call and cancel as the case says; then repeat until the outcome is definite."""
     if play.case.at == "wire":
         strike = asyncio.Event()
         play.when_struck(_setting(strike))
@@ -49,7 +49,7 @@ def _setting(event: asyncio.Event) -> Hook:
 
 
 async def together(play: Play) -> None:
-    """Two callers attach the same bytes at the same moment, through two replicas."""
+    """Attach the same bytes by two callers at once, through two replicas."""
     one = play.intents[0]
     other = play.intend(one.content, with_id=play.case.at != "other without id")
     await asyncio.gather(
@@ -63,7 +63,7 @@ async def together(play: Play) -> None:
 
 
 async def same(play: Play) -> None:
-    """Two replicas get the same request id at once."""
+    """Send the same request id to two replicas at once."""
     await asyncio.gather(*(play.call(gateway) for gateway in play.stage.gateways))
     await play.rest()
     await play.check()
@@ -72,7 +72,7 @@ async def same(play: Play) -> None:
 
 
 async def struck(play: Play) -> None:
-    """The gateway is killed, or told to end, somewhere in a call; its successor gets the repeat."""
+    """Send SIGKILL or SIGTERM to the gateway during a call; repeat at another gateway."""
     number = signal.SIGTERM if play.case.script == "term" else signal.SIGKILL
     ledger = play.stage.new_ledger()
     async with play.own_gateway(ledger) as first:
@@ -89,22 +89,22 @@ async def struck(play: Play) -> None:
 
 
 async def paused(play: Play) -> None:
-    """A gateway stands still past its lease, and another gets the repeat meanwhile."""
+    """Stop a gateway past its lease, and repeat at another gateway meanwhile."""
     ledger = play.stage.new_ledger()
     async with play.own_gateway(ledger) as first, play.own_gateway(ledger) as second:
-        paused = asyncio.create_task(_call_and_strike(play, first, signal.SIGSTOP))
+        first_call = asyncio.create_task(_call_and_strike(play, first, signal.SIGSTOP))
         pause = asyncio.create_task(asyncio.sleep(PAUSE_AT_LEAST_S))
         await asyncio.sleep(SETTLE_S)
         await play.mend()
         await play.until_definite(second)
         await pause
         first.signal(signal.SIGCONT)
-        await paused
+        await first_call
         await _end_well(play, second)
 
 
 async def _call_and_strike(play: Play, gateway: Gateway, number: signal.Signals) -> None:
-    """Make the call; at the case's point the gateway gets the signal."""
+    """Make the call, and send the signal to the gateway at the case's point."""
 
     async def strike() -> None:
         gateway.signal(number)
@@ -140,7 +140,7 @@ async def _later(delay_s: float, act: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _end_well(play: Play, gateway: Gateway, intent: Intent | None = None) -> None:
-    """On a Graph that behaves again, repeat until it is definite, and count."""
+    """Remove the faults, repeat until the outcome is definite, and count."""
     await play.mend()
     await play.until_definite(gateway, intent)
     await play.rest()

@@ -1,4 +1,4 @@
-"""Where cases are played: an emulated Graph, a proxy in front of it, gateways in front of that."""
+"""Where cases run: an emulated Graph, a proxy in front of it, and gateways."""
 
 import asyncio
 import itertools
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSpec:
-    """What a stage is made of; `mishaps` befall connections, in these shares."""
+    """The parts of a stage; `mishaps` are the shares of new connections that they hit."""
 
     emulator: ConfigChanges = field(default_factory=ConfigChanges)
     replicas: int = 1
@@ -52,7 +52,7 @@ STAGES: Mapping[str, StageSpec] = {
 
 @dataclass(slots=True, kw_only=True)
 class Stage:
-    """A stage that is set."""
+    """A stage that is running."""
 
     spec: StageSpec
     control: EmulatorClient
@@ -60,10 +60,10 @@ class Stage:
     gateways: Sequence[Gateway]
     new_ledger: Callable[[], str]
     run: Callable[[str], AbstractAsyncContextManager[Gateway]]
-    """A gateway of a case's own on a ledger, as a context."""
+    """Run a gateway for one case on a ledger, as a context."""
 
-    async def told(self, ask: Callable[[EmulatorClient], T]) -> T:
-        """Ask the emulator something, or tell it."""
+    async def ask_emulator(self, ask: Callable[[EmulatorClient], T]) -> T:
+        """Call a method of the emulator's control client in a thread."""
         return await asyncio.to_thread(ask, self.control)
 
 
@@ -71,7 +71,7 @@ class Stage:
 async def stage(
     name: str, *, folder: Path, logs: Path, tree: Path | None = None
 ) -> AsyncIterator[Stage]:
-    """Set a stage; `folder` is for its ledgers, `logs` for what its processes say."""
+    """Set up a stage; `folder` is for its ledgers, `logs` for its processes' logs."""
     spec = STAGES[name]
     slug = name.replace(" ", "-")
     numbers = itertools.count()
@@ -119,13 +119,13 @@ async def _ledger(kind: LedgerKind, new_ledger: Callable[[], str], stack: AsyncE
 
 
 def redis_server() -> str | None:
-    """Return the path of a redis-server, None if there is none."""
+    """Return the path of redis-server; None if there is none."""
     return shutil.which("redis-server")
 
 
 @asynccontextmanager
 async def _redis() -> AsyncIterator[str]:
-    """Run a Redis that keeps nothing."""
+    """Run a Redis without persistence."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     program = redis_server()

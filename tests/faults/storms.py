@@ -1,4 +1,4 @@
-"""Storms of cancels, and whether the gateway has all of its sockets and memory back after them."""
+"""Storms of cancels, after which the gateway must have released its sockets and memory."""
 
 import asyncio
 import os
@@ -13,25 +13,26 @@ from tests.faults.wire_faults import WireFault
 
 CALLS = 120
 
-# Memory is the most after the first half and the least after the second: the heap has its moods.
+# The heap's size varies, so the maximum after the first half is compared with the minimum after
+# the second.
 STORMS = 4
 RSS_TOLERANCE_BYTES = 24 * 1024 * 1024
 
-# What of the storms' connections to Graph is kept is closed after 15 s, by the next request.
+# An idle connection to Graph is closed by the next request after 15 s.
 IDLE_S = 16.0
 FILES_TOLERANCE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a process holds."""
+    """The open files and the memory of a process."""
 
     files: int
     rss_bytes: int
 
 
 def usage(pid: int) -> Usage:
-    """Read what a process holds, on Linux."""
+    """Read the usage of a process, on Linux."""
     process = Path("/proc") / str(pid)
     pages = int((process / "statm").read_text().split()[1])
     files = sum(1 for _ in (process / "fd").iterdir())
@@ -39,7 +40,10 @@ def usage(pid: int) -> Usage:
 
 
 def grown(calm: Sequence[Usage], storms: Sequence[Usage]) -> Iterator[str]:
-    """Tell what a process holds more of than it may: after all storms, and after later ones."""
+    """Yield a sentence for each usage that grew by more than its tolerance.
+
+    `calm` is before and after all storms, `storms` is after each of them.
+    """
     before, after = calm
     if after.files > before.files + FILES_TOLERANCE:
         yield f"{before.files} files became {after.files}"
@@ -51,11 +55,11 @@ def grown(calm: Sequence[Usage], storms: Sequence[Usage]) -> Iterator[str]:
 
 
 async def storm(play: Play) -> None:
-    """Weather some, and look at what the gateway holds before, between and after."""
+    """Run `STORMS` storms, and compare the gateway's usage before, between and after them."""
     async with play.own_gateway(play.stage.new_ledger()) as gateway:
         await play.call(gateway)
         before = usage(gateway.pid)
-        storms = [await _weathered(play, gateway, number) for number in range(STORMS)]
+        storms = [await _after_storm(play, gateway, number) for number in range(STORMS)]
         await asyncio.sleep(IDLE_S)
         await play.until_definite(gateway)
         play.found.extend(grown((before, usage(gateway.pid)), storms))
@@ -63,7 +67,7 @@ async def storm(play: Play) -> None:
     await play.check()
 
 
-async def _weathered(play: Play, gateway: Gateway, number: int) -> Usage:
+async def _after_storm(play: Play, gateway: Gateway, number: int) -> Usage:
     random = Random(f"{play.case.seed}/{number}")
     cases = (replace(play.case, seed=f"{play.case.seed}/{number}/{call}") for call in range(CALLS))
     plays = [Play(case=case, stage=play.stage, again=play.again) for case in cases]

@@ -1,4 +1,4 @@
-"""Bytes from one connection to another, in a shape; and the ways to end a connection."""
+"""Passing bytes between connections in a shape, and the ways to end a connection."""
 
 import asyncio
 import contextlib
@@ -13,29 +13,29 @@ READ_BYTES = 64 * 1024
 # struct linger {on, seconds}: with zero seconds, closing sends RST instead of FIN (socket(7)).
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
-# What a connection can end with; an incomplete read is a FIN in the middle of something.
+# The exceptions of a connection's end; IncompleteReadError is a FIN in the middle of a message.
 GONE = (ConnectionError, asyncio.IncompleteReadError, TimeoutError, OSError)
 
 
 class Link:
-    """One connection, with its two ends of streams."""
+    """One connection as a reader and a writer."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
         self._writer = writer
 
     async def head(self) -> bytes:
-        """Read up to the empty line."""
+        """Read up to and including the empty line."""
         return await self.reader.readuntil(b"\r\n\r\n")
 
     async def send(self, data: bytes, shape: Shape) -> None:
-        """Write in that shape."""
+        """Write data in a shape."""
         size = shape.slice_bytes or max(len(data), 1)
         if shape.latency_s:
             await asyncio.sleep(shape.latency_s)
         for start in range(0, len(data), size):
             piece = data[start : start + size]
-            if self._writer.is_closing():  # uvloop would raise what is no ConnectionError
+            if self._writer.is_closing():  # uvloop would raise another error than ConnectionError
                 raise ConnectionResetError
             self._writer.write(piece)
             await self._writer.drain()
@@ -43,25 +43,25 @@ class Link:
                 await asyncio.sleep(len(piece) / shape.bytes_per_s)
 
     async def swallow(self) -> None:
-        """Read and forget until the other end closes."""
+        """Read and discard until the other end closes."""
         with contextlib.suppress(*GONE):
             while await self.reader.read(READ_BYTES):
                 pass
 
     def reset(self) -> None:
-        """End it with RST."""
+        """End the connection with RST."""
         if not self._writer.is_closing():
             end = self._writer.get_extra_info("socket")
             end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
             self._writer.transport.abort()
 
     def close(self) -> None:
-        """End it with FIN, after what was written."""
+        """End the connection with FIN, after what was written."""
         self._writer.close()
 
 
 async def pieces(first: bytes, link: Link, size: int) -> AsyncIterator[bytes]:
-    """Give so many bytes: of what was read already, and then of what comes."""
+    """Yield `size` bytes: first those that were read already, then those that are received."""
     first = first[:size]
     if first:
         yield first

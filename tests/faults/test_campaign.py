@@ -1,4 +1,4 @@
-"""The fault campaign: a short one, whether it would notice, and how it counts."""
+"""The fault campaign: a short run, the mutants that it must notice, and how it counts."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,14 +20,14 @@ from tests.faults.verdict import Intent, in_time, violations
 
 
 @pytest.mark.timeout(400)
-async def test_a_short_campaign() -> None:
-    """Some of every family: the promise is kept."""
+async def test_a_short_campaign_finds_no_violation() -> None:
+    """The short campaign, with cases of every family, finds no violation of the promise."""
     results = await Campaign().run(list(cases(*SHORT)))
     assert not list(filter(report.violated, results)), "\n".join(report.details(results, *SHORT))
     assert {result.case.family for result in results} == set(FAMILIES)
 
 
-# What every mutant has to carry through, so that what it is noticed for is the rule.
+# Every mutant must pass these, so that it is noticed only for the rule that it lacks.
 HEALTHY = (
     Case(family="wire", number=9998, seed="healthy/upload"),
     Case(family="wire", number=9999, seed="healthy/create", rpc="create", kind="event"),
@@ -36,8 +36,8 @@ HEALTHY = (
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", MUTATIONS)
-async def test_the_campaign_notices(name: str, tmp_path: Path) -> None:
-    """Without a rule that the promise rests on, what the rule is for is violated."""
+async def test_the_campaign_notices_each_mutant(name: str, tmp_path: Path) -> None:
+    """Without a rule, the campaign finds a violation that the rule prevents."""
     mutation = MUTATIONS[name]
     campaign = Campaign(tree=mutant(mutation, tmp_path))
     results = await campaign.run([*HEALTHY, *cases("mutant", 2000, mutation.cases)])
@@ -46,13 +46,13 @@ async def test_the_campaign_notices(name: str, tmp_path: Path) -> None:
         ("OK", []),
         ("OK", []),
     ]
-    told = "\n".join([*report.table(results), *report.details(results, "mutant", 2000)])
+    details = "\n".join([*report.table(results), *report.details(results, "mutant", 2000)])
     violations = [words for each in results if report.violated(each) for words in each.violations]
-    assert any(words.startswith(mutation.violated) for words in violations), told
+    assert any(words.startswith(mutation.violated) for words in violations), details
 
 
-def test_a_mutant(tmp_path: Path) -> None:
-    """One thing is other than in the package; what couldn't work at all is an error."""
+def test_a_mutant_differs_by_one_change(tmp_path: Path) -> None:
+    """A mutant has one change; missing words or an undefined name raise ValueError."""
 
     def made(old: str, new: str) -> Path:
         mutation = Mutation(file="settings.py", old=old, new=new, cases=(), violated=())
@@ -67,8 +67,8 @@ def test_a_mutant(tmp_path: Path) -> None:
         made('log_level: str = _setting("info"', "log_level: str = _setting(uuid4()")
 
 
-def test_cases_are_the_same_again() -> None:
-    """A seed makes the same cases, in whatever number, and each can be asked for alone."""
+def test_a_seed_makes_the_same_cases() -> None:
+    """A seed makes the same cases in a campaign of any size, and each can be selected alone."""
     made = {one.id: str(one) for one in cases("7", 300)}
     again = {one.id: str(one) for one in cases("7", 2000)}
     assert len(again) >= 2000
@@ -98,7 +98,7 @@ def on_the_post(*names: str, data: bytes = b"bytes") -> list[StoredAttachment]:
 
 
 def counted(ends: list[Ended], there: list[StoredAttachment]) -> list[str]:
-    """Count a call that ended so, `OK` with the first one's id."""
+    """Return the violations for a call with these ends; `OK` gets the first attachment's id."""
     named = [
         Ended(code="OK", attachment_id=there[0].id, ended_at=end.ended_at) if end is OK else end
         for end in ends
@@ -123,13 +123,15 @@ def counted(ends: list[Ended], there: list[StoredAttachment]) -> list[str]:
         ([BUSY], 1, ["denied: 1 stored, callers know of: nothing"]),
     ],
 )
-def test_counting(ends: list[Ended], count: int, found: list[str]) -> None:
-    """What callers were told allows so many."""
+def test_the_number_stored_must_fit_the_ends(
+    ends: list[Ended], count: int, found: list[str]
+) -> None:
+    """The number of stored attachments must fit what callers were told."""
     assert counted(ends, on_the_post(*["a"] * count)) == found
 
 
-def test_lost_and_mistaken() -> None:
-    """An id must be that of an attachment with the bytes and the name, and no other's."""
+def test_an_id_must_be_of_its_own_attachment() -> None:
+    """An id must be that of a stored attachment with the content and the name."""
     lost = [Ended(code="OK", attachment_id="gone")]
     assert violations([Intent(content=FILE, request_id="", ends=lost)], [], []) == [
         "lost: 0 stored, callers know of: created",
@@ -142,8 +144,8 @@ def test_lost_and_mistaken() -> None:
     assert counted([OK], on_the_post("a", data=b"byte")) == ["altered: a file of 4 bytes, 'a'"]
 
 
-def test_twins() -> None:
-    """A twin that was there counts for nothing, and its id is no answer."""
+def test_twins_are_not_counted() -> None:
+    """A twin isn't counted, and its id isn't a correct result."""
     twin, ours = on_the_post("a", "a")
     answered = Intent(content=FILE, request_id="", ends=[Ended(code="OK", attachment_id=ours.id)])
     mistaken = Intent(content=FILE, request_id="", ends=[Ended(code="OK", attachment_id=twin.id)])
@@ -165,13 +167,15 @@ def test_twins() -> None:
         ([], [0.1], False),
     ],
 )
-def test_what_graph_owes(sent: list[float], effects: list[float], held: bool) -> None:
-    """Every effect has a request of its own, at most a second before it."""
+def test_each_effect_needs_its_own_request(
+    sent: list[float], effects: list[float], held: bool
+) -> None:
+    """Every effect needs its own request, sent at most `settle_s` before it."""
     assert in_time(sent, effects, settle_s=1.0) is held
 
 
-def test_what_storms_leave() -> None:
-    """A little more is nothing, and the heap has its moods."""
+def test_growth_over_the_tolerance_is_told() -> None:
+    """Files and memory may grow by their tolerances and not by more."""
     before = Usage(files=10, rss_bytes=50_000_000)
     storms = [Usage(files=90, rss_bytes=mb * 1_000_000) for mb in (90, 120, 130, 140)]
     assert list(grown((before, Usage(files=14, rss_bytes=99_000_000)), storms)) == []

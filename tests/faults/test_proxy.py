@@ -1,4 +1,4 @@
-"""The proxy of the fault campaign: which bytes go by, and how it ends, to the letter."""
+"""The proxy of the fault campaign: which bytes it passes on, and how connections end."""
 
 import asyncio
 import time
@@ -20,7 +20,7 @@ POST = "p="
 
 
 class Upstream:
-    """Records what comes on each connection, and answers every whole request."""
+    """A server that records what each connection receives, and responds to every whole request."""
 
     def __init__(self) -> None:
         self.received: list[bytes] = []
@@ -43,13 +43,13 @@ class Upstream:
 
 @pytest.fixture
 def upstream() -> Upstream:
-    """What stands behind the proxy."""
+    """The server behind the proxy."""
     return Upstream()
 
 
 @pytest.fixture
 async def proxy(upstream: Upstream) -> AsyncIterator[FaultProxy]:
-    """A proxy in front of it."""
+    """A proxy in front of the server."""
     server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
     async with server, FaultProxy(*server.sockets[0].getsockname()) as proxy:
         yield proxy
@@ -60,7 +60,7 @@ async def connect(proxy: FaultProxy) -> Link:
 
 
 async def exchange(proxy: FaultProxy, *faults: WireFault) -> tuple[bytes, str]:
-    """Send a request; what came back, and how it ended: FIN, RST, or not at all within 0.3 s."""
+    """Send a request; return the bytes received and the end: FIN, RST, or open after 0.3 s."""
     proxy.of(POST).faults.extend(faults)
     link = await connect(proxy)
     try:
@@ -84,7 +84,7 @@ async def received(link: Link) -> tuple[bytes, str]:
 
 
 async def settled(upstream: Upstream, count: int, size: int) -> bytes:
-    """Wait until so many bytes have come on a connection; all that came."""
+    """Wait until a connection has received `size` bytes; return all that it received."""
     for _ in range(500):
         if len(upstream.received) >= count and len(upstream.received[count - 1]) >= size:
             break
@@ -93,8 +93,8 @@ async def settled(upstream: Upstream, count: int, size: int) -> bytes:
     return upstream.received[count - 1]
 
 
-def test_points() -> None:
-    """A head of 100 bytes and a body of 50."""
+def test_the_offsets_of_the_points() -> None:
+    """Each point has its offset in a message with a head of 100 bytes and a body of 50."""
     offsets = {name: WireFault(at=name).offset(100, 150) for name in POINTS}
     assert offsets == {
         "nothing": 0,
@@ -111,8 +111,8 @@ def test_points() -> None:
     assert WireFault(at="body_first").offset(100, 100) == 100
 
 
-def test_heads() -> None:
-    """A request's head and an answer's."""
+def test_the_heads_of_requests_and_responses() -> None:
+    """A request's and a response's head are parsed."""
     request = Head.parse(REQUEST)
     assert (request.method, request.body_bytes, request.closes) == ("POST", 10, False)
     assert request.total_bytes == len(WHOLE)
@@ -120,16 +120,18 @@ def test_heads() -> None:
     assert (answer.target, answer.body_bytes, answer.closes) == ("413", 0, True)
 
 
-def test_a_fault_says_what_it_does() -> None:
-    """A line of it, without what is as ever."""
+def test_a_faults_description_omits_defaults() -> None:
+    """A fault's description has what differs from the defaults."""
     fault = WireFault(side="answer", at=7, act="reset", pause_s=0.5, times=2)
     assert str(fault) == "POST answer@7 reset after 0.5s x2"
     late = WireFault(act="close", late_s=0.25, shape=Shape(bytes_per_s=9))
     assert str(late) == "POST request@all close late 0.25s at 0s,9B/s,0B"
 
 
-async def test_without_faults(proxy: FaultProxy, upstream: Upstream) -> None:
-    """Two requests go over one connection as they are, and are put down with their times."""
+async def test_without_faults_requests_pass_unchanged(
+    proxy: FaultProxy, upstream: Upstream
+) -> None:
+    """Without faults two requests pass unchanged over one connection and are recorded."""
     link = await connect(proxy)
     before = time.time()
     for _ in range(2):
@@ -145,14 +147,14 @@ async def test_without_faults(proxy: FaultProxy, upstream: Upstream) -> None:
 
 @pytest.mark.parametrize("act", ["reset", "close", "hang"])
 @pytest.mark.parametrize("at", ["nothing", "line", "headers", "head", "body_middle", -1])
-async def test_a_request_that_is_cut(
+async def test_a_cut_request_ends_at_the_point(
     proxy: FaultProxy, upstream: Upstream, at: str | int, act: Act
 ) -> None:
-    """Graph sees the bytes up to the point and then the end; no answer comes."""
+    """Graph receives a cut request's bytes up to the point and then the end."""
     fault = WireFault(at=at, act=act)
     size = fault.offset(len(REQUEST), len(WHOLE))
     came = await exchange(proxy, fault)
-    # Closing on bytes that weren't read is a reset, too, in TCP.
+    # In TCP closing with unread bytes is a reset too.
     assert came in {"reset": [(b"", "RST")], "close": [(b"", "RST"), (b"", "FIN")]}.get(
         act, [(b"", "open")]
     )
@@ -164,19 +166,21 @@ async def test_a_request_that_is_cut(
 
 @pytest.mark.parametrize(("act", "end"), [("reset", "RST"), ("close", "FIN"), ("hang", "open")])
 @pytest.mark.parametrize("size", [0, 5, 30, -1, len(ANSWER)])
-async def test_an_answer_that_is_cut(
+async def test_a_cut_response_ends_at_the_point(
     proxy: FaultProxy, upstream: Upstream, size: int, act: Act, end: str
 ) -> None:
-    """Graph has seen the request whole; of the answer the bytes up to the point come."""
+    """Graph receives the whole request, and the client the response up to the point."""
     came, ended = await exchange(proxy, WireFault(side="answer", at=size, act=act, pause_s=0.05))
     assert ended == end
-    # What is in flight goes down with a reset.
+    # A reset discards the bytes in flight.
     assert ANSWER[:size].startswith(came) if end == "RST" else came == ANSWER[:size]
     assert upstream.received == [WHOLE]
 
 
-async def test_a_request_that_takes_effect_late(proxy: FaultProxy, upstream: Upstream) -> None:
-    """The client is cut off, and the last byte reaches Graph later."""
+async def test_a_late_request_reaches_graph_after_the_cut(
+    proxy: FaultProxy, upstream: Upstream
+) -> None:
+    """The client is cut off, and the last byte reaches Graph `late_s` later."""
     began = time.time()
     fault = WireFault(at="all", act="reset", late_s=0.3)
     assert await exchange(proxy, fault) == (b"", "RST")
@@ -187,8 +191,8 @@ async def test_a_request_that_takes_effect_late(proxy: FaultProxy, upstream: Ups
     assert began + 0.3 <= sent_at
 
 
-async def test_a_pause(proxy: FaultProxy, upstream: Upstream) -> None:
-    """Half-way in the body it waits, and goes on."""
+async def test_a_pause_delays_the_request(proxy: FaultProxy, upstream: Upstream) -> None:
+    """A pause in the middle of the body delays the request, which then goes on."""
     began = time.monotonic()
     came, _ = await exchange(proxy, WireFault(at="body_middle", pause_s=0.1))
     assert came == ANSWER
@@ -196,8 +200,8 @@ async def test_a_pause(proxy: FaultProxy, upstream: Upstream) -> None:
     assert upstream.received == [WHOLE]
 
 
-async def test_a_shape(proxy: FaultProxy, upstream: Upstream) -> None:
-    """So many bytes a second, both ways, in small writes."""
+async def test_a_shape_limits_the_rate_both_ways(proxy: FaultProxy, upstream: Upstream) -> None:
+    """A shape limits the rate and the size of writes in both directions."""
     began = time.monotonic()
     shape = Shape(bytes_per_s=2000, slice_bytes=3, latency_s=0.01)
     proxy.of(POST).faults.append(WireFault(shape=shape))
@@ -209,8 +213,8 @@ async def test_a_shape(proxy: FaultProxy, upstream: Upstream) -> None:
     assert upstream.received == [WHOLE]
 
 
-async def test_faults_by_method_post_and_number(proxy: FaultProxy) -> None:
-    """Each befalls as many requests of its method and post as it says."""
+async def test_a_fault_matches_method_post_and_number(proxy: FaultProxy) -> None:
+    """A fault applies to `times` requests of its method and post."""
     cut = WireFault(at="nothing", act="reset", times=2)
     proxy.of("other").faults.append(cut)
     ends = [await exchange(proxy, WireFault(method="GET", act="reset"), cut)]
@@ -220,15 +224,15 @@ async def test_faults_by_method_post_and_number(proxy: FaultProxy) -> None:
     assert proxy.of(POST).faults == [WireFault(method="GET", act="reset")]
 
 
-async def test_a_fault_for_ever(proxy: FaultProxy) -> None:
-    """No times at all are all times."""
+async def test_zero_times_apply_to_every_request(proxy: FaultProxy) -> None:
+    """A fault with `times=0` applies to every request."""
     fault = WireFault(at="nothing", act="reset", times=0)
     assert await exchange(proxy, fault) == await exchange(proxy) == (b"", "RST")
     assert proxy.of(POST).faults == [fault]
 
 
 async def test_a_hook_holds_the_exchange(proxy: FaultProxy, upstream: Upstream) -> None:
-    """Whoever waits for a point is told, and the exchange goes on when it returns."""
+    """The hook is called at the point, and the exchange goes on when it returns."""
     seen = []
 
     async def hook() -> None:
@@ -242,8 +246,8 @@ async def test_a_hook_holds_the_exchange(proxy: FaultProxy, upstream: Upstream) 
     assert upstream.received == [WHOLE]
 
 
-async def test_an_early_answer(proxy: FaultProxy, upstream: Upstream) -> None:
-    """An answer on the head, and the end of the connection, come through under the request."""
+async def test_an_early_response_is_passed_on(proxy: FaultProxy, upstream: Upstream) -> None:
+    """A response to the head alone, and the connection's end, are passed on."""
     upstream.early = True
     upstream.answer = b"HTTP/1.1 413 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
     link = await connect(proxy)
@@ -252,8 +256,8 @@ async def test_an_early_answer(proxy: FaultProxy, upstream: Upstream) -> None:
     link.close()
 
 
-async def test_graph_breaks_off(proxy: FaultProxy, upstream: Upstream) -> None:
-    """An end of Graph's own is handed on."""
+async def test_an_end_by_graph_is_passed_on(proxy: FaultProxy, upstream: Upstream) -> None:
+    """An end of the connection by Graph is passed on."""
     upstream.answer = b""
     assert await exchange(proxy) == (b"", "FIN")
 
@@ -261,8 +265,8 @@ async def test_graph_breaks_off(proxy: FaultProxy, upstream: Upstream) -> None:
 @pytest.mark.parametrize(
     ("mishap", "end"), [("reset", "RST"), ("close", "RST"), ("hang", "open"), ("slow", "open")]
 )
-async def test_mishaps(proxy: FaultProxy, mishap: Mishap, end: str) -> None:
-    """What can happen to a connection before there is a request on it."""
+async def test_mishaps_of_a_new_connection(proxy: FaultProxy, mishap: Mishap, end: str) -> None:
+    """A mishap happens to a connection before its first request."""
     proxy.mishap = lambda: mishap
     try:
         data, ended = await exchange(proxy)
@@ -272,8 +276,8 @@ async def test_mishaps(proxy: FaultProxy, mishap: Mishap, end: str) -> None:
     assert ended in (end, "FIN")
 
 
-async def test_refused(proxy: FaultProxy) -> None:
-    """Nobody listens for a while, and then on the same port again."""
+async def test_connections_are_refused_until_open(proxy: FaultProxy) -> None:
+    """Connections are refused until `open`, which listens on the same port."""
     port = proxy.port
     proxy.refuse()
     with pytest.raises(ConnectionRefusedError):
@@ -283,14 +287,16 @@ async def test_refused(proxy: FaultProxy) -> None:
     assert (await exchange(proxy))[0] == ANSWER
 
 
-async def test_one_request_a_connection(proxy: FaultProxy) -> None:
-    """The connection ends behind the answer, unannounced."""
+async def test_one_request_per_connection(proxy: FaultProxy) -> None:
+    """The connection ends after the response, without announcing it."""
     proxy.one_request_a_connection = True
     assert await exchange(proxy) == (ANSWER, "FIN")
 
 
-async def test_a_gathered_request(proxy: FaultProxy, upstream: Upstream) -> None:
-    """Nothing of it goes on before all of it has come, and nothing at all of one that is cut."""
+async def test_a_gathered_request_is_sent_whole_or_not_at_all(
+    proxy: FaultProxy, upstream: Upstream
+) -> None:
+    """A gathered request is sent once it is whole, and not at all if it is cut."""
     proxy.of(POST).faults.append(WireFault(gather=True))
     link = await connect(proxy)
     await link.send(WHOLE[:-1], Shape())

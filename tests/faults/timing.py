@@ -1,19 +1,19 @@
 """The times of the campaign: a gateway's settings scaled down, and what follows from them."""
 
-# How long Graph may still act on a request; what a case lets it take stays below this.
+# How long Graph may still act on a request; the delays of cases stay below this.
 SETTLE_S = 1.0
 LATEST_S = 0.9 * SETTLE_S
 
 GRAPH_TIMEOUT_S = 1.0
 
-# Enough for a timeout, settling, look-ups and sending again, twice over.
+# Twice what a timeout, settling, look-ups and sending again take.
 DEADLINE_S = 20.0
 
-# Nothing is on its way any more when nothing has gone by for so long.
+# After this time without traffic no request is on its way any more.
 QUIET_S = SETTLE_S + 0.6
 REST_AT_MOST_S = 20.0
 
-# A call that isn't answered is repeated for so long; a dead holder's lease is in it.
+# How long a call is repeated until it is definite; includes a dead holder's lease.
 REPEAT_FOR_S = 40.0
 REPEAT_AFTER_S = 0.3
 REPEAT_AFTER_AT_MOST_S = 3.0
@@ -25,5 +25,5 @@ END_WITHIN_S = 6.0
 # Between SIGSTOP and SIGCONT a lease of 10 s must end; the repeat at the other replica takes it.
 PAUSE_AT_LEAST_S = 11.0
 
-# A machine that keeps the campaign waiting for longer makes times that prove nothing.
+# If the event loop is later than this, the measured times prove nothing.
 LATE_BY_S = 0.05

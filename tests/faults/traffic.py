@@ -1,4 +1,4 @@
-"""What goes by between a gateway and Graph, post by post, and what is to go wrong with it."""
+"""The requests between a gateway and Graph, by post, and the faults to inject."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -10,7 +10,7 @@ Hook = Callable[[], Awaitable[None]]
 
 @dataclass(slots=True)
 class Passage:
-    """One request that came by; `sent_at` is when its last byte went on to Graph."""
+    """One request that came; `sent_at` is when its last byte was sent to Graph."""
 
     method: str
     target: str
@@ -20,7 +20,7 @@ class Passage:
 
 @dataclass(slots=True)
 class Traffic:
-    """What came by for one post, what is to go wrong, and who is told when it does."""
+    """One post's requests, faults to inject, and the hook to call at a fault."""
 
     passages: list[Passage] = field(default_factory=list)
     faults: list[WireFault] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Traffic:
     last_at: float = 0.0
 
     def take(self, method: str) -> WireFault:
-        """Find the first fault for this method, which uses it up once."""
+        """Return the first fault for this method and use it up once."""
         for index, fault in enumerate(self.faults):
             if fault.method == method:
                 left = [] if fault.times == 1 else [replace(fault, times=max(fault.times - 1, 0))]

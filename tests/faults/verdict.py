@@ -1,4 +1,4 @@
-"""What Graph stored against what callers were told. No networking code at all."""
+"""Compares what Graph stored with what callers were told. No networking code."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class Intent:
 
     @property
     def known(self) -> Known:
-        """What its callers know of it, from all that they were told."""
+        """What the callers know of the attachment, from all that they were told."""
         known: Known = "nothing"
         unclear_until = 0.0
         for end in sorted(self.ends, key=lambda end: end.ended_at):
@@ -35,14 +35,14 @@ class Intent:
 
     @property
     def ids(self) -> set[str]:
-        """The ids that it was acknowledged with."""
+        """The attachment ids that the calls returned."""
         return {end.attachment_id for end in self.ends if end.says == "created"}
 
 
 def violations(
     intents: Sequence[Intent], placed: Iterable[str], stored: Sequence[StoredAttachment]
 ) -> list[str]:
-    """Tell where what is stored on a post isn't what its callers were told.
+    """Return where what is stored on a post differs from what its callers were told.
 
     All intents have the same content; `placed` are the ids that others put there.
     """
@@ -89,9 +89,9 @@ def _misnamed(intents: Sequence[Intent], ours: Sequence[StoredAttachment]) -> It
 
 
 def in_time(sent_at: Sequence[float], effects_at: Sequence[float], *, settle_s: float) -> bool:
-    """Tell whether every effect may be that of a request of its own, sent at most so long before.
+    """Return whether each effect can have its own request, sent at most `settle_s` before.
 
-    The promise holds for a Graph that settles in time; a machine under load may not keep to that.
+    The promise holds for a Graph that settles in time, which a machine under load may not.
     """
     left = sorted(sent_at)
     for at in sorted(effects_at):

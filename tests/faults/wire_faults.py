@@ -1,7 +1,7 @@
-"""What goes wrong with the bytes of one exchange, and at which of them. No networking code at all.
+"""Faults in the bytes of one exchange, and the offsets at which they happen.
 
-Offsets count the bytes of one side of an exchange, head and body together: its request, or its
-answer.
+Offsets count the bytes of one side of an exchange, the request or the response, head and body
+together.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import Literal
 Side = Literal["request", "answer"]
 Act = Literal["go_on", "reset", "close", "hang"]
 
-# The points of a protocol: so much of the head, so much of the body, and so many bytes more.
+# Each point is a share of the head, a share of the body, and a number of bytes to add.
 POINTS: Mapping[str, tuple[float, float, int]] = {
     "nothing": (0, 0, 0),
     "line": (0, 0, 10),
@@ -19,7 +19,7 @@ POINTS: Mapping[str, tuple[float, float, int]] = {
     "head": (1, 0, 0),
     "body_first": (1, 0, 1),
     "body_middle": (1, 0.5, 0),
-    "before_end": (1, 1, -2),  # of a file's request the last two bytes are a piece of their own
+    "before_end": (1, 1, -2),  # the last two bytes of a file's request are sent as a separate piece
     "body_last": (1, 1, -1),
     "all": (1, 1, 0),
 }
@@ -27,13 +27,13 @@ POINTS: Mapping[str, tuple[float, float, int]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """How bytes go by: each piece after a wait, so many a second, in writes of so many."""
+    """How bytes are passed on: after a latency, at a rate, and in writes of a size."""
 
     latency_s: float = 0.0
     bytes_per_s: float = 0.0
-    """0 is no limit."""
+    """0 means no limit."""
     slice_bytes: int = 0
-    """0 leaves the pieces as they come."""
+    """0 means the pieces as they were received."""
 
     def __str__(self) -> str:
         return f"{self.latency_s:g}s,{self.bytes_per_s:g}B/s,{self.slice_bytes}B"
@@ -44,28 +44,28 @@ AS_IT_IS = Shape()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireFault:
-    """Up to a point of one side bytes go by; there it waits, and then this happens to the client.
+    """Bytes of one side are passed on up to a point; after a pause, the act happens to the client.
 
-    `go_on` is nothing more, `reset` an RST, `close` a FIN, `hang` is that no byte goes by any more.
-    Of a request that isn't whole at the point, Graph's side sees the end there as well; one that is
-    takes effect, with its last byte `late_s` after the point.
+    `go_on` does nothing more, `reset` sends an RST, `close` sends a FIN, and `hang` passes no more
+    bytes on. A request that isn't whole at the point ends there for Graph too; one that is whole
+    takes effect, with its last byte sent `late_s` after the point.
     """
 
     method: str = "POST"
     times: int = 1
-    """How many requests it befalls; 0 is every one."""
+    """How many requests it applies to; 0 means every one."""
     side: Side = "request"
     at: str | int = "all"
-    """A point by its name, or an offset; a negative one counts from the end."""
+    """A point's name, or an offset; a negative offset counts from the end."""
     pause_s: float = 0.0
     act: Act = "go_on"
     late_s: float = 0.0
     shape: Shape = AS_IT_IS
-    """Of both sides."""
+    """Applies to both sides."""
     strikes: bool = False
-    """Whether who waits for it is told at the point, before anything else happens there."""
+    """Whether the traffic's hook is called at the point, before the pause and the act."""
     gather: bool = False
-    """Whether nothing of the request goes on to Graph before all of it has come."""
+    """Whether the request is sent to Graph only once it is whole."""
 
     def offset(self, head_bytes: int, total_bytes: int) -> int:
         """Return the point as an offset."""
@@ -98,18 +98,18 @@ NONE = WireFault()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Head:
-    """What of a head matters here."""
+    """The parts of a message's head that matter here."""
 
     raw: bytes
     method: str
     target: str
     body_bytes: int
     closes: bool
-    """Whether the connection ends behind this message."""
+    """Whether the connection ends after this message."""
 
     @classmethod
     def parse(cls, raw: bytes) -> "Head":
-        """Read a request's or an answer's head; of an answer, `method` is its version."""
+        """Parse a request's or a response's head; `method` of a response is its version."""
         first, *lines = raw.decode("latin-1").split("\r\n")
         method, target, *_ = [*first.split(" "), "", ""]
         pairs = (line.partition(":") for line in lines)
@@ -124,5 +124,5 @@ class Head:
 
     @property
     def total_bytes(self) -> int:
-        """The whole message's size."""
+        """The size of the whole message."""
         return len(self.raw) + self.body_bytes

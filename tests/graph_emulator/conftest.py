@@ -1,4 +1,4 @@
-"""One emulator for all these tests, cleared between them, and ways to talk to it."""
+"""One emulator for these tests, cleared between them, and clients of it."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -17,14 +17,14 @@ Raw = Callable[[bytes], bytes]
 
 @pytest.fixture(scope="session")
 def emulator() -> Iterator[RunningEmulator]:
-    """Where the emulator is."""
+    """The running emulator."""
     with running() as emulator:
         yield emulator
 
 
 @pytest.fixture
 def control(emulator: RunningEmulator) -> Iterator[EmulatorClient]:
-    """Give a client of its control route; the emulator is as new."""
+    """A client of the control route, with the emulator cleared and its settings the defaults."""
     with EmulatorClient(emulator.control_url) as control:
         control.clear()
         control.configure(**asdict(DEFAULT_CONFIG))
@@ -33,7 +33,7 @@ def control(emulator: RunningEmulator) -> Iterator[EmulatorClient]:
 
 @pytest.fixture
 def graph(emulator: RunningEmulator, control: EmulatorClient) -> Iterator[httpx.Client]:
-    """Give a caller of Graph with a token."""
+    """A client of the emulated Graph, with a token."""
     with httpx.Client(
         base_url=emulator.url,
         headers={"Authorization": "Bearer secret"},
@@ -45,13 +45,13 @@ def graph(emulator: RunningEmulator, control: EmulatorClient) -> Iterator[httpx.
 
 @pytest.fixture
 def attachments() -> str:
-    """Give the path of the default post's attachments."""
+    """The path of the default post's attachments."""
     return Post().path()
 
 
 @pytest.fixture
 def file_body() -> dict[str, object]:
-    """Give the least that makes a file: five bytes, `hello`."""
+    """The smallest create request of a file: five bytes, `hello`."""
     return {
         "@odata.type": "#microsoft.graph.fileAttachment",
         "name": "hello.txt",
@@ -61,7 +61,7 @@ def file_body() -> dict[str, object]:
 
 @pytest.fixture
 def raw_request(attachments: str) -> bytes:
-    """Give that file's request, byte for byte, on a connection of its own."""
+    """The bytes of that request, which ask to close the connection after the response."""
     body = (
         b'{"@odata.type":"#microsoft.graph.fileAttachment","name":"hello.txt",'
         b'"contentBytes":"aGVsbG8="}'
@@ -79,7 +79,7 @@ def raw_request(attachments: str) -> bytes:
 
 @pytest.fixture
 def connection(emulator: RunningEmulator, control: EmulatorClient) -> Iterator[socket.socket]:
-    """Open a bare connection."""
+    """A bare TCP connection to the emulator."""
     url = httpx.URL(emulator.url)
     with socket.create_connection((url.host, url.port), timeout=10) as connection:
         yield connection
@@ -87,7 +87,7 @@ def connection(emulator: RunningEmulator, control: EmulatorClient) -> Iterator[s
 
 @pytest.fixture
 def receive_answer(connection: socket.socket) -> Callable[[], bytes]:
-    """Receive one answer to its end, on a connection that lives on."""
+    """Receive one whole response on a connection that stays open."""
 
     def receive() -> bytes:
         head = b""
@@ -104,7 +104,7 @@ def receive_answer(connection: socket.socket) -> Callable[[], bytes]:
 
 @pytest.fixture
 def raw(connection: socket.socket) -> Raw:
-    """Send these bytes, and return all that comes until the connection ends."""
+    """Send bytes; return all that is received until the connection ends."""
 
     def exchange(request: bytes) -> bytes:
         connection.sendall(request)

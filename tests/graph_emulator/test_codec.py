@@ -1,4 +1,4 @@
-"""Dataclasses over the control route."""
+"""codec: dataclasses as JSON on the control route."""
 
 from datetime import UTC, datetime
 
@@ -31,33 +31,33 @@ ITEM = {"@odata.type": "microsoft.graph.event", "kind": "x", "nested": {"post": 
         ),
     ],
 )
-def test_there_and_back(value: object) -> None:
-    """What is written reads as it was, bytes and times included."""
+def test_an_encoded_value_decodes_to_itself(value: object) -> None:
+    """An encoded value, with its bytes and times, decodes to an equal one."""
     assert decode(type(value), orjson.loads(encode(value))) == value
 
 
-def test_lists() -> None:
-    """A list is one of the same kind."""
+def test_an_encoded_list_decodes_to_itself() -> None:
+    """An encoded list of one class decodes to an equal one."""
     posts = [Post(), Post(post_id="p")]
 
     assert decode_list(Post, encode(posts)) == posts
 
 
-def test_unknown_name() -> None:
-    """A name that the class hasn't is an error, not a silence."""
+def test_an_unknown_name_is_an_error() -> None:
+    """A name that the class doesn't have raises TypeError."""
     with pytest.raises(TypeError, match="colour"):
         decode(StoredAttachment, {"colour": "red"})
 
 
-def test_other_things_have_no_json() -> None:
-    """Only what has a place in JSON is written."""
+def test_other_objects_cannot_be_encoded() -> None:
+    """An object without a JSON form raises TypeError."""
     with pytest.raises(TypeError):
         encode([object()])
 
 
 @given(st.binary(), st.text(st.characters(exclude_categories=["Cs"])), st.datetimes())
-def test_any_attachment_survives(content: bytes, name: str, at: datetime) -> None:
-    """Whatever an attachment holds, it arrives."""
+def test_any_attachment_decodes_to_itself(content: bytes, name: str, at: datetime) -> None:
+    """Any attachment, encoded, decodes to an equal one."""
     attachment = stored(AttachmentDraft(kind="file", name=name, content=content), Post(), at)
 
     assert decode(StoredAttachment, orjson.loads(encode(attachment))) == attachment

@@ -1,4 +1,4 @@
-"""The control route and its client."""
+"""control: the control route and its client."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,8 +13,8 @@ from graph_emulator.throttle import Peaks
 from graph_emulator.world import AttachmentDraft, Post
 
 
-def test_configure_leaves_the_rest(control: EmulatorClient) -> None:
-    """One setting is changed, the others stay as they were."""
+def test_configure_changes_only_the_named_settings(control: EmulatorClient) -> None:
+    """`configure` changes the settings that are named and leaves the others."""
     control.configure(latency_s=0.5)
     control.configure(page_size=3)
 
@@ -24,10 +24,10 @@ def test_configure_leaves_the_rest(control: EmulatorClient) -> None:
     assert config.max_request_bytes == DEFAULT_CONFIG.max_request_bytes == 4_194_304
 
 
-def test_added_post(
+def test_an_added_post_can_be_written_to(
     graph: httpx.Client, control: EmulatorClient, file_body: dict[str, object]
 ) -> None:
-    """A post that was added can be written to; one without ids has new ones."""
+    """An added post can be written to; one that is added without ids has new ids."""
     new, named = control.add_post(), control.add_post(Post(group_id="g", post_id="p"))
 
     assert new.post_id != Post().post_id
@@ -36,8 +36,10 @@ def test_added_post(
     assert [attachment.post for attachment in control.stored()] == [new, named]
 
 
-def test_placed_attachment(graph: httpx.Client, control: EmulatorClient, attachments: str) -> None:
-    """Somebody else's attachment, from an hour ago, reads as any other."""
+def test_a_placed_attachment_can_be_read(
+    graph: httpx.Client, control: EmulatorClient, attachments: str
+) -> None:
+    """A placed attachment, dated an hour ago, can be read like any other."""
     an_hour_ago = datetime.now(UTC) - timedelta(hours=1)
     draft = AttachmentDraft(kind="file", name="theirs", content=b"\x00\xff")
 
@@ -49,10 +51,10 @@ def test_placed_attachment(graph: httpx.Client, control: EmulatorClient, attachm
     assert control.stored() == [placed]
 
 
-def test_stored(
+def test_the_record_of_a_stored_attachment(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """The record holds content, hash, place and time."""
+    """The record of a stored attachment has its content, hash, post and time."""
     before = datetime.now(UTC)
     created = graph.post(attachments, json=file_body).json()
 
@@ -65,8 +67,10 @@ def test_stored(
     assert before <= stored.stored_at <= datetime.now(UTC)
 
 
-def test_requests(graph: httpx.Client, control: EmulatorClient, attachments: str) -> None:
-    """A request is recorded as it came, without its token."""
+def test_a_request_is_recorded_without_its_token(
+    graph: httpx.Client, control: EmulatorClient, attachments: str
+) -> None:
+    """A request is recorded as it was received, without its token."""
     graph.post(f"{attachments}?a=%20b", content=b"[]", headers={"X-Some": "thing"})
 
     (request,) = control.requests()
@@ -82,7 +86,7 @@ def test_requests(graph: httpx.Client, control: EmulatorClient, attachments: str
 def test_only_the_start_of_a_body_is_kept(
     graph: httpx.Client, control: EmulatorClient, attachments: str
 ) -> None:
-    """A large body is counted whole and kept in part."""
+    """Of a large body all bytes are counted and the first 65,536 are kept."""
     graph.post(attachments, content=b"x" * 100_000)
 
     (request,) = control.requests()
@@ -93,7 +97,7 @@ def test_only_the_start_of_a_body_is_kept(
 def test_connections_are_numbered(
     graph: httpx.Client, control: EmulatorClient, attachments: str
 ) -> None:
-    """A connection that is used again has the same number, a new one another."""
+    """Requests on one connection have the same number, those on another have another."""
     graph.get(attachments)
     graph.get(attachments)
     graph.get(attachments, headers={"Connection": "close"})
@@ -104,10 +108,10 @@ def test_connections_are_numbered(
     assert first == second == third != fourth
 
 
-def test_clear(
+def test_clear_keeps_posts_and_settings(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """Clearing forgets what was, and leaves posts and settings."""
+    """`clear` removes attachments, requests, faults and peaks, and keeps posts and settings."""
     post = control.add_post()
     control.configure(page_size=7)
     graph.post(attachments, json=file_body)
@@ -120,10 +124,10 @@ def test_clear(
     assert graph.post(post.path(), json=file_body).status_code == 201
 
 
-def test_of_one_post(
+def test_one_posts_record_and_faults(
     graph: httpx.Client, control: EmulatorClient, file_body: dict[str, object]
 ) -> None:
-    """The record and the faults of one post can be seen and cleared for themselves."""
+    """The record and the faults of one post can be read and cleared without the others."""
     one, other = control.add_post(), control.add_post()
     for post in (one, other):
         graph.post(post.path(), json=file_body)
@@ -142,16 +146,16 @@ def test_of_one_post(
 @pytest.mark.parametrize(
     "body", [b'{"colour": "red"}', b'{"cut": "hair"}', b'{"early": true}', b"no json", b"[1]"]
 )
-def test_a_senseless_fault_is_refused(emulator: RunningEmulator, body: bytes) -> None:
-    """Who writes to the control route by hand is told what is wrong."""
+def test_an_invalid_fault_is_refused(emulator: RunningEmulator, body: bytes) -> None:
+    """The control route refuses an invalid fault with 400 and a reason."""
     answer = httpx.post(f"{emulator.control_url}/faults", content=body, trust_env=False)
 
     assert answer.status_code == 400
     assert answer.text
 
 
-def test_the_client_tells_of_a_refusal(emulator: RunningEmulator) -> None:
-    """An error of the control route is an exception, not a silence."""
+def test_the_client_raises_an_error_of_the_control_route(emulator: RunningEmulator) -> None:
+    """The client raises ValueError for an error of the control route."""
     with (
         EmulatorClient(f"{emulator.control_url}/nowhere") as lost,
         pytest.raises(ValueError, match="Not Found"),

@@ -1,4 +1,4 @@
-"""Faults: which make sense, whom they befall, and what they make of an answer."""
+"""faults: which are valid, which request takes one, and what they change in a response."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -29,8 +29,8 @@ GONE = FaultAnswer(status=504)
         {"cut": "unread", "store": "before"},
     ],
 )
-def test_senseless(senseless: dict[str, Any]) -> None:
-    """A fault that contradicts itself, or tells of an effect that isn't, can't be made."""
+def test_contradictory_faults_are_invalid(senseless: dict[str, Any]) -> None:
+    """A fault that contradicts itself, or has no effect, raises ValueError."""
     with pytest.raises(ValueError, match=r".+"):
         Fault(**senseless)
 
@@ -47,13 +47,13 @@ def test_senseless(senseless: dict[str, Any]) -> None:
         {"cut": "mid_answer", "store": "after"},
     ],
 )
-def test_sensible(sensible: dict[str, Any]) -> None:
-    """These can."""
+def test_consistent_faults_are_valid(sensible: dict[str, Any]) -> None:
+    """A fault without contradictions can be made."""
     assert Fault(**sensible)
 
 
-def test_queue_in_order_and_by_match() -> None:
-    """A request takes the first fault that matches it, and leaves the others."""
+def test_a_request_takes_the_first_fault_that_matches() -> None:
+    """A request takes the first fault that matches it and leaves the others."""
     queue = FaultQueue()
     read = Fault(method="GET")
     there = Fault(post_id="there", answer=GONE)
@@ -67,8 +67,8 @@ def test_queue_in_order_and_by_match() -> None:
     assert queue.pending() == [read]
 
 
-def test_times() -> None:
-    """A fault befalls as many requests as it says; none is said to be left over."""
+def test_a_fault_is_taken_as_often_as_it_says() -> None:
+    """A fault is taken `times` times, and `pending` shows how often it is left."""
     queue = FaultQueue()
     queue.add(Fault(answer=GONE, times=2))
 
@@ -78,8 +78,8 @@ def test_times() -> None:
     assert queue.take("POST", "p") is None
 
 
-def test_until_cleared() -> None:
-    """Zero times is always, until cleared."""
+def test_zero_times_lasts_until_cleared() -> None:
+    """A fault with `times=0` is taken by every request until it is cleared."""
     queue = FaultQueue()
     queue.add(Fault(answer=GONE, times=0))
 
@@ -88,8 +88,8 @@ def test_until_cleared() -> None:
     assert queue.take("POST", "p") is None
 
 
-def test_normal_answer_with_headers() -> None:
-    """Headers are added to the normal answer too."""
+def test_headers_are_added_to_the_normal_response() -> None:
+    """A fault's headers are added to the normal response."""
     fault = Fault(store="before", headers={"Retry-After": "3"})
 
     assert answer_of(fault, NORMAL, IDS, NOW) == Answer(
@@ -97,8 +97,8 @@ def test_normal_answer_with_headers() -> None:
     )
 
 
-def test_given_bytes() -> None:
-    """An answer may be any bytes, under any type or none."""
+def test_a_response_can_be_any_bytes() -> None:
+    """A fault's response can be any bytes with any content type, or without one."""
     html = FaultAnswer(status=502, body=b"<html>", content_type="text/html")
     bare = FaultAnswer(status=500, content_type=None)
 
@@ -108,8 +108,8 @@ def test_given_bytes() -> None:
     assert answer_of(Fault(answer=bare), NORMAL, IDS, NOW) == Answer(status=500)
 
 
-def test_given_code() -> None:
-    """With a code, the body is an error in Graph's shape, with this request's ids."""
+def test_a_code_makes_an_error_in_graphs_shape() -> None:
+    """A fault's code makes an error in Graph's shape with the request's ids."""
     busy = FaultAnswer(status=503, code="serviceNotAvailable", message="Try later.")
 
     answer = answer_of(Fault(answer=busy), NORMAL, IDS, NOW)
@@ -129,8 +129,8 @@ def test_given_code() -> None:
 
 
 @pytest.mark.parametrize(("broken", "length"), [("truncated", 5), ("garbage", 10)])
-def test_broken(broken: Broken, length: int) -> None:
-    """A broken body is no JSON any more."""
+def test_a_broken_body_is_no_json(broken: Broken, length: int) -> None:
+    """A broken body isn't JSON."""
     body = answer_of(Fault(store="before", broken=broken), NORMAL, IDS, NOW).body
 
     assert len(body) == length

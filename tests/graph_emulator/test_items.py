@@ -1,4 +1,4 @@
-"""Which items are taken."""
+"""items: which items are accepted."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ HEADER = {"name": "x-h", "value": "v"}
 
 
 def code(item: dict[str, Any]) -> str | None:
-    """Tell what is answered to that item; None if it is taken."""
+    """Return the error code for an item; None if it is accepted."""
     try:
         check_item(item)
     except Refused as refused:
@@ -29,21 +29,21 @@ def code(item: dict[str, Any]) -> str | None:
         (7, None),
     ],
 )
-def test_type_name(odata_type: object, name: str | None) -> None:
-    """A type's name, with or without `#`."""
+def test_the_type_name_has_no_hash(odata_type: object, name: str | None) -> None:
+    """The type's name is the same with and without `#`."""
     assert type_name({"@odata.type": odata_type}) == name
 
 
 @pytest.mark.parametrize("odata_type", [None, "", "#microsoft.graph.outlookItem", "#event"])
-def test_unknown_type(odata_type: str | None) -> None:
-    """An item that is none of the three is refused."""
+def test_an_item_of_an_unknown_type_is_refused(odata_type: str | None) -> None:
+    """An item that is no message, event or contact is refused."""
     assert code({"@odata.type": odata_type}) == "UnprocessableType"
 
 
 @pytest.mark.parametrize("kind", ["message", "event", "contact"])
 @pytest.mark.parametrize("name", ["id", "changeKey", "createdDateTime", "lastModifiedDateTime"])
-def test_read_only_everywhere(kind: str, name: str) -> None:
-    """What only the service sets is refused in every item."""
+def test_read_only_properties_are_refused_in_every_item(kind: str, name: str) -> None:
+    """A property that only Graph sets is refused in every item."""
     assert code({"@odata.type": f"microsoft.graph.{kind}", name: "x"}) == "ErrorInvalidProperty"
 
 
@@ -63,8 +63,8 @@ def test_read_only_everywhere(kind: str, name: str) -> None:
         ("anything", set()),
     ],
 )
-def test_refused_by_type(name: str, refused_in: set[str]) -> None:
-    """Other properties are refused where they mean something; unknown ones are kept."""
+def test_read_only_properties_are_refused_by_type(name: str, refused_in: set[str]) -> None:
+    """A type's read-only properties are refused in that type, and unknown properties are kept."""
     refused = {
         kind
         for kind in ("message", "event", "contact")
@@ -75,8 +75,8 @@ def test_refused_by_type(name: str, refused_in: set[str]) -> None:
 
 
 @pytest.mark.parametrize(("count", "answer"), [(5, None), (6, "ErrorInvalidProperty")])
-def test_internet_message_headers(count: int, answer: str | None) -> None:
-    """Five headers are taken, six aren't."""
+def test_at_most_five_internet_message_headers(count: int, answer: str | None) -> None:
+    """A message with five internet message headers is accepted, and one with six isn't."""
     message = {"@odata.type": "microsoft.graph.message", "internetMessageHeaders": [HEADER] * count}
 
     assert code(message) == answer

@@ -1,4 +1,4 @@
-"""Graph's limits, over a socket: the size of a request, and how many at once."""
+"""Graph's limits, over a socket: the size of a request, and the number at once."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ Raw = Callable[[bytes], bytes]
 
 
 def status_and_error(answer: bytes) -> tuple[bytes, dict[str, str]]:
-    """Status line and error of a raw answer."""
+    """Return the status line and the error of a raw response."""
     head, _, body = answer.partition(b"\r\n\r\n")
     return head.partition(b"\r\n")[0], orjson.loads(body)["error"]
 
@@ -27,20 +27,20 @@ def status_and_error(answer: bytes) -> tuple[bytes, dict[str, str]]:
     ("short_by", "status_line"),
     [(0, b"HTTP/1.1 201 Created"), (1, b"HTTP/1.1 413 Request Entity Too Large")],
 )
-def test_size_to_the_byte(
+def test_the_size_limit_counts_the_whole_request(
     control: EmulatorClient, raw: Raw, raw_request: bytes, short_by: int, status_line: bytes
 ) -> None:
-    """Request line, headers and body count together; the limit itself still fits."""
+    """Request line, headers and body count together, and a request of the limit's size fits."""
     control.configure(max_request_bytes=len(raw_request) - short_by)
 
     assert raw(raw_request).partition(b"\r\n")[0] == status_line
     assert control.requests()[0].request_bytes == len(raw_request)
 
 
-def test_each_request_counts_for_itself(
+def test_each_request_of_a_connection_is_counted_alone(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """A second request on the same connection is counted anew."""
+    """A second request on the same connection is counted from 0."""
     large = {**file_body, "contentBytes": "A" * 3_000_000}
 
     answers = [graph.post(attachments, json=large) for _ in range(2)]
@@ -51,10 +51,10 @@ def test_each_request_counts_for_itself(
     assert first.request_bytes == second.request_bytes > first.body_bytes
 
 
-def test_default_limit(
+def test_the_default_limit_is_4_mib(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """Base64 of 3 MiB is the limit by itself, so a little less fits with what is around it."""
+    """The default limit is 4 MiB, of which a file of almost 3 MiB in base64 leaves little."""
     fits, too_large = "A" * (4 * 1024 * 1024 - 1024), "A" * (4 * 1024 * 1024)
 
     assert graph.post(attachments, json={**file_body, "contentBytes": fits}).status_code == 201
@@ -65,8 +65,10 @@ def test_default_limit(
     assert len(control.stored()) == 1
 
 
-def test_chunked_request(graph: httpx.Client, control: EmulatorClient, attachments: str) -> None:
-    """A request that doesn't say its length is refused as soon as it is too long."""
+def test_a_chunked_request_is_refused_when_too_long(
+    graph: httpx.Client, control: EmulatorClient, attachments: str
+) -> None:
+    """A chunked request is refused as soon as it is over the limit, before its end."""
     control.configure(max_request_bytes=100_000)
 
     answer = graph.post(attachments, content=iter([b"x" * 65536] * 100))
@@ -75,10 +77,10 @@ def test_chunked_request(graph: httpx.Client, control: EmulatorClient, attachmen
     assert control.requests()[0].body_bytes < 65536 * 100
 
 
-def test_early_answer_to_a_client_that_still_sends(
+def test_a_declared_length_over_the_limit_is_refused_early(
     connection: socket.socket, receive_answer: Callable[[], bytes], raw_request: bytes
 ) -> None:
-    """A declared length too large is answered before the body, which may come all the same."""
+    """A declared length over the limit is refused before the body, which is still read."""
     head, _, _ = raw_request.partition(b"\r\n\r\n")
     declared = head.replace(b"Content-Length: ", b"Content-Length: 9999999") + b"\r\n\r\n"
     length = int(declared.partition(b"Content-Length: ")[2].partition(b"\r\n")[0])
@@ -99,7 +101,7 @@ def test_early_answer_to_a_client_that_still_sends(
 def test_refusals_keep_the_connection(
     graph: httpx.Client, control: EmulatorClient, file_body: dict[str, object]
 ) -> None:
-    """A refusal comes after the body was read, so the next request takes the same connection."""
+    """A refusal is sent after the body was read, so the next request uses the same connection."""
     nowhere = Post(post_id="nowhere").path()
     for _ in range(2):
         graph.post(nowhere, json={**file_body, "contentBytes": "A" * 1_000_000})
@@ -110,7 +112,7 @@ def test_refusals_keep_the_connection(
 async def post_at_once(
     emulator: RunningEmulator, requests: list[tuple[Post, str]], body: dict[str, object]
 ) -> list[httpx.Response]:
-    """Create in all these posts with these tokens at the same time."""
+    """Send a create request to each post, with its token, all at the same time."""
     async with httpx.AsyncClient(base_url=emulator.url, trust_env=False) as client:
         return await asyncio.gather(
             *(
@@ -120,10 +122,10 @@ async def post_at_once(
         )
 
 
-async def test_five_in_one_mailbox(
+async def test_the_fifth_request_to_a_mailbox_is_throttled(
     emulator: RunningEmulator, control: EmulatorClient, file_body: dict[str, object]
 ) -> None:
-    """Four of five at once are taken, the fifth is told when to come again."""
+    """Of five requests at once to one mailbox, one gets a 429 with Retry-After."""
     control.configure(latency_s=0.5)
     posts = [control.add_post() for _ in range(5)]
 
@@ -137,10 +139,10 @@ async def test_five_in_one_mailbox(
     assert set(control.peaks().posts.values()) == {1}
 
 
-async def test_apps_are_told_apart(
+async def test_the_mailbox_limit_is_per_app(
     emulator: RunningEmulator, control: EmulatorClient, file_body: dict[str, object]
 ) -> None:
-    """Two tokens of one app share its places, and another app has places of its own."""
+    """Two tokens of one app share its slots, and another app has slots of its own."""
     control.configure(latency_s=0.5, concurrent_requests_per_group=1)
     posts = [control.add_post() for _ in range(3)]
     payload = urlsafe_b64encode(b'{"appid":"app"}').decode().rstrip("=")
@@ -152,10 +154,10 @@ async def test_apps_are_told_apart(
     assert answers[2].status_code == 201
 
 
-async def test_two_in_one_post(
+async def test_two_writes_to_one_post_conflict(
     emulator: RunningEmulator, control: EmulatorClient, file_body: dict[str, object]
 ) -> None:
-    """The second write to a post at the same time conflicts."""
+    """The second of two writes to one post at the same time gets a 412."""
     control.configure(latency_s=0.5)
 
     answers = await post_at_once(emulator, [(Post(), "t")] * 2, file_body)
@@ -167,7 +169,7 @@ async def test_two_in_one_post(
     assert len(control.stored()) == 1
 
 
-def test_a_place_is_held_from_the_head(
+def test_a_slot_is_taken_with_the_head(
     graph: httpx.Client,
     control: EmulatorClient,
     connection: socket.socket,
@@ -175,7 +177,7 @@ def test_a_place_is_held_from_the_head(
     attachments: str,
     file_body: dict[str, object],
 ) -> None:
-    """A body that is still coming holds its place, and a client that goes away leaves it."""
+    """A request takes its slot before its body is complete, and a disconnect releases it."""
     control.configure(concurrent_requests_per_group=1)
     connection.sendall(raw_request[:-10])
     while not control.requests():
@@ -190,10 +192,10 @@ def test_a_place_is_held_from_the_head(
     assert len(control.stored()) == 1
 
 
-def test_latency_is_for_writes(
+def test_the_latency_applies_to_writes_only(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """A write takes its time, a read doesn't."""
+    """A write takes `latency_s`, and a read doesn't."""
     control.configure(latency_s=0.3)
 
     wrote = graph.post(attachments, json=file_body).elapsed
@@ -202,10 +204,10 @@ def test_latency_is_for_writes(
     assert wrote.total_seconds() >= 0.3 > read.total_seconds()
 
 
-def test_answers_do_not_wait(
+def test_responses_are_not_delayed_by_nagle(
     graph: httpx.Client, control: EmulatorClient, attachments: str
 ) -> None:
-    """A body follows its head at once, and not after a delayed acknowledgement's 40 ms."""
+    """A response's body isn't held back by a delayed acknowledgement, which takes 40 ms."""
     elapsed = [graph.get(attachments).elapsed.total_seconds() for _ in range(20)]
 
     assert median(elapsed) < 0.035

@@ -1,4 +1,4 @@
-"""Faults, over a socket: what the client sees, and what became of its attachment."""
+"""Faults, over a socket: what the client sees, and whether its attachment is stored."""
 
 import socket
 import struct
@@ -17,7 +17,7 @@ BUSY = FaultAnswer(status=503, code="serviceNotAvailable", message="Try later.")
 
 
 def stored_within(control: EmulatorClient, limit_s: float) -> int:
-    """How many are stored as soon as there is one."""
+    """Wait at most `limit_s` for an attachment; return how many are stored."""
     end = time.monotonic() + limit_s
     while not control.stored() and time.monotonic() < end:
         time.sleep(0.01)
@@ -25,12 +25,12 @@ def stored_within(control: EmulatorClient, limit_s: float) -> int:
 
 
 def all_that_comes(connection: socket.socket) -> bytes:
-    """Receive until the end."""
+    """Receive until the connection ends."""
     return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 @pytest.mark.parametrize(("store", "count"), [("never", 0), ("before", 1)])
-def test_an_error_with_and_without_effect(
+def test_a_503_with_and_without_an_attachment(
     graph: httpx.Client,
     control: EmulatorClient,
     attachments: str,
@@ -38,7 +38,7 @@ def test_an_error_with_and_without_effect(
     store: Store,
     count: int,
 ) -> None:
-    """A 503 may come with or without the attachment; the next request goes well."""
+    """A 503 comes with or without a stored attachment, and the next request succeeds."""
     control.inject(Fault(answer=BUSY, store=store, headers={"Retry-After": "2.128"}))
 
     answer = graph.post(attachments, json=file_body)
@@ -50,10 +50,10 @@ def test_an_error_with_and_without_effect(
     assert graph.post(attachments, json=file_body).status_code == 201
 
 
-def test_an_effect_after_the_answer(
+def test_an_attachment_stored_after_the_response(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """What lands late lands no earlier than it was told to, and is dated then."""
+    """An attachment of `store="after"` is stored and dated `store_after_s` after the response."""
     control.inject(Fault(answer=FaultAnswer(status=504), store="after", store_after_s=0.3))
 
     assert graph.post(attachments, json=file_body).status_code == 504
@@ -72,14 +72,14 @@ def test_an_effect_after_the_answer(
         (0, Fault(answer=BUSY, store="after", store_after_s=0.3)),
     ],
 )
-def test_clear_forgets_what_was_to_come(
+def test_clear_cancels_pending_effects(
     control: EmulatorClient,
     connection: socket.socket,
     raw_request: bytes,
     latency_s: float,
     fault: Fault,
 ) -> None:
-    """After clearing, nothing of before takes effect, wherever it was on its way."""
+    """After `clear`, no earlier request stores an attachment, however far it was."""
     control.configure(latency_s=latency_s)
     control.inject(fault)
     connection.sendall(raw_request)
@@ -91,10 +91,10 @@ def test_clear_forgets_what_was_to_come(
     assert stored_within(control, 0.5) == 0
 
 
-def test_a_late_delete(
+def test_a_failed_delete_has_no_effect(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """A delete is a write, and may fail without effect."""
+    """A delete that a fault refuses leaves the attachment, and the next delete succeeds."""
     location = graph.post(attachments, json=file_body).headers["location"]
     control.inject(Fault(method="DELETE", answer=BUSY))
 
@@ -103,10 +103,10 @@ def test_a_late_delete(
     assert graph.delete(location).status_code == 204
 
 
-def test_a_slow_answer_holds_no_place(
+def test_a_delayed_response_holds_no_slot(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """A client that gives up on an answer finds the attachment, and the post free."""
+    """While a response is delayed, the attachment can be read and the post can be written to."""
     control.inject(Fault(store="before", delay_s=30))
     with pytest.raises(httpx.ReadTimeout):
         graph.post(attachments, json=file_body, timeout=0.3)
@@ -115,10 +115,10 @@ def test_a_slow_answer_holds_no_place(
     assert graph.post(attachments, json=file_body).status_code == 201
 
 
-def test_a_fault_for_one_post(
+def test_a_fault_matches_its_post_and_method(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """A fault may wait for its post, and for its method."""
+    """A fault is taken only by a request to its post and with its method."""
     other = control.add_post()
     control.inject(
         Fault(post_id=other.post_id, answer=BUSY), Fault(method="GET", answer=BUSY, times=2)
@@ -130,10 +130,10 @@ def test_a_fault_for_one_post(
     assert control.faults() == []
 
 
-def test_what_is_refused_takes_no_fault(
+def test_a_refused_request_takes_no_fault(
     graph: httpx.Client, control: EmulatorClient, file_body: dict[str, object]
 ) -> None:
-    """A request that wouldn't have been taken leaves the fault for the next."""
+    """A request that is refused anyway leaves the fault for the next."""
     control.inject(Fault(answer=BUSY))
 
     assert graph.post(Post(post_id="nowhere").path(), json=file_body).status_code == 404
@@ -142,14 +142,14 @@ def test_what_is_refused_takes_no_fault(
     assert control.faults() == []
 
 
-def test_a_foreign_answer(
+def test_a_proxys_response_has_no_graph_headers(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """A proxy's answer is HTML and has none of Graph's headers."""
-    proxys = FaultAnswer(
+    """A proxy's response is HTML without Graph's headers."""
+    from_proxy = FaultAnswer(
         status=502, body=b"<html>bad</html>", content_type="text/html", graph_headers=False
     )
-    control.inject(Fault(answer=proxys))
+    control.inject(Fault(answer=from_proxy))
 
     answer = graph.post(attachments, json=file_body)
 
@@ -158,14 +158,14 @@ def test_a_foreign_answer(
 
 
 @pytest.mark.parametrize("broken", ["truncated", "garbage"])
-def test_a_broken_body(
+def test_a_broken_body_of_a_stored_attachment(
     graph: httpx.Client,
     control: EmulatorClient,
     attachments: str,
     file_body: dict[str, object],
     broken: Broken,
 ) -> None:
-    """A body that arrives whole, and is no JSON, of an attachment that is stored."""
+    """A broken body is received whole and isn't JSON, and the attachment is stored."""
     control.inject(Fault(store="before", broken=broken))
 
     answer = graph.post(attachments, json=file_body)
@@ -177,10 +177,10 @@ def test_a_broken_body(
 
 
 @pytest.mark.parametrize(("store", "count"), [("never", 0), ("before", 1)])
-def test_cut_before_the_answer(
+def test_a_cut_before_the_response_sends_nothing(
     control: EmulatorClient, raw: Raw, raw_request: bytes, store: Store, count: int
 ) -> None:
-    """The connection ends without a byte, after the body was read."""
+    """The connection ends without a byte after the body was read."""
     control.inject(Fault(cut="before_answer", store=store))
 
     assert raw(raw_request) == b""
@@ -189,10 +189,10 @@ def test_cut_before_the_answer(
     assert len(control.stored()) == count
 
 
-def test_cut_before_the_answer_and_stored_later(
+def test_an_attachment_stored_after_the_cut(
     control: EmulatorClient, raw: Raw, raw_request: bytes
 ) -> None:
-    """It may land after the connection has gone."""
+    """An attachment can be stored after the connection was cut."""
     control.inject(Fault(cut="before_answer", store="after", store_after_s=0.2))
 
     assert raw(raw_request) == b""
@@ -200,8 +200,10 @@ def test_cut_before_the_answer_and_stored_later(
     assert stored_within(control, 5) == 1
 
 
-def test_cut_within_the_answer(control: EmulatorClient, raw: Raw, raw_request: bytes) -> None:
-    """Status, headers and half a body come, then the end."""
+def test_a_cut_within_the_response_sends_half_the_body(
+    control: EmulatorClient, raw: Raw, raw_request: bytes
+) -> None:
+    """The status, the headers and half the body are sent before the cut."""
     control.inject(Fault(cut="mid_answer", store="before"))
 
     head, _, body = raw(raw_request).partition(b"\r\n\r\n")
@@ -212,10 +214,10 @@ def test_cut_within_the_answer(control: EmulatorClient, raw: Raw, raw_request: b
     assert len(control.stored()) == 1
 
 
-def test_cut_within_a_given_answer(
+def test_a_cut_within_an_error_response(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """An error may be cut off as well."""
+    """An error's response can be cut too."""
     control.inject(Fault(cut="mid_answer", answer=BUSY))
 
     with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
@@ -223,8 +225,10 @@ def test_cut_within_a_given_answer(
     assert [request.status for request in control.requests()] == [503]
 
 
-def test_cut_unread(control: EmulatorClient, connection: socket.socket, raw_request: bytes) -> None:
-    """On the head alone, the connection ends; the rest of the body isn't waited for."""
+def test_an_unread_cut_does_not_wait_for_the_body(
+    control: EmulatorClient, connection: socket.socket, raw_request: bytes
+) -> None:
+    """The connection ends after the head, without the rest of the body."""
     control.inject(Fault(cut="unread"))
 
     connection.sendall(raw_request[:-10])
@@ -242,10 +246,10 @@ def test_cut_unread(control: EmulatorClient, connection: socket.socket, raw_requ
         Fault(cut="before_answer", reset=True, store="before"),
     ],
 )
-def test_reset(
+def test_a_fault_can_reset_the_connection(
     control: EmulatorClient, connection: socket.socket, raw_request: bytes, fault: Fault
 ) -> None:
-    """A reset is told from an end."""
+    """A fault with `reset` resets the connection instead of ending it."""
     control.inject(fault)
 
     connection.sendall(raw_request)
@@ -255,10 +259,10 @@ def test_reset(
     assert len(control.stored()) == (fault.store == "before")
 
 
-def test_reset_within_the_answer(
+def test_a_reset_within_the_response(
     control: EmulatorClient, connection: socket.socket, raw_request: bytes
 ) -> None:
-    """What comes of an answer that is reset ends in the reset."""
+    """A response that is reset ends with a reset."""
     control.inject(Fault(cut="mid_answer", reset=True, store="before"))
     connection.sendall(raw_request)
 
@@ -267,13 +271,13 @@ def test_reset_within_the_answer(
     assert len(control.stored()) == 1
 
 
-def test_early_answer(
+def test_an_early_response_ends_the_connection(
     control: EmulatorClient,
     connection: socket.socket,
     receive_answer: Callable[[], bytes],
     raw_request: bytes,
 ) -> None:
-    """An answer may come while the body is still on its way, and the connection then ends."""
+    """An early response is sent before the body is complete, and the connection then ends."""
     control.inject(Fault(early=True, answer=BUSY))
     connection.sendall(raw_request[:-10])
 
@@ -285,14 +289,14 @@ def test_early_answer(
     assert control.stored() == []
 
 
-def test_a_client_that_resets(
+def test_a_cut_after_the_clients_reset_does_no_harm(
     graph: httpx.Client,
     control: EmulatorClient,
     connection: socket.socket,
     raw_request: bytes,
     attachments: str,
 ) -> None:
-    """A cut of a connection that the client has reset meanwhile does no harm."""
+    """Cutting a connection that the client has reset leaves the emulator working."""
     control.inject(Fault(cut="before_answer", reset=True, store="before", delay_s=0.3))
     connection.sendall(raw_request)
     assert stored_within(control, 5) == 1

@@ -1,4 +1,4 @@
-"""Items as they read back."""
+"""rewrites: items as they are read back."""
 
 from datetime import UTC, datetime
 from zoneinfo import available_timezones
@@ -24,12 +24,12 @@ NAMED_ANN = {"emailAddress": {"name": "ann@example.org", "address": "ann@example
 
 
 def read_back(kind: str, name: str, value: object) -> object:
-    """One property of such an item, as it reads back."""
+    """Return one property of an item as it is read back."""
     return rewritten({"@odata.type": f"microsoft.graph.{kind}", name: value}, STORED_AT)[name]
 
 
-def test_the_service_adds_its_own() -> None:
-    """Type, id and times are the service's; the rest of an item that it doesn't rewrite stays."""
+def test_graph_adds_type_id_and_times() -> None:
+    """Graph adds the type, id and times, and unknown properties are unchanged."""
     assert rewritten({"@odata.type": "microsoft.graph.contact", "x": [1]}, STORED_AT) == {
         "@odata.type": "#microsoft.graph.contact",
         "x": [1],
@@ -49,7 +49,7 @@ def test_the_service_adds_its_own() -> None:
         ("message", ("html", "<b>x</b>"), ("html", f"{HEAD}<b>x</b>{TAIL}")),
     ],
 )
-def test_bodies(kind: str, sent: tuple[str, str], back: tuple[str, str]) -> None:
+def test_bodies_become_html_pages(kind: str, sent: tuple[str, str], back: tuple[str, str]) -> None:
     """HTML is wrapped in a page, and the text of an event becomes HTML."""
     body = {"contentType": sent[0], "content": sent[1]}
 
@@ -72,8 +72,8 @@ def test_bodies(kind: str, sent: tuple[str, str], back: tuple[str, str]) -> None
         ),
     ],
 )
-def test_date_time_time_zone(time: str, zone: str, back: str) -> None:
-    """A time with a zone comes back in UTC with seven digits."""
+def test_times_with_a_zone_become_utc(time: str, zone: str, back: str) -> None:
+    """A time with a zone is read back in UTC with seven digits."""
     sent = {"dateTime": time, "timeZone": zone}
 
     assert read_back("event", "start", sent) == {"dateTime": back, "timeZone": "UTC"}
@@ -94,8 +94,8 @@ def test_date_time_time_zone(time: str, zone: str, back: str) -> None:
         ("originalStart", "2026-01-02T10:00:00"),
     ],
 )
-def test_what_it_does_not_understand_stays(name: str, value: object) -> None:
-    """A value that makes no sense is no reason to fail."""
+def test_invalid_values_are_unchanged(name: str, value: object) -> None:
+    """A value that can't be rewritten is read back unchanged."""
     assert read_back("event", name, value) == value
 
 
@@ -103,21 +103,21 @@ def test_what_it_does_not_understand_stays(name: str, value: object) -> None:
     ("kind", "name"),
     [("message", "sentDateTime"), ("event", "originalStart"), ("contact", "birthday")],
 )
-def test_date_time_offset(kind: str, name: str) -> None:
-    """A point in time comes back in UTC and whole seconds."""
+def test_times_with_an_offset_become_utc(kind: str, name: str) -> None:
+    """A time with an offset is read back in UTC and whole seconds."""
     assert read_back(kind, name, "2026-01-02T10:00:00.5+02:00") == "2026-01-02T08:00:00Z"
 
 
-def test_recipients_get_a_name() -> None:
-    """Whoever has no name goes by the address; a name that was sent stays."""
+def test_recipients_without_a_name_get_their_address() -> None:
+    """A recipient without a name gets the address as its name; a name that was sent is kept."""
     bob = {"emailAddress": {"name": "Bob", "address": "bob@example.org"}}
 
     assert read_back("message", "toRecipients", [ANN, bob]) == [NAMED_ANN, bob]
     assert read_back("message", "from", ANN) == NAMED_ANN
 
 
-def test_attendees_get_a_status() -> None:
-    """An attendee has a type and an answer, which is none yet."""
+def test_attendees_get_a_type_and_a_status() -> None:
+    """An attendee gets a type, unless one was sent, and the status of no response yet."""
     assert read_back("event", "attendees", [{**ANN, "type": "optional"}, ANN, "x"]) == [
         {
             **NAMED_ANN,
@@ -140,8 +140,8 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from(["message", "event", "contact"]), st.dictionaries(PROPERTIES, JSON))
-def test_any_item_reads_back(kind: str, item: dict[str, object]) -> None:
-    """No item is too strange to be read, and none loses a property."""
+def test_any_item_can_be_rewritten(kind: str, item: dict[str, object]) -> None:
+    """Any item can be rewritten, and no property is lost."""
     back = rewritten({**item, "@odata.type": f"#microsoft.graph.{kind}"}, STORED_AT)
 
     assert set(item) <= set(back)

@@ -1,4 +1,4 @@
-"""The routes of Graph, over a socket: what each gives when all is well, and when it isn't there."""
+"""Graph's routes, over a socket: what each returns, and what unknown paths return."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -30,12 +30,14 @@ EVENT_BODY = {
 
 
 def path_of(collection: str, attachment: httpx.Response) -> str:
-    """Give the path of one that was created."""
+    """Return the path of an attachment that was created."""
     return f"{collection}/{quote(attachment.json()['id'], safe='')}"
 
 
-def test_create_file(graph: httpx.Client, attachments: str, file_body: dict[str, object]) -> None:
-    """A created file comes back with every property that Graph gives it."""
+def test_a_created_file_has_every_property_of_graph(
+    graph: httpx.Client, attachments: str, file_body: dict[str, object]
+) -> None:
+    """A created file is returned with every property that Graph gives it."""
     answer = graph.post(attachments, json=file_body)
 
     assert answer.status_code == 201
@@ -57,10 +59,10 @@ def test_create_file(graph: httpx.Client, attachments: str, file_body: dict[str,
     }
 
 
-def test_create_file_with_everything(
+def test_a_created_file_keeps_what_may_be_set(
     graph: httpx.Client, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """Type, inline flag and content id are kept; what only Graph sets is ignored."""
+    """A file keeps its type, inline flag and content id; properties that Graph sets are ignored."""
     sent = {"contentType": "text/plain", "isInline": True, "contentId": "cid-1"}
     ignored = {"id": "mine", "size": 1, "contentLocation": "here"}
 
@@ -73,26 +75,26 @@ def test_create_file_with_everything(
     assert attachment["contentLocation"] is None
 
 
-def test_create_without_echo(
+def test_without_echo_a_created_file_has_no_bytes(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """With echo off, the answer to a create leaves the bytes out."""
+    """With `echo_content_bytes=False` the response to a create has no content."""
     control.configure(echo_content_bytes=False)
 
     assert "contentBytes" not in graph.post(attachments, json=file_body).json()
 
 
-def test_created_status(
+def test_the_created_status_can_be_set(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """The page's examples say 200 where its prose says 201; both can be had."""
+    """The status of a create can be 200, as Graph's documentation has both 200 and 201."""
     control.configure(created_status=200)
 
     assert graph.post(attachments, json=file_body).status_code == 200
 
 
-def test_create_item(graph: httpx.Client, attachments: str) -> None:
-    """A created item's answer holds no item and none of a file's properties."""
+def test_a_created_item_is_returned_without_the_item(graph: httpx.Client, attachments: str) -> None:
+    """The response to an item's create has neither the item nor a file's properties."""
     attachment = graph.post(attachments, json=EVENT_BODY).json()
 
     assert set(attachment) == {
@@ -112,7 +114,7 @@ def test_create_item(graph: httpx.Client, attachments: str) -> None:
 def test_both_routes_lead_to_one_post(
     graph: httpx.Client, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """What is created by the long route is listed by the short one."""
+    """An attachment created by the route with the conversation is listed by the other."""
     created = graph.post(Post().path(with_conversation=True), json=file_body)
 
     assert f"/conversations/{quote(CONVERSATION_ID, safe='')}/" in str(created.request.url)
@@ -120,7 +122,7 @@ def test_both_routes_lead_to_one_post(
     assert [one["id"] for one in listed] == [created.json()["id"]]
 
 
-def test_location_names_the_attachment(
+def test_the_location_of_a_created_attachment_can_be_read(
     graph: httpx.Client, attachments: str, file_body: dict[str, object]
 ) -> None:
     """The Location of a created attachment can be read."""
@@ -129,17 +131,19 @@ def test_location_names_the_attachment(
     assert graph.get(created.headers["location"]).json() == created.json()
 
 
-def test_list_gives_bytes(
+def test_a_list_has_the_content(
     graph: httpx.Client, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """A list without `$select` carries every file's bytes."""
+    """A list without `$select` has every file's content."""
     graph.post(attachments, json=file_body)
 
     assert [one["contentBytes"] for one in graph.get(attachments).json()["value"]] == ["aGVsbG8="]
 
 
-def test_list_selects(graph: httpx.Client, attachments: str, file_body: dict[str, object]) -> None:
-    """`$select` narrows to what it names, beside id and type."""
+def test_select_limits_the_properties(
+    graph: httpx.Client, attachments: str, file_body: dict[str, object]
+) -> None:
+    """`$select` limits the properties to those it names, the id and the types."""
     graph.post(attachments, json=file_body)
 
     (one,) = graph.get(attachments, params={"$select": "name,size"}).json()["value"]
@@ -151,7 +155,7 @@ def test_list_selects(graph: httpx.Client, attachments: str, file_body: dict[str
 def test_select_of_a_derived_property_is_refused(
     graph: httpx.Client, attachments: str, name: str
 ) -> None:
-    """`$select` knows the base type alone, so contentId is refused."""
+    """`$select` of a property that the base type doesn't have is refused."""
     answer = graph.get(attachments, params={"$select": f"id,{name}"})
 
     assert answer.status_code == 400
@@ -163,7 +167,7 @@ def test_select_of_a_derived_property_is_refused(
 def test_filter_is_ignored(
     graph: httpx.Client, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """`$filter` narrows nothing."""
+    """`$filter` changes nothing."""
     graph.post(attachments, json=file_body)
 
     listed = graph.get(attachments, params={"$filter": "name eq 'other'"}).json()
@@ -171,10 +175,10 @@ def test_filter_is_ignored(
     assert len(listed["value"]) == 1
 
 
-def test_pages(
+def test_pages_together_are_the_whole_list(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """A list in pages is the whole list, and each page keeps the query."""
+    """The pages together have the whole list, and each keeps the query."""
     for number in range(5):
         graph.post(attachments, json={**file_body, "name": f"{number}"})
     control.configure(page_size=2)
@@ -190,7 +194,7 @@ def test_pages(
 
 
 @pytest.mark.parametrize(("top", "count"), [(1, 1), (2, 2), (3, 2)])
-def test_top(
+def test_top_only_makes_pages_smaller(
     graph: httpx.Client,
     control: EmulatorClient,
     attachments: str,
@@ -198,7 +202,7 @@ def test_top(
     top: int,
     count: int,
 ) -> None:
-    """`$top` asks for smaller pages, and never gets larger ones than the service's."""
+    """`$top` makes pages smaller, and never larger than `page_size`."""
     control.configure(page_size=2)
     for _ in range(3):
         graph.post(attachments, json=file_body)
@@ -206,15 +210,15 @@ def test_top(
     assert len(graph.get(attachments, params={"$top": top}).json()["value"]) == count
 
 
-def test_bad_top(graph: httpx.Client, attachments: str) -> None:
+def test_a_top_that_is_no_number_is_refused(graph: httpx.Client, attachments: str) -> None:
     """A `$top` that is no number is refused."""
     answer = graph.get(attachments, params={"$top": "many"})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "BadRequest")
 
 
-def test_get_expands_the_item(graph: httpx.Client, attachments: str) -> None:
-    """`$expand` adds the item as Graph rewrites it; without it there is no item."""
+def test_expand_adds_the_rewritten_item(graph: httpx.Client, attachments: str) -> None:
+    """`$expand` adds the rewritten item, and without it there is no item."""
     path = path_of(attachments, graph.post(attachments, json=EVENT_BODY))
 
     plain = graph.get(path).json()
@@ -226,10 +230,10 @@ def test_get_expands_the_item(graph: httpx.Client, attachments: str) -> None:
     assert "1 &lt; 2" in expanded["item"]["body"]["content"]
 
 
-def test_get_expands_the_item_as_sent(
+def test_expand_without_rewriting_adds_the_item_as_sent(
     graph: httpx.Client, control: EmulatorClient, attachments: str
 ) -> None:
-    """With rewriting off, the item is what was sent."""
+    """With `rewrite_items=False`, `$expand` adds the item that was sent."""
     control.configure(rewrite_items=False)
     path = path_of(attachments, graph.post(attachments, json=EVENT_BODY))
 
@@ -238,8 +242,10 @@ def test_get_expands_the_item_as_sent(
     assert expanded["item"] == EVENT_BODY["item"]
 
 
-def test_value(graph: httpx.Client, attachments: str, file_body: dict[str, object]) -> None:
-    """`$value` is the file itself, under its own type."""
+def test_value_is_the_file_with_its_type(
+    graph: httpx.Client, attachments: str, file_body: dict[str, object]
+) -> None:
+    """`$value` returns the file with its content type."""
     created = graph.post(attachments, json={**file_body, "contentType": "text/plain"})
 
     answer = graph.get(f"{path_of(attachments, created)}/$value")
@@ -247,10 +253,10 @@ def test_value(graph: httpx.Client, attachments: str, file_body: dict[str, objec
     assert (answer.content, answer.headers["content-type"]) == (b"hello", "text/plain")
 
 
-def test_value_of_a_reference(
+def test_a_reference_has_no_value(
     graph: httpx.Client, control: EmulatorClient, attachments: str
 ) -> None:
-    """A reference can be read but has no bytes."""
+    """A reference attachment can be read, and its `$value` is refused with 405."""
     reference = control.place(AttachmentDraft(kind="reference", name="link"))
     path = f"{attachments}/{quote(reference.id, safe='')}"
 
@@ -258,10 +264,10 @@ def test_value_of_a_reference(
     assert graph.get(f"{path}/$value").status_code == 405
 
 
-def test_delete(
+def test_a_deleted_attachment_stays_on_record(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """A deleted attachment is gone from reads, and still on record."""
+    """A deleted attachment can't be read any more, and stays in the control route's record."""
     path = path_of(attachments, graph.post(attachments, json=file_body))
 
     answer = graph.delete(path)
@@ -274,10 +280,10 @@ def test_delete(
     assert stored.deleted_at is not None
 
 
-def test_ids_compare_with_case_and_group_ids_without(
+def test_only_group_ids_ignore_case(
     graph: httpx.Client, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """Outlook's ids are case-sensitive; a group's GUID isn't."""
+    """Outlook's ids are case-sensitive, and a group's id isn't."""
     created = graph.post(attachments.replace(GROUP_ID, GROUP_ID.upper()), json=file_body)
     id_ = created.json()["id"]
 
@@ -294,16 +300,18 @@ def test_ids_compare_with_case_and_group_ids_without(
         Post(post_id=POST_ID.swapcase()),
     ],
 )
-def test_unknown_post(graph: httpx.Client, file_body: dict[str, object], post: Post) -> None:
-    """Any wrong id on the way to a post is a 404, and nothing is stored."""
+def test_an_unknown_post_is_not_found(
+    graph: httpx.Client, file_body: dict[str, object], post: Post
+) -> None:
+    """A wrong id anywhere in a post's path is a 404."""
     answer = graph.post(post.path(with_conversation=True), json=file_body)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "ErrorItemNotFound")
 
 
 @pytest.mark.parametrize("path", ["/me", "/groups/1", "/groups/1/threads/2/posts/3"])
-def test_unknown_route(graph: httpx.Client, path: str) -> None:
-    """Anything else is a 404 in Graph's shape."""
+def test_an_unknown_route_is_not_found(graph: httpx.Client, path: str) -> None:
+    """Any other path is a 404 in Graph's shape."""
     answer = graph.get(path)
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (404, "ResourceNotFound")
@@ -317,17 +325,17 @@ def test_unknown_route(graph: httpx.Client, path: str) -> None:
         ("DELETE", "/id/$value", "GET"),
     ],
 )
-def test_method_not_allowed(
+def test_a_wrong_method_names_the_allowed_ones(
     graph: httpx.Client, attachments: str, method: str, suffix: str, allowed: str
 ) -> None:
-    """A path that is there says which methods it has."""
+    """A wrong method is a 405 with the methods that the path has."""
     answer = graph.request(method, f"{attachments}{suffix}")
 
     assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
 
 
-def test_error_shape_and_headers(graph: httpx.Client, attachments: str) -> None:
-    """An error names both ids, as its headers do, and its time."""
+def test_an_error_has_graphs_shape_and_headers(graph: httpx.Client, attachments: str) -> None:
+    """An error has both request ids, in its body and its headers, and its time."""
     ours = "5f8a2b0e-0000-4000-8000-6d2f3c1b9e7a"
 
     answer = graph.get(f"{attachments}/none", headers={"client-request-id": ours})
@@ -346,16 +354,18 @@ def test_error_shape_and_headers(graph: httpx.Client, attachments: str) -> None:
     assert '"ServerInfo"' in answer.headers["x-ms-ags-diagnostic"]
 
 
-def test_client_request_id_is_made_up(graph: httpx.Client, attachments: str) -> None:
-    """Without a client-request-id of ours, Graph's own stands in."""
+def test_a_missing_client_request_id_is_graphs_own(graph: httpx.Client, attachments: str) -> None:
+    """Without a client-request-id the response has Graph's request-id in its place."""
     headers = graph.get(attachments).headers
 
     assert headers["client-request-id"] == headers["request-id"]
 
 
 @pytest.mark.parametrize("authorization", [None, "Basic abc", "Bearer"])
-def test_no_token(emulator: RunningEmulator, attachments: str, authorization: str | None) -> None:
-    """Without a bearer token nothing is told, and the challenge says where to get one."""
+def test_without_a_token_the_response_is_401(
+    emulator: RunningEmulator, attachments: str, authorization: str | None
+) -> None:
+    """Without a bearer token the response is a 401 with a challenge."""
     headers = {} if authorization is None else {"Authorization": authorization}
 
     answer = httpx.get(f"{emulator.url}{attachments}", headers=headers, trust_env=False)
@@ -365,10 +375,10 @@ def test_no_token(emulator: RunningEmulator, attachments: str, authorization: st
     assert answer.headers["www-authenticate"].startswith('Bearer realm="", authorization_uri=')
 
 
-def test_lag(
+def test_an_attachment_cannot_be_read_within_the_lag(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """What was stored can't be read before the lag is over."""
+    """A stored attachment can't be read before the lag is over."""
     control.configure(lag_s=60)
     path = path_of(attachments, graph.post(attachments, json=file_body))
 
@@ -379,10 +389,10 @@ def test_lag(
     assert graph.get(path).status_code == 200
 
 
-def test_clock_offset(
+def test_the_clock_offset_applies_to_date_and_attachments(
     graph: httpx.Client, control: EmulatorClient, attachments: str, file_body: dict[str, object]
 ) -> None:
-    """Graph's clock may be wrong, and is wrong alike in Date and in what is stored."""
+    """`clock_offset_s` shifts the Date header and the attachments' times alike."""
     control.configure(clock_offset_s=-86400)
     yesterday = datetime.now(UTC) - timedelta(days=1)
 

@@ -1,4 +1,4 @@
-"""The emulator as a process, and beside a test."""
+"""server: the emulator as a process, and within a test."""
 
 import signal
 import socket
@@ -24,7 +24,7 @@ BEARER = {"Authorization": "Bearer secret"}
 
 @contextmanager
 def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Start a process of its own; give it, and where it says that it listens."""
+    """Start the emulator as a process; yield it and its first line of output."""
     with subprocess.Popen(
         [sys.executable, "-m", "graph_emulator", *arguments], stdout=subprocess.PIPE, text=True
     ) as emulator:
@@ -36,8 +36,8 @@ def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_process(number: signal.Signals) -> None:
-    """It says where it listens, answers there, and leaves with 0 when it is asked to."""
+def test_a_process_listens_and_ends_on_a_signal(number: signal.Signals) -> None:
+    """A process prints its address, responds there, and exits with 0 on SIGTERM or SIGINT."""
     with process() as (emulator, line):
         word, _, address = line.rstrip("\n").rpartition(" ")
         assert word == "listening on"
@@ -51,7 +51,7 @@ def test_process(number: signal.Signals) -> None:
         assert emulator.stdout.read() == ""
 
 
-SLOW_TO_LEAVE = (
+SLOW_EXIT = (
     "import atexit, sys, time\n"
     "from graph_emulator.__main__ import main\n"
     "atexit.register(lambda: (print('leaving', flush=True), time.sleep(0.5)))\n"
@@ -60,10 +60,10 @@ SLOW_TO_LEAVE = (
 )
 
 
-def test_two_signals() -> None:
-    """A terminal's is followed by a parent's: the second finds it leaving, and says nothing."""
+def test_a_second_signal_while_exiting_is_ignored() -> None:
+    """A second signal during the exit changes nothing: no error output, and exit status 0."""
     with subprocess.Popen(
-        [sys.executable, "-c", SLOW_TO_LEAVE],
+        [sys.executable, "-c", SLOW_EXIT],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -76,8 +76,8 @@ def test_two_signals() -> None:
         assert (emulator.communicate(timeout=20)[1], emulator.returncode) == ("", 0)
 
 
-def test_process_on_a_given_port() -> None:
-    """It listens where it is told to."""
+def test_a_process_listens_on_the_given_port() -> None:
+    """A process listens on the port that it is given."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
@@ -86,14 +86,14 @@ def test_process_on_a_given_port() -> None:
 
 
 @pytest.mark.parametrize("listen", ["0.0.0.0:0", "192.0.2.1:80", "example.org:80", "no", ":0"])
-def test_loopback_only(listen: str) -> None:
-    """It asks nobody who he is, so it is for this machine alone."""
+def test_only_loopback_addresses_are_accepted(listen: str) -> None:
+    """An address that isn't a loopback one is refused, as the emulator checks no caller."""
     with pytest.raises(ValueError, match=r".+"):
         serve(listen)
 
 
 def test_a_bad_address_is_a_usage_error() -> None:
-    """The command line says what is wrong with an address."""
+    """A bad address is a usage error with exit status 2 and a reason."""
     done = subprocess.run(
         [sys.executable, "-m", "graph_emulator", "--listen", "0.0.0.0:0"],
         capture_output=True,
@@ -105,8 +105,8 @@ def test_a_bad_address_is_a_usage_error() -> None:
     assert "0.0.0.0 isn't a loopback address" in done.stderr
 
 
-def test_running_with_config() -> None:
-    """Beside a test it runs with the test's settings, and its port is closed after."""
+def test_running_uses_the_config_and_closes_the_port() -> None:
+    """`running` uses the test's settings and closes its port at the end."""
     with running(EmulatorConfig(created_status=200)) as emulator:
         url = f"{emulator.url}{Post().path()}"
         assert httpx.post(url, json=FILE, headers=BEARER, trust_env=False).status_code == 200
@@ -115,8 +115,8 @@ def test_running_with_config() -> None:
         httpx.get(url, trust_env=False)
 
 
-def test_two_at_once() -> None:
-    """Two of them know nothing of each other."""
+def test_two_emulators_share_nothing() -> None:
+    """Two emulators at the same time share no attachments."""
     with (
         running() as one,
         running() as two,
@@ -129,8 +129,8 @@ def test_two_at_once() -> None:
         assert control_two.stored() == []
 
 
-def test_it_stops_under_a_request() -> None:
-    """A request that is still at work, and an idle connection, don't keep it from stopping."""
+def test_it_stops_during_a_request() -> None:
+    """A request in progress and an idle connection don't delay the stop."""
     threads = threading.active_count()
     with (
         httpx.Client(headers=BEARER, trust_env=False) as client,
@@ -146,8 +146,8 @@ def test_it_stops_under_a_request() -> None:
     assert threading.active_count() == threads
 
 
-async def test_the_app_wants_its_wire() -> None:
-    """Under another server the app says what it lacks."""
+async def test_the_app_names_the_server_it_needs() -> None:
+    """Under another server the app raises RuntimeError that names the server it needs."""
     transport = httpx.ASGITransport(create_app())
     async with httpx.AsyncClient(transport=transport, base_url="http://x") as client:
         with pytest.raises(RuntimeError, match=r"graph_emulator\.server"):

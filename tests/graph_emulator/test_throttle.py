@@ -1,4 +1,4 @@
-"""Places in a mailbox and on a post."""
+"""throttle: the slots of a mailbox and of a post."""
 
 from base64 import urlsafe_b64encode
 from contextlib import ExitStack
@@ -18,13 +18,13 @@ A, B, C = (Post(group_id="G", post_id=id_) for id_ in "abc")
 
 
 def token(claims: object) -> str:
-    """Make a JWT with these claims, and a signature that nobody checks."""
+    """Return a JWT with these claims and an unchecked signature."""
     payload = urlsafe_b64encode(orjson.dumps(claims)).rstrip(b"=").decode()
     return f"e30.{payload}.c2ln"
 
 
-def test_one_too_many_in_a_mailbox() -> None:
-    """The third at once is told when to come again; after one has left there is room."""
+def test_a_request_over_the_limit_is_throttled() -> None:
+    """The third request at once is refused with Retry-After, until one has ended."""
     throttle = Throttle()
     with throttle.place(TWO, "app", A, write=True):
         with (
@@ -40,7 +40,7 @@ def test_one_too_many_in_a_mailbox() -> None:
     assert caught.value.headers == {"Retry-After": "1.5"}
 
 
-def test_reads_take_places_too() -> None:
+def test_reads_take_slots_too() -> None:
     """A read counts against the mailbox as a write does."""
     throttle = Throttle()
     with (
@@ -52,20 +52,20 @@ def test_reads_take_places_too() -> None:
         pytest.fail("there was a third place")
 
 
-def test_apps_and_groups_have_places_of_their_own() -> None:
-    """The limit is per app and group; a group's case doesn't matter."""
+def test_each_app_and_group_has_its_own_slots() -> None:
+    """The limit is per app and group, and a group's case doesn't matter."""
     throttle = Throttle()
     other_group = Post(group_id="H", post_id="d")
     lower = Post(group_id="g", post_id="e")
-    with ExitStack() as places:
+    with ExitStack() as slots:
         for app, post in [("app", A), ("app", B), ("other", C), ("app", other_group)]:
-            places.enter_context(throttle.place(TWO, app, post, write=True))
+            slots.enter_context(throttle.place(TWO, app, post, write=True))
         with pytest.raises(Refused):
-            places.enter_context(throttle.place(TWO, "app", lower, write=True))
+            slots.enter_context(throttle.place(TWO, "app", lower, write=True))
 
 
-def test_one_write_per_post() -> None:
-    """A second write to a post conflicts, whosever it is; a read doesn't."""
+def test_a_second_write_to_a_post_conflicts() -> None:
+    """A second write to a post conflicts, from any app, and a read doesn't."""
     throttle = Throttle()
     with throttle.place(TWO, "app", A, write=True):
         with throttle.place(TWO, "app", A, write=False):
@@ -76,14 +76,14 @@ def test_one_write_per_post() -> None:
     assert caught.value.refusal.code == "ErrorIrresolvableConflict"
 
 
-def test_peaks_count_all_that_came() -> None:
-    """The peaks hold what was refused as well, and can be forgotten."""
+def test_peaks_include_refused_requests() -> None:
+    """The peaks include refused requests, and `forget_peaks` clears them."""
     throttle = Throttle()
-    with ExitStack() as places:
+    with ExitStack() as slots:
         for post in (A, B):
-            places.enter_context(throttle.place(TWO, "app", post, write=True))
+            slots.enter_context(throttle.place(TWO, "app", post, write=True))
         with pytest.raises(Refused):
-            places.enter_context(throttle.place(TWO, "app", A, write=True))
+            slots.enter_context(throttle.place(TWO, "app", A, write=True))
 
     assert throttle.peaks == Peaks(groups={"g": 3}, posts={"a": 2, "b": 1})
     throttle.forget_peaks()
@@ -101,12 +101,12 @@ def test_peaks_count_all_that_came() -> None:
         ("a.b.c", "a.b.c"),
     ],
 )
-def test_app_id(given_token: str, app: str) -> None:
-    """An app is known by its token's claims, or else by the token."""
+def test_the_app_is_that_of_the_claims_or_the_token(given_token: str, app: str) -> None:
+    """The app is the token's `appid` or `azp`, or else the token itself."""
     assert app_id(given_token) == app
 
 
 @given(st.text())
 def test_any_token_has_an_app(text: str) -> None:
-    """No token is too strange to be counted."""
+    """Any token has an app."""
     assert app_id(f"a.{text}.c")

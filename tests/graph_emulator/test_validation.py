@@ -1,4 +1,4 @@
-"""The body of a create: what it asks for, and what is refused in it."""
+"""validation: the body of a create, what it asks for, and what is refused in it."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -18,24 +18,24 @@ ITEM = {"@odata.type": "#microsoft.graph.itemAttachment", "name": "n", "item": E
 
 
 def parsed(document: object) -> AttachmentDraft:
-    """Read what that document asks for."""
+    """Return the attachment that a document asks for."""
     return parse_attachment("application/json", orjson.dumps(document))
 
 
 def refusal(content_type: str | None, body: bytes) -> tuple[int, str, str]:
-    """Tell what is answered to that body."""
+    """Return the status, code and message with which a body is refused."""
     with pytest.raises(Refused) as caught:
         parse_attachment(content_type, body)
     return caught.value.refusal.status, caught.value.refusal.code, caught.value.message
 
 
-def test_least_file() -> None:
-    """A type, a name and bytes make a file."""
+def test_the_smallest_file() -> None:
+    """A type, a name and content make a file."""
     assert parsed(FILE) == AttachmentDraft(kind="file", name="n", content=b"\x00")
 
 
-def test_whole_file() -> None:
-    """All that can be said of a file is kept."""
+def test_a_file_keeps_every_property() -> None:
+    """A file keeps every property that may be set."""
     whole = {**FILE, "contentType": "a/b", "isInline": True, "contentId": "c"}
 
     assert parsed(whole) == AttachmentDraft(
@@ -43,8 +43,8 @@ def test_whole_file() -> None:
     )
 
 
-def test_item() -> None:
-    """An item is kept as it was sent, also what the metadata doesn't name."""
+def test_an_item_is_kept_as_sent() -> None:
+    """An item is kept as it was sent, with properties that the metadata doesn't name."""
     item = {**EVENT, "anything": [1, {"else": None}]}
 
     assert parsed({**ITEM, "item": item}) == AttachmentDraft(
@@ -52,21 +52,21 @@ def test_item() -> None:
     )
 
 
-def test_type_without_hash() -> None:
-    """`@odata.type` goes with or without its `#`."""
+def test_the_type_may_lack_its_hash() -> None:
+    """`@odata.type` means the same without its `#`."""
     bare = {**ITEM, "@odata.type": "microsoft.graph.itemAttachment"}
 
     assert parsed(bare) == parsed(ITEM)
 
 
 def test_annotations_are_ignored() -> None:
-    """What begins with `@odata.` is no property."""
+    """A name that begins with `@odata.` is ignored."""
     assert parsed({**FILE, "@odata.mediaContentType": "a/b"}) == parsed(FILE)
 
 
 @pytest.mark.parametrize("content_type", ["application/json; charset=utf-8", "Application/JSON"])
-def test_content_type_with_parameters(content_type: str) -> None:
-    """A content type is compared without case and parameters."""
+def test_the_content_type_ignores_case_and_parameters(content_type: str) -> None:
+    """A content type is compared without its case and parameters."""
     assert parse_attachment(content_type, orjson.dumps(FILE)) == parsed(FILE)
 
 
@@ -81,8 +81,8 @@ def test_content_type_with_parameters(content_type: str) -> None:
         ("application/json", b'"text"'),
     ],
 )
-def test_not_json(content_type: str | None, body: bytes) -> None:
-    """What doesn't say that it is JSON, or isn't, is not read."""
+def test_a_body_that_is_not_json_is_refused(content_type: str | None, body: bytes) -> None:
+    """A body that isn't a JSON object, or doesn't have JSON's content type, is refused."""
     status, code, message = refusal(content_type, body)
 
     assert (status, code) == (400, "RequestBodyRead")
@@ -90,7 +90,7 @@ def test_not_json(content_type: str | None, body: bytes) -> None:
 
 
 def without(document: Mapping[str, object], name: str) -> dict[str, object]:
-    """Make the same without that property."""
+    """Return the document without a property."""
     return {key: value for key, value in document.items() if key != name}
 
 
@@ -141,7 +141,9 @@ def without(document: Mapping[str, object], name: str) -> dict[str, object]:
         ),
     ],
 )
-def test_refused(document: dict[str, object], status: int, code: str, named: str) -> None:
+def test_each_flaw_has_its_code_and_name(
+    document: dict[str, object], status: int, code: str, named: str
+) -> None:
     """Each flaw has its own code, and the message names the property or type."""
     answer = refusal("application/json", orjson.dumps(document))
 
@@ -150,8 +152,8 @@ def test_refused(document: dict[str, object], status: int, code: str, named: str
 
 
 @given(st.binary(), st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_any_file_is_taken(content: bytes, name: str) -> None:
-    """Any bytes under any name arrive as they were sent."""
+def test_any_file_is_accepted(content: bytes, name: str) -> None:
+    """Any content with any name is accepted unchanged."""
     document = {**FILE, "name": name, "contentBytes": b64encode(content).decode()}
 
     assert parsed(document) == AttachmentDraft(kind="file", name=name, content=content)

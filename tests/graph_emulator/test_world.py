@@ -1,4 +1,4 @@
-"""Posts and attachments, by themselves."""
+"""world: posts and attachments."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -21,16 +21,16 @@ DRAFT = AttachmentDraft(kind="file", name="n", content=b"hello")
 SECOND = timedelta(seconds=1)
 
 
-def test_ids() -> None:
-    """Every id is new, and holds what clients must encode."""
+def test_ids_are_new_and_need_encoding() -> None:
+    """Every id is new and has characters that clients must encode."""
     ids = {new_id() for _ in range(100)}
 
     assert len(ids) == 100
     assert all({"=", "-", "_"} <= set(id_) and len(id_) == 72 for id_ in ids)
 
 
-def test_paths() -> None:
-    """A post's path is encoded, by either route."""
+def test_a_posts_path_is_encoded() -> None:
+    """A post's path is percent-encoded, with and without the conversation."""
     post = Post(group_id="g", conversation_id="c=", thread_id="t/", post_id="p_-=")
 
     assert post.path() == "/groups/g/threads/t%2F/posts/p_-%3D/attachments"
@@ -40,7 +40,7 @@ def test_paths() -> None:
 
 
 def test_stored_keeps_the_draft() -> None:
-    """An attachment is its draft, somewhere and at some time."""
+    """A stored attachment has its draft's properties, a post, a time and a hash."""
     attachment = stored(DRAFT, Post(), NOON)
 
     assert attachment == StoredAttachment(
@@ -49,8 +49,8 @@ def test_stored_keeps_the_draft() -> None:
     assert attachment.sha256 == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
 
 
-def test_visible() -> None:
-    """A read sees the post's own, once the lag is over, until deleted."""
+def test_visible_attachments_of_a_post() -> None:
+    """A read sees the post's attachments that are older than the lag and not deleted."""
     world = World(Post())
     first, second = stored(DRAFT, Post(), NOON), stored(DRAFT, Post(), NOON + SECOND)
     elsewhere = stored(DRAFT, Post(post_id="other"), NOON)
@@ -66,8 +66,8 @@ def test_visible() -> None:
     assert [one.deleted_at for one in world.record()] == [NOON, None, None]
 
 
-def test_one_by_id() -> None:
-    """An attachment is found on its own post alone."""
+def test_an_attachment_is_found_on_its_post_only() -> None:
+    """An attachment is found on its own post and not on another."""
     world = World(Post())
     attachment = stored(DRAFT, Post(), NOON)
     world.store(attachment)
@@ -77,8 +77,8 @@ def test_one_by_id() -> None:
         world.attachment(Post(post_id="other"), attachment.id, NOON, 0)
 
 
-def test_added_posts() -> None:
-    """A post is there once it was added, and only by its own conversation."""
+def test_a_post_is_found_once_it_was_added() -> None:
+    """A post is found once it was added, and not with another conversation."""
     world = World(Post())
     post = Post(group_id="G", conversation_id="c", thread_id="t", post_id="p")
     with pytest.raises(Refused):
@@ -91,8 +91,8 @@ def test_added_posts() -> None:
         world.post("G", "other", "t", "p")
 
 
-def test_emptied() -> None:
-    """Another world has the same posts and nothing on them, whatever comes true in the old one."""
+def test_an_emptied_world_keeps_only_the_posts() -> None:
+    """An emptied world has the same posts, and no attachments of the old one, even later ones."""
     world = World(Post())
     world.add_post(Post(post_id="p"))
     world.store(stored(DRAFT, Post(post_id="p"), NOON))

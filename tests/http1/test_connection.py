@@ -1,4 +1,4 @@
-"""connection: a request and its answer, over a real connection, on both event loops."""
+"""http1.connection: a request and its response, over a real connection, on both event loops."""
 
 import asyncio
 import contextlib
@@ -43,42 +43,42 @@ BOTH_SCHEMES = pytest.mark.parametrize("scheme", ["http", "https"])
 
 
 def large(size: int) -> tuple[bytes, ...]:
-    """A request as uploads make it: a body of so many bytes in segments of 350 KB."""
+    """Return a request like an upload's: a body of `size` bytes in segments of 350 KB."""
     body = (os.urandom(1000) * (size // 1000 + 1))[:size]
     segments = [body[at : at + 350_000] for at in range(0, size, 350_000)]
     return (b"POST / HTTP/1.1\r\n\r\n", *segments, b'"}')
 
 
 def on_both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    """Run a test on asyncio's loop and on uvloop's, which production runs; neither may complain."""
+    """Run a test on asyncio's loop and on uvloop's; neither may report an error."""
 
     @functools.wraps(test)
     def run(*, loop: str, **given: Any) -> None:
-        complaints: list[dict[str, Any]] = []
+        errors: list[dict[str, Any]] = []
         with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
-            runner.get_loop().set_exception_handler(lambda _, what: complaints.append(what))
+            runner.get_loop().set_exception_handler(lambda _, what: errors.append(what))
             runner.run(test(**given))
-        assert complaints == []
+        assert errors == []
 
     signature = inspect.signature(test)
-    also = inspect.Parameter("loop", inspect.Parameter.KEYWORD_ONLY)
+    loop_parameter = inspect.Parameter("loop", inspect.Parameter.KEYWORD_ONLY)
     run.__dict__["__signature__"] = signature.replace(
-        parameters=[*signature.parameters.values(), also]
+        parameters=[*signature.parameters.values(), loop_parameter]
     )
     on_both: Callable[..., None] = pytest.mark.parametrize("loop", LOOPS)(run)
     return on_both
 
 
 async def broken(connection: Connection, request: tuple[bytes, ...], **how: Any) -> Failure:
-    """What broke it."""
+    """Return the failure of an exchange."""
     with pytest.raises(NoResponseError) as caught:
         await exchange(connection, request, **how)
     assert (connection.is_open, connection.is_quiet()) == (False, False)
     return caught.value.failure
 
 
-def noting(asked: list[bool]) -> Callable[[], bool]:
-    """Let a request be offered, and note that that was asked for."""
+def recording(asked: list[bool]) -> Callable[[], bool]:
+    """Return a `may_offer` that allows the offer and records that it was asked."""
 
     def may_offer() -> bool:
         asked.append(True)
@@ -87,13 +87,13 @@ def noting(asked: list[bool]) -> Callable[[], bool]:
     return may_offer
 
 
-# What is sent.
+# Sending.
 
 
 @BOTH_SCHEMES
 @on_both_loops
-async def test_exchanges_in_a_row(scheme: str) -> None:
-    """Small and large, each arrives to the byte, over one connection that stays open and quiet."""
+async def test_exchanges_in_a_row_use_one_connection(scheme: str) -> None:
+    """Small and large requests arrive whole, one after the other, over one open connection."""
     async with connected(scheme) as (connection, peer):
         for request in (SMALL, large(4_000_000), SMALL, large(12_000_000), large(300_000), SMALL):
             answering = asyncio.create_task(peer.response(request))
@@ -106,8 +106,8 @@ async def test_exchanges_in_a_row(scheme: str) -> None:
 @BOTH_SCHEMES
 @pytest.mark.parametrize("beyond", [-1, 0, 1, 2])
 @on_both_loops
-async def test_about_the_size_of_one_write(scheme: str, beyond: int) -> None:
-    """A request goes to the byte on both sides of the limit, whatever its pieces are."""
+async def test_requests_around_one_write_arrive_whole(scheme: str, beyond: int) -> None:
+    """A request around `ONE_WRITE_BYTES` arrives whole, with empty pieces too."""
     async with connected(scheme) as (connection, peer):
         request = (b"x" * (ONE_WRITE_BYTES - 2), b"", b"y" * (1 + beyond), b"}")
         answering = asyncio.create_task(peer.response(request))
@@ -116,9 +116,9 @@ async def test_about_the_size_of_one_write(scheme: str, beyond: int) -> None:
 
 
 class Sink:
-    """A peer that reads in a thread, so that it has what the kernel has, without the loop.
+    """A peer that reads in a thread, without the event loop.
 
-    It is slower than who sends, whose kernel then is always full.
+    It reads more slowly than the sender sends, so the sender's socket buffer stays full.
     """
 
     def __init__(self, scheme: str) -> None:
@@ -133,25 +133,25 @@ class Sink:
 
     def _run(self) -> None:
         with self._server, self._server.accept()[0] as raw, contextlib.suppress(OSError):
-            its = raw if self._tls is None else self._tls.wrap_socket(raw, server_side=True)
-            with its:
-                while data := its.recv(65536):
+            connection = raw if self._tls is None else self._tls.wrap_socket(raw, server_side=True)
+            with connection:
+                while data := connection.recv(65536):
                     time.sleep(0.001)
                     with self._more:
                         self.received += data
                         self._more.notify()
                     if self.received.endswith(b'"}'):
-                        its.sendall(CREATED)
+                        connection.sendall(CREATED)
 
     def has(self, count: int) -> bool:
-        """Whether so many bytes come, while the loop stands still; and not a byte more."""
+        """Wait until the peer has `count` bytes; return False if it gets more or too few."""
         with self._more:
             if not self._more.wait_for(lambda: len(self.received) >= count, 10):
                 return False
             return not self._more.wait_for(lambda: len(self.received) > count, 0.1)
 
     async def ended(self) -> bytes:
-        """What it has received when the connection is at its end."""
+        """Return all bytes received, once the connection has ended."""
         await asyncio.to_thread(self._thread.join, 10)
         assert not self._thread.is_alive()
         return bytes(self.received)
@@ -161,10 +161,13 @@ class Sink:
 @pytest.mark.parametrize("size", [10, 100_000, 1_000_000, 4_000_000])
 @pytest.mark.parametrize("may_offer", [True, False])
 @on_both_loops
-async def test_leaving(scheme: str, size: int, may_offer: bool) -> None:
-    """Is asked once, when the peer has all but the last piece; if it may not, that never goes.
+async def test_may_offer_is_asked_before_the_last_piece(
+    scheme: str, size: int, may_offer: bool
+) -> None:
+    """`may_offer` is asked once, when the peer has all but the last piece.
 
-    A small request goes whole, or not at all.
+    If it returns False, the last piece is never sent. A small request is sent whole, or not at
+    all.
     """
     sink = Sink(scheme)
     connection = await Connection.connect(sink.root, contexts()[1], timeout_s=10)
@@ -189,8 +192,10 @@ async def test_leaving(scheme: str, size: int, may_offer: bool) -> None:
 
 @BOTH_SCHEMES
 @on_both_loops
-async def test_an_early_answer(scheme: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Is had before the request has left, which then doesn't, and nothing follows it."""
+async def test_an_early_response_ends_the_sending(
+    scheme: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A response that comes before the request is sent ends the sending and the connection."""
     async with connected(scheme) as (connection, peer):
         asked: list[bool] = []
 
@@ -199,7 +204,7 @@ async def test_an_early_answer(scheme: str, caplog: pytest.LogCaptureFixture) ->
             peer.writer.write(TOO_LARGE)
 
         refusing = asyncio.create_task(refuse())
-        response = await exchange(connection, large(12_000_000), may_offer=noting(asked))
+        response = await exchange(connection, large(12_000_000), may_offer=recording(asked))
         await refusing
         assert (response.http_status, response.body, asked) == (413, b"", [])
         assert not connection.is_open
@@ -210,10 +215,10 @@ async def test_an_early_answer(scheme: str, caplog: pytest.LogCaptureFixture) ->
 @BOTH_SCHEMES
 @pytest.mark.parametrize("data", [b"", TOO_LARGE, TOO_LARGE[:10]])
 @on_both_loops
-async def test_a_reset_before_it_has_left(
+async def test_a_reset_while_sending_ends_the_exchange(
     scheme: str, data: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Leaves what had come by then; nothing more is written."""
+    """After a reset while sending, a response that came before it counts, and no offer is made."""
     async with connected(scheme) as (connection, peer):
         asked: list[bool] = []
 
@@ -226,7 +231,7 @@ async def test_a_reset_before_it_has_left(
 
         ending = asyncio.create_task(end())
         request = large(12_000_000)
-        sent = exchange(connection, request, may_offer=noting(asked))
+        sent = exchange(connection, request, may_offer=recording(asked))
         if data == TOO_LARGE:
             assert (await sent).http_status == 413
         else:
@@ -240,35 +245,35 @@ async def test_a_reset_before_it_has_left(
 @BOTH_SCHEMES
 @pytest.mark.parametrize("size", [12_000_000, 1_000_000])
 @on_both_loops
-async def test_a_peer_that_does_not_read(scheme: str, size: int) -> None:
-    """Is a WriteTimeout, and the request doesn't leave; nothing of it arrives later."""
+async def test_a_peer_that_does_not_read_is_a_write_timeout(scheme: str, size: int) -> None:
+    """A peer that doesn't read causes WRITE_TIMEOUT, no offer and a reset."""
     async with connected(scheme) as (connection, peer):
         asked: list[bool] = []
-        what = await broken(connection, large(size), may_offer=noting(asked), timeout_s=0.2)
-        assert (what, asked) == (Failure.WRITE_TIMEOUT, [])
+        failure = await broken(connection, large(size), may_offer=recording(asked), timeout_s=0.2)
+        assert (failure, asked) == (Failure.WRITE_TIMEOUT, [])
         assert await peer.reset()
 
 
 @BOTH_SCHEMES
 @pytest.mark.parametrize("left_bytes", range(100_000, 900_000, 100_000))
 @on_both_loops
-async def test_a_peer_that_stops_reading(scheme: str, left_bytes: int) -> None:
-    """However little is left by then, it is late, by what is asked for and not by the kernel's."""
+async def test_a_peer_that_stops_reading_times_out(scheme: str, left_bytes: int) -> None:
+    """A peer that stops reading causes a timeout of `timeout_s`, however few bytes are asked."""
     async with connected(scheme) as (connection, peer):
         request = large(1_000_000)
         reading = asyncio.create_task(peer.reader.readexactly(1_000_000 - left_bytes))
         asked: list[bool] = []
-        sending = broken(connection, request, may_offer=noting(asked), timeout_s=0.2)
+        sending = broken(connection, request, may_offer=recording(asked), timeout_s=0.2)
         async with asyncio.timeout(5):
-            what = await sending
+            failure = await sending
         await reading
-        assert (what, asked) in [(Failure.WRITE_TIMEOUT, []), (Failure.RESPONSE_TIMEOUT, [True])]
+        assert (failure, asked) in [(Failure.WRITE_TIMEOUT, []), (Failure.RESPONSE_TIMEOUT, [True])]
 
 
 @BOTH_SCHEMES
 @on_both_loops
-async def test_a_peer_that_reads_slowly(scheme: str) -> None:
-    """Is waited for, for as long as it reads."""
+async def test_a_peer_that_reads_slowly_does_not_time_out(scheme: str) -> None:
+    """A peer that reads slowly doesn't time out."""
     async with connected(scheme) as (connection, peer):
         request = large(4_000_000)
 
@@ -287,8 +292,8 @@ async def test_a_peer_that_reads_slowly(scheme: str) -> None:
 
 
 @on_both_loops
-async def test_what_is_held_encrypted() -> None:
-    """A large request isn't beside itself, encrypted, while it goes; two portions may be."""
+async def test_little_of_a_request_is_held_encrypted() -> None:
+    """At most about two TLS portions of a large request are held encrypted at once."""
     async with connected("https") as (connection, peer):
         request = large(12_000_000)
         sending = asyncio.create_task(exchange(connection, request))
@@ -296,20 +301,20 @@ async def test_what_is_held_encrypted() -> None:
         while left_bytes:
             left_bytes -= len(await peer.reader.read(100_000))
             waiting = connection._tcp, connection._transport
-            held_bytes = max(held_bytes, sum(its.get_write_buffer_size() for its in waiting))
+            held_bytes = max(held_bytes, sum(each.get_write_buffer_size() for each in waiting))
         peer.writer.write(CREATED)
         await sending
         assert TLS_PORTION_BYTES / 2 < held_bytes < 2.1 * TLS_PORTION_BYTES
 
 
-# What comes back.
+# Receiving.
 
 
 @BOTH_SCHEMES
 @pytest.mark.parametrize("request_bytes", [0, 1_000_000])
 @on_both_loops
-async def test_no_answer(scheme: str, request_bytes: int) -> None:
-    """Is a ReadTimeout, and the connection is reset."""
+async def test_no_response_is_a_response_timeout(scheme: str, request_bytes: int) -> None:
+    """Without a response the exchange fails with RESPONSE_TIMEOUT, and the connection is reset."""
     async with connected(scheme) as (connection, peer):
         request = large(request_bytes)
         reading = asyncio.create_task(peer.reader.readexactly(sum(map(len, request))))
@@ -319,8 +324,8 @@ async def test_no_answer(scheme: str, request_bytes: int) -> None:
 
 
 @on_both_loops
-async def test_the_time_for_an_answer() -> None:
-    """Ends, whatever fraction of a second it is, and whenever it began."""
+async def test_the_response_timeout_ends_at_any_fraction() -> None:
+    """The response timeout ends at any fraction of a second, whenever it began."""
     async with listening("http") as listener:
 
         async def ends(at: int) -> Failure:
@@ -338,8 +343,10 @@ async def test_the_time_for_an_answer() -> None:
 @pytest.mark.parametrize("end", ["eof", "close", "reset"])
 @BOTH_SCHEMES
 @on_both_loops
-async def test_an_end_before_the_answer(scheme: str, end: str, data: bytes) -> None:
-    """Before its head, or within it, is no answer."""
+async def test_an_end_before_the_head_is_connection_lost(
+    scheme: str, end: str, data: bytes
+) -> None:
+    """A connection that ends before the response's head is whole fails with CONNECTION_LOST."""
     async with connected(scheme) as (connection, peer):
 
         async def respond() -> None:
@@ -357,31 +364,31 @@ async def test_an_end_before_the_answer(scheme: str, end: str, data: bytes) -> N
 
 
 @on_both_loops
-async def test_a_peer_that_goes_in_the_middle() -> None:
-    """Its end is mostly seen before the request leaves, by TLS too, whose buffers go with it."""
-    left: list[bool] = []
+async def test_a_peer_that_closes_is_mostly_noticed_before_the_offer() -> None:
+    """A TLS peer that closes while a request is sent is mostly noticed before the offer."""
+    asked: list[bool] = []
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
         root = Origin("https", f"127.0.0.1:{server.getsockname()[1]}")
 
-        def go() -> None:
+        def close_early() -> None:
             for _ in range(10):
                 with contexts()[0].wrap_socket(server.accept()[0], server_side=True) as peer:
                     read_bytes = 0
                     while read_bytes < 100_000:
                         read_bytes += len(peer.recv(65536))
 
-        going = asyncio.create_task(asyncio.to_thread(go))
+        closing = asyncio.create_task(asyncio.to_thread(close_early))
         for _ in range(10):
             connection = await Connection.connect(root, contexts()[1], timeout_s=10)
-            await broken(connection, large(3_000_000), may_offer=noting(left))
-        await going
-    assert len(left) < 5
+            await broken(connection, large(3_000_000), may_offer=recording(asked))
+        await closing
+    assert len(asked) < 5
 
 
 @on_both_loops
-async def test_a_peer_that_goes_before_tls() -> None:
-    """Nothing leaves, and nobody waits for an answer."""
+async def test_a_peer_that_closes_before_tls_is_connect_failed() -> None:
+    """A peer that closes before the TLS handshake causes CONNECT_FAILED, without an offer."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         root = Origin("https", f"127.0.0.1:{server.getsockname()[1]}")
 
@@ -389,20 +396,20 @@ async def test_a_peer_that_goes_before_tls() -> None:
             connection = await Connection.connect(root, contexts()[1], timeout_s=10)
             await exchange(connection, SMALL, may_offer=lambda: bool(1 / 0))
 
-        def go() -> None:
+        def close_at_once() -> None:
             for _ in range(60):
                 server.accept()[0].close()
 
-        going = asyncio.create_task(asyncio.to_thread(go))
+        closing = asyncio.create_task(asyncio.to_thread(close_at_once))
         for _ in range(60):
             with pytest.raises(NoResponseError, match=Failure.CONNECT_FAILED.value):
                 await attempt()
-        await going
+        await closing
 
 
 @on_both_loops
-async def test_a_body_that_a_reset_ends() -> None:
-    """Isn't whole, whatever its end."""
+async def test_a_reset_leaves_a_body_without_length_incomplete() -> None:
+    """A body without a length that a reset ends isn't taken as whole."""
     async with connected() as (connection, peer):
 
         async def respond() -> None:
@@ -428,8 +435,10 @@ async def test_a_body_that_a_reset_ends() -> None:
 )
 @BOTH_SCHEMES
 @on_both_loops
-async def test_the_end_of_a_body(scheme: str, data: bytes, ends: bool, body: bytes | None) -> None:
-    """One that is late or cut leaves the status; one may end with its connection."""
+async def test_a_late_or_cut_body_leaves_the_status(
+    scheme: str, data: bytes, ends: bool, body: bytes | None
+) -> None:
+    """A body that is late or cut leaves the status; a body without a length ends with a close."""
     async with connected(scheme) as (connection, peer):
 
         async def respond() -> None:
@@ -446,8 +455,8 @@ async def test_the_end_of_a_body(scheme: str, data: bytes, ends: bool, body: byt
 
 @BOTH_SCHEMES
 @on_both_loops
-async def test_an_answer_that_trickles(scheme: str) -> None:
-    """Its time isn't put off by what comes of it."""
+async def test_a_trickling_response_does_not_extend_the_timeout(scheme: str) -> None:
+    """Pieces of a response don't extend its timeout."""
     async with connected(scheme) as (connection, peer):
 
         async def trickle() -> None:
@@ -461,7 +470,7 @@ async def test_an_answer_that_trickles(scheme: str) -> None:
         await trickling
 
 
-# Whether it may be used again.
+# Whether the connection may be used again.
 
 
 @pytest.mark.parametrize(
@@ -478,8 +487,10 @@ async def test_an_answer_that_trickles(scheme: str) -> None:
 )
 @BOTH_SCHEMES
 @on_both_loops
-async def test_after_an_exchange(scheme: str, data: bytes, is_open: bool) -> None:
-    """It is open if nothing else has come, and is to come; otherwise it is reset."""
+async def test_an_open_connection_has_nothing_left_to_read(
+    scheme: str, data: bytes, is_open: bool
+) -> None:
+    """After an exchange the connection is open if no more bytes came and the peer keeps it."""
     async with connected(scheme) as (connection, peer):
         answering = asyncio.create_task(peer.response(SMALL, data))
         assert (await exchange(connection, SMALL)).is_over
@@ -491,8 +502,8 @@ async def test_after_an_exchange(scheme: str, data: bytes, is_open: bool) -> Non
 
 @BOTH_SCHEMES
 @on_both_loops
-async def test_an_answer_and_the_end(scheme: str) -> None:
-    """An answer that promised more, and an end right behind it: it isn't open for long."""
+async def test_a_close_after_the_response_closes_the_connection(scheme: str) -> None:
+    """A close right after a response that promised to keep the connection closes it."""
     async with connected(scheme) as (connection, peer):
 
         async def respond() -> None:
@@ -508,18 +519,22 @@ async def test_an_answer_and_the_end(scheme: str) -> None:
 @pytest.mark.parametrize("what", ["bytes", "end"])
 @BOTH_SCHEMES
 @on_both_loops
-async def test_what_comes_while_it_is_idle(scheme: str, what: str) -> None:
-    """It isn't quiet from the moment that the kernel knows, and soon it isn't open either."""
+async def test_an_idle_connection_is_not_quiet_after_bytes_or_an_end(
+    scheme: str, what: str
+) -> None:
+    """An idle connection isn't quiet once the kernel has bytes or an end, and closes soon."""
     async with connected(scheme) as (connection, peer):
         answering = asyncio.create_task(peer.response(SMALL))
         await exchange(connection, SMALL)
         await answering
         assert connection.is_quiet()
         if what == "bytes":
-            os.write(peer.descriptor, CREATED)  # at once, past the loop and past TLS
+            os.write(
+                peer.descriptor, CREATED
+            )  # past the loop and TLS, so the kernel has them at once
         else:
-            with socket.socket(fileno=os.dup(peer.descriptor)) as its:
-                its.shutdown(socket.SHUT_WR)
+            with socket.socket(fileno=os.dup(peer.descriptor)) as duplicate:
+                duplicate.shutdown(socket.SHUT_WR)
         assert (connection.is_open, connection.is_quiet()) == (True, False)
         await until(lambda: not connection.is_open)
         assert not connection.is_quiet()
@@ -527,8 +542,8 @@ async def test_what_comes_while_it_is_idle(scheme: str, what: str) -> None:
 
 @BOTH_SCHEMES
 @on_both_loops
-async def test_an_answer_while_it_is_idle(scheme: str) -> None:
-    """Is nobody's: the connection is reset."""
+async def test_a_response_on_an_idle_connection_resets_it(scheme: str) -> None:
+    """A response without a request resets the connection."""
     async with connected(scheme) as (connection, peer):
         answering = asyncio.create_task(peer.response(SMALL))
         await exchange(connection, SMALL)
@@ -541,8 +556,8 @@ async def test_an_answer_while_it_is_idle(scheme: str) -> None:
 @pytest.mark.parametrize("how", ["reset", "cancelled", "cancelled early"])
 @BOTH_SCHEMES
 @on_both_loops
-async def test_giving_up(scheme: str, how: str) -> None:
-    """The peer sees a reset, at whatever point an exchange is given up."""
+async def test_a_cancelled_exchange_resets_the_connection(scheme: str, how: str) -> None:
+    """The peer sees a reset when an exchange is reset or cancelled, at any point."""
     async with connected(scheme) as (connection, peer):
         request = large(12_000_000) if how == "cancelled early" else SMALL
         exchanging = asyncio.create_task(exchange(connection, request))
@@ -561,8 +576,8 @@ async def test_giving_up(scheme: str, how: str) -> None:
 
 @BOTH_SCHEMES
 @on_both_loops
-async def test_a_reset_of_an_idle_one(scheme: str) -> None:
-    """Is seen as one, and may be repeated."""
+async def test_an_idle_connection_can_be_reset_again_and_again(scheme: str) -> None:
+    """The peer sees the reset of an idle connection, which can be repeated."""
     async with connected(scheme) as (connection, peer):
         connection.reset()
         connection.reset()
@@ -570,7 +585,7 @@ async def test_a_reset_of_an_idle_one(scheme: str) -> None:
         connection.reset()
 
 
-# How it is made.
+# Connecting.
 
 
 async def unconnected(root: Origin, tls: ssl.SSLContext | None = None, **how: Any) -> Failure:
@@ -581,36 +596,36 @@ async def unconnected(root: Origin, tls: ssl.SSLContext | None = None, **how: An
 
 @BOTH_SCHEMES
 @on_both_loops
-async def test_no_listener(scheme: str) -> None:
-    """Is a ConnectError."""
+async def test_no_listener_is_connect_failed(scheme: str) -> None:
+    """Connecting to a port without a listener fails with CONNECT_FAILED."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     assert await unconnected(Origin(scheme, f"127.0.0.1:{port}")) == Failure.CONNECT_FAILED
 
 
 @on_both_loops
-async def test_no_such_host() -> None:
-    """A host that there isn't is a ConnectError."""
+async def test_an_unknown_host_is_connect_failed() -> None:
+    """Connecting to a host that doesn't exist fails with CONNECT_FAILED."""
     assert await unconnected(Origin("http", "nowhere.invalid")) == Failure.CONNECT_FAILED
 
 
 @on_both_loops
-async def test_a_listener_that_does_not_accept() -> None:
-    """Is a ConnectTimeout."""
+async def test_a_listener_that_does_not_accept_is_a_connect_timeout() -> None:
+    """Connecting to a listener that doesn't accept fails with CONNECT_TIMEOUT."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         waiting = [socket.socket() for _ in range(4)]
-        for its in waiting:
-            its.setblocking(False)
-            its.connect_ex(full.getsockname())
+        for each in waiting:
+            each.setblocking(False)
+            each.connect_ex(full.getsockname())
         root = Origin("http", f"127.0.0.1:{full.getsockname()[1]}")
         assert await unconnected(root, timeout_s=0.2) == Failure.CONNECT_TIMEOUT
-        for its in waiting:
-            its.close()
+        for each in waiting:
+            each.close()
 
 
 @on_both_loops
-async def test_a_handshake_that_does_not_come() -> None:
-    """Is a ConnectTimeout, and the connection is reset."""
+async def test_a_missing_handshake_is_a_connect_timeout() -> None:
+    """Without a TLS handshake connecting fails with CONNECT_TIMEOUT and a reset."""
     async with listening("http") as listener:
         root = Origin("https", listener.root.authority)
         assert await unconnected(root, timeout_s=0.2) == Failure.CONNECT_TIMEOUT
@@ -618,8 +633,8 @@ async def test_a_handshake_that_does_not_come() -> None:
 
 
 @on_both_loops
-async def test_a_handshake_that_is_cancelled() -> None:
-    """The connection is reset."""
+async def test_a_cancelled_handshake_resets_the_connection() -> None:
+    """Cancelling during the TLS handshake resets the connection."""
     async with listening("http") as listener:
         root = Origin("https", listener.root.authority)
         connecting = asyncio.create_task(Connection.connect(root, contexts()[1], timeout_s=10))
@@ -633,8 +648,8 @@ async def test_a_handshake_that_is_cancelled() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n"])
 @on_both_loops
-async def test_no_tls(data: bytes) -> None:
-    """A peer that ends, or doesn't speak it, is a ConnectError."""
+async def test_a_peer_without_tls_is_connect_failed(data: bytes) -> None:
+    """A peer that closes or doesn't speak TLS causes CONNECT_FAILED."""
     async with listening("http") as listener:
         root = Origin("https", listener.root.authority)
         connecting = asyncio.create_task(unconnected(root))
@@ -647,8 +662,8 @@ async def test_no_tls(data: bytes) -> None:
 
 @pytest.mark.parametrize("wrong", ["authority", "name"])
 @on_both_loops
-async def test_a_wrong_certificate(wrong: str) -> None:
-    """Signed by a stranger, or somebody else's, is a ConnectError."""
+async def test_a_wrong_certificate_is_connect_failed(wrong: str) -> None:
+    """A certificate of an unknown authority, or for another name, causes CONNECT_FAILED."""
     async with listening("https") as listener:
         port = listener.port
         if wrong == "authority":

@@ -1,4 +1,4 @@
-"""origin: where a server is."""
+"""http1.origin: the parts of an origin."""
 
 import pytest
 
@@ -17,6 +17,6 @@ from attachment_gateway.http1.origin import Origin
         (Origin("https", "[::1]:8443"), "::1", 8443, "https://[::1]:8443"),
     ],
 )
-def test_its_parts(origin: Origin, host: str, port: int, url: str) -> None:
-    """Brackets are the URL's, a missing port is the scheme's."""
+def test_the_parts_of_an_origin(origin: Origin, host: str, port: int, url: str) -> None:
+    """The host has no brackets, and a missing port is the scheme's default."""
     assert (origin.host, origin.port, origin.url) == (host, port, url)

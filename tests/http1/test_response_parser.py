@@ -1,4 +1,4 @@
-"""http_answer: the bytes of an answer -> what it says."""
+"""http1.response_parser: from the bytes of a response to its status, headers and body."""
 
 import gzip
 import zlib
@@ -15,16 +15,16 @@ CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
 
 def sized(body: bytes, *, head: bytes = OK) -> bytes:
-    """An answer with a body."""
+    """Return a response with a body and its Content-Length."""
     return b"%bContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
 
-def heard(
-    *data: bytes, ends: bool = False, limit: int = 1000, without: bool = False
+def parsed(
+    *data: bytes, ends: bool = False, limit: int = 1000, skipping: bool = False
 ) -> ResponseParser:
-    """What pieces, one after the other, are taken for."""
+    """Parse pieces of a response, one after the other."""
     response = ResponseParser(
-        max_body_bytes=limit, skipped_after=b'"contentBytes":"' if without else b""
+        max_body_bytes=limit, skipped_after=b'"contentBytes":"' if skipping else b""
     )
     for piece in data:
         response.feed(piece)
@@ -33,19 +33,19 @@ def heard(
     return response
 
 
-def said(response: ResponseParser) -> tuple[int, bytes | None, bool, bool]:
+def result_of(response: ResponseParser) -> tuple[int, bytes | None, bool, bool]:
     return response.http_status, response.body, response.is_over, response.is_last
 
 
 @st.composite
 def cuts(draw: st.DrawFn, data: bytes) -> list[bytes]:
-    """The bytes in pieces."""
+    """Cut the bytes into pieces."""
     at = draw(st.sets(st.integers(1, len(data) - 1), max_size=20)) if len(data) > 1 else ()
     return [data[begin:end] for begin, end in pairwise([0, *sorted(at), len(data)])]
 
 
-# Each answer, whole, with whether the connection ends behind it, and what it says: status, body,
-# whether it is over, and whether it is the last.
+# Each response with whether the connection ends after it, and the result: the status, the body,
+# whether the response is over, and whether it is the connection's last.
 WHOLE = [
     (sized(b"{}"), False, (200, b"{}", True, False)),
     (sized(b""), False, (200, b"", True, False)),
@@ -60,7 +60,7 @@ WHOLE = [
     (b"HTTP/1.1 100 C\r\n\r\nHTTP/1.1 103 E\r\n\r\n" + sized(b""), False, (200, b"", True, False)),
     (b"HTTP/1.1 100 Continue\r\n\r\n", False, (0, None, False, True)),
     (b"HTTP/1.1 100 Continue\r\n\r\n", True, (0, None, True, True)),
-    # Whether it is the last.
+    # Whether it is the connection's last response.
     (sized(b"{}", head=OK + b"Connection: keep-alive\r\n"), False, (200, b"{}", True, False)),
     (sized(b"{}", head=OK + b"Connection: close\r\n"), False, (200, b"{}", True, True)),
     (sized(b"{}", head=OK + b"CONNECTION: Close\r\n"), False, (200, b"{}", True, True)),
@@ -71,20 +71,20 @@ WHOLE = [
         (200, b"{}", True, False),
     ),
     (sized(b"{}"), True, (200, b"{}", True, True)),
-    # What comes behind it.
+    # Bytes after the response.
     (sized(b"{}") + sized(b"[]"), False, (200, b"{}", True, True)),
     (sized(b"{}") + b"H", False, (200, b"{}", True, True)),
     (sized(b"{}") + b"\0", False, (200, b"{}", True, True)),
     (b"HTTP/1.1 204 X\r\nContent-Length: 2\r\n\r\n{}", False, (204, b"", True, True)),
     (CHUNKED + b"0\r\n\r\n0\r\n\r\n", False, (200, b"", True, True)),
-    # What is cut.
+    # Responses that are cut off.
     (b"", True, (0, None, True, True)),
     (OK[:12], True, (0, None, True, True)),
     (OK + b"Content-Length: 2\r\n", True, (0, None, True, True)),
     (sized(b"{}")[:-1], False, (200, None, False, True)),
     (sized(b"{}")[:-1], True, (200, None, True, True)),
     (CHUNKED + b"2\r\n{}\r\n", True, (200, None, True, True)),
-    # What is none.
+    # Bytes that are no response.
     (b"SSH-2.0\r\n\r\n", False, (0, None, True, True)),
     (b"HTTP/1.1 2OO OK\r\n\r\n", False, (0, None, True, True)),
     (b"HTTP/1.1 1000 OK\r\n\r\n", False, (0, None, True, True)),
@@ -112,36 +112,38 @@ WHOLE = [
 
 
 @pytest.mark.parametrize(("data", "ends", "what"), WHOLE)
-def test_an_answer(data: bytes, ends: bool, what: tuple[int, bytes | None, bool, bool]) -> None:
-    """Whole, and byte for byte."""
-    assert said(heard(data, ends=ends)) == what
-    assert said(heard(*(bytes([byte]) for byte in data), ends=ends)) == what
+def test_a_response_has_the_same_result_byte_for_byte(
+    data: bytes, ends: bool, what: tuple[int, bytes | None, bool, bool]
+) -> None:
+    """A response has its result when it is fed whole and when it is fed byte for byte."""
+    assert result_of(parsed(data, ends=ends)) == what
+    assert result_of(parsed(*(bytes([byte]) for byte in data), ends=ends)) == what
 
 
 @given(st.data())
-def test_cuts_make_no_difference(data: st.DataObject) -> None:
-    """Wherever its bytes are cut, an answer says the same."""
+def test_the_pieces_make_no_difference(data: st.DataObject) -> None:
+    """A response has the same result and headers wherever its bytes are cut."""
     whole, ends, _ = data.draw(st.sampled_from(WHOLE))
     pieces = data.draw(cuts(whole))
-    cut, uncut = heard(*pieces, ends=ends), heard(whole, ends=ends)
-    assert said(cut) == said(uncut)
+    cut, uncut = parsed(*pieces, ends=ends), parsed(whole, ends=ends)
+    assert result_of(cut) == result_of(uncut)
     assert cut.http_status == 0 or cut.headers == uncut.headers
 
 
 @given(st.binary(max_size=200), st.lists(st.binary(max_size=20)))
-def test_nothing_breaks_it(start: bytes, more: list[bytes]) -> None:
-    """Whatever comes, it ends, and then there is nothing after it."""
-    response = heard(OK[: len(start)], start, *more, ends=True)
+def test_any_bytes_end_as_a_last_response(start: bytes, more: list[bytes]) -> None:
+    """After any bytes and the connection's end, the response is over and the last."""
+    response = parsed(OK[: len(start)], start, *more, ends=True)
     assert (response.is_over, response.is_last) == (True, True)
 
 
-def test_headers() -> None:
-    """Names are in lower case, values as they are; what comes more than once is a list."""
+def test_the_headers_of_a_response() -> None:
+    """Header names are in lower case, values unchanged, and repeated headers joined by commas."""
     head = (
         b"Retry-After: 7\r\nX-EMPTY:\r\nx-twice: a\r\nX-Twice:   b, c\r\n"
         b"X-Latin: \xe9\r\nX-Twice: d\r\n"
     )
-    assert heard(b"HTTP/1.1 100 C\r\nX-Early: 1\r\n\r\n" + sized(b"", head=OK + head)).headers == {
+    assert parsed(b"HTTP/1.1 100 C\r\nX-Early: 1\r\n\r\n" + sized(b"", head=OK + head)).headers == {
         "retry-after": "7",
         "x-empty": "",
         "x-twice": "a, b, c, d",
@@ -150,40 +152,40 @@ def test_headers() -> None:
     }
 
 
-def test_a_value_ends_before_its_spaces() -> None:
-    """Space around a header's value isn't its."""
-    response = heard(
+def test_spaces_around_a_header_value_are_dropped() -> None:
+    """The spaces around a header's value are dropped."""
+    response = parsed(
         sized(gzip.compress(b"{}", mtime=0), head=OK + b"Content-Encoding:  gzip \t\r\n")
     )
     assert (response.headers["content-encoding"], response.body) == ("gzip", b"{}")
 
 
-def test_a_status_comes_with_its_head() -> None:
-    """It is there before the body is, and not before the head is whole."""
-    response = heard(OK)
-    assert said(response) == (0, None, False, True)
+def test_the_status_is_known_when_the_head_is_whole() -> None:
+    """The status is known once the head is whole, and before the body."""
+    response = parsed(OK)
+    assert result_of(response) == (0, None, False, True)
     response.feed(b"Content-Length: 2\r\n\r\n")
-    assert said(response) == (200, None, False, True)
+    assert result_of(response) == (200, None, False, True)
     response.feed(b"{}")
-    assert said(response) == (200, b"{}", True, False)
+    assert result_of(response) == (200, b"{}", True, False)
 
 
 @pytest.mark.parametrize("more", [b"H", b"\r\n", sized(b"[]")])
-def test_what_comes_later(more: bytes) -> None:
-    """Another's bytes don't change what it says, but it is the last."""
-    response = heard(sized(b"{}"))
+def test_bytes_after_a_response_make_it_the_last(more: bytes) -> None:
+    """Bytes after a response don't change it, but make it the connection's last."""
+    response = parsed(sized(b"{}"))
     assert not response.is_last
     response.feed(more)
-    assert said(response) == (200, b"{}", True, True)
+    assert result_of(response) == (200, b"{}", True, True)
 
 
-def test_taking_no_more() -> None:
-    """What is cut keeps its status, and stays without a body."""
-    response = heard(sized(b"{}")[:-1])
+def test_a_cut_response_keeps_its_status() -> None:
+    """`cut` leaves a response with its status and without a body."""
+    response = parsed(sized(b"{}")[:-1])
     response.cut()
     response.feed(b"}")
     response.end()
-    assert said(response) == (200, None, True, True)
+    assert result_of(response) == (200, None, True, True)
 
 
 @pytest.mark.parametrize(
@@ -194,28 +196,28 @@ def test_taking_no_more() -> None:
         (OK + b"\r\nxxxxxxxxxx", True),
     ],
 )
-def test_the_longest_body(whole: bytes, ends: bool) -> None:
-    """A body at the limit is read; of one beyond it the status is left."""
-    assert said(heard(whole, ends=ends, limit=10))[:3] == (200, b"x" * 10, True)
-    assert said(heard(whole, limit=9)) == (200, None, True, True)
+def test_a_body_over_the_limit_is_dropped(whole: bytes, ends: bool) -> None:
+    """A body at the limit is read; one over it is dropped, and the status stays."""
+    assert result_of(parsed(whole, ends=ends, limit=10))[:3] == (200, b"x" * 10, True)
+    assert result_of(parsed(whole, limit=9)) == (200, None, True, True)
 
 
 @pytest.mark.parametrize("early", [b"", b"HTTP/1.1 100 Continue\r\n\r\n"])
-def test_the_longest_head(early: bytes) -> None:
-    """So many bytes may come, with all that comes before it, until its end is in sight."""
-    reservation = MAX_HEAD_BYTES - len(early) - len(OK + b"X: \r\n\r")
+def test_a_head_over_the_limit_is_no_response(early: bytes) -> None:
+    """A head of `MAX_HEAD_BYTES`, with the interim responses before it, is the longest read."""
+    room_bytes = MAX_HEAD_BYTES - len(early) - len(OK + b"X: \r\n\r")
     for over, status in ((0, 200), (1, 0)):
-        whole = early + OK + b"X: " + b"x" * (reservation + over) + b"\r\n\r\n"
-        assert heard(whole[:-1], whole[-1:]).http_status == status
+        whole = early + OK + b"X: " + b"x" * (room_bytes + over) + b"\r\n\r\n"
+        assert parsed(whole[:-1], whole[-1:]).http_status == status
 
 
-def test_a_head_without_an_end() -> None:
-    """Isn't read for ever, and neither is one that is always about to come."""
+def test_a_head_without_an_end_is_no_response() -> None:
+    """Parsing ends after `MAX_HEAD_BYTES` of a head without an end, or of interim responses."""
     for piece in (b"X: " + b"x" * 1000 + b"\r\n", b"\r\nHTTP/1.1 100 Continue\r\n"):
-        response = heard(
+        response = parsed(
             b"HTTP/1.1 100 Continue\r\n", *[piece] * (MAX_HEAD_BYTES // len(piece) + 1)
         )
-        assert said(response) == (0, None, True, True)
+        assert result_of(response) == (0, None, True, True)
 
 
 # Encodings.
@@ -236,22 +238,24 @@ def test_a_head_without_an_end() -> None:
         ("br", b"{}", None),
     ],
 )
-def test_an_encoded_body(encoding: str, data: bytes, body: bytes | None) -> None:
-    """One encoding is undone, although none was asked for; two are not: they hide too much."""
+def test_a_body_with_one_encoding_is_decoded(
+    encoding: str, data: bytes, body: bytes | None
+) -> None:
+    """A body with one encoding is decoded; one with two encodings is dropped."""
     head = OK + f"Content-Encoding: {encoding}\r\n".encode()
-    assert said(heard(sized(data, head=head))) == (200, body, True, False)
+    assert result_of(parsed(sized(data, head=head))) == (200, body, True, False)
 
 
-def test_what_an_encoding_hides() -> None:
-    """The limit is on what comes out as well."""
+def test_the_limit_applies_to_the_decoded_body() -> None:
+    """The limit applies to the decoded body as well."""
     head = OK + b"Content-Encoding: gzip\r\n"
     whole = sized(gzip.compress(b"x" * 1_000_000), head=head)
-    assert heard(whole, limit=1_000_000).body == b"x" * 1_000_000
-    assert heard(whole, limit=999_999).body is None
-    assert heard(whole, limit=10_000).body is None
+    assert parsed(whole, limit=1_000_000).body == b"x" * 1_000_000
+    assert parsed(whole, limit=999_999).body is None
+    assert parsed(whole, limit=10_000).body is None
 
 
-# Without content.
+# Skipping the values of contentBytes.
 
 
 @pytest.mark.parametrize(
@@ -275,17 +279,17 @@ def test_what_an_encoding_hides() -> None:
         (b"", b""),
     ],
 )
-def test_without_content(body: bytes, kept: bytes) -> None:
-    """A content's characters are read past, wherever the pieces are cut; all else is kept."""
+def test_content_is_skipped_wherever_it_is_cut(body: bytes, kept: bytes) -> None:
+    """The content's characters are skipped wherever the pieces are cut, and all else is kept."""
 
     @given(pieces=cuts(sized(body)))
     @example(pieces=[bytes([byte]) for byte in sized(body)])
     @example(pieces=[sized(body)])
-    def read_past(pieces: list[bytes]) -> None:
-        assert heard(*pieces, without=True).body == kept
+    def skips(pieces: list[bytes]) -> None:
+        assert parsed(*pieces, skipping=True).body == kept
 
-    read_past()
-    assert heard(sized(body)).body == body
+    skips()
+    assert parsed(sized(body)).body == body
 
 
 @given(
@@ -294,31 +298,33 @@ def test_without_content(body: bytes, kept: bytes) -> None:
     ),
     st.data(),
 )
-def test_whichever_values(properties: list[tuple[str, bytes]], data: st.DataObject) -> None:
-    """Only contents are emptied, in whatever order they come."""
+def test_only_content_values_are_emptied(
+    properties: list[tuple[str, bytes]], data: st.DataObject
+) -> None:
+    """Only the values of contentBytes are emptied, in any order of properties."""
     texts = [(name, value.hex()) for name, value in properties]
     body = ",".join(f'"{name}":"{value}"' for name, value in texts).encode()
     kept = ",".join(f'"{n}":"{"" if n == "contentBytes" else v}"' for n, v in texts).encode()
-    assert heard(*data.draw(cuts(sized(body))), without=True).body == kept
+    assert parsed(*data.draw(cuts(sized(body))), skipping=True).body == kept
 
 
-def test_an_encoded_content() -> None:
-    """Is left as it is."""
+def test_content_is_not_skipped_in_an_encoded_body() -> None:
+    """Content in a body with a Content-Encoding isn't skipped."""
     body = b'{"contentBytes":"QUJD"}'
     for encoding, data in ((b"gzip", gzip.compress(body)), (b"identity", body)):
         head = OK + b"Content-Encoding: " + encoding + b"\r\n"
-        assert heard(sized(data, head=head), without=True).body == body
+        assert parsed(sized(data, head=head), skipping=True).body == body
 
 
-def test_a_content_counts() -> None:
-    """What is read past counts against the limit, and isn't held."""
+def test_skipped_content_counts_against_the_limit() -> None:
+    """Skipped content counts against the limit, and isn't held in memory."""
     body = b'{"contentBytes":"' + b"A" * 10_000 + b'"}'
-    assert heard(sized(body), limit=len(body), without=True).body == b'{"contentBytes":""}'
-    assert heard(sized(body), limit=len(body) - 1, without=True).body is None
-    never = ResponseParser(max_body_bytes=10_000_000, skipped_after=b'"contentBytes":"')
-    never.feed(OK + b'\r\n{"contentBytes":"')
+    assert parsed(sized(body), limit=len(body), skipping=True).body == b'{"contentBytes":""}'
+    assert parsed(sized(body), limit=len(body) - 1, skipping=True).body is None
+    response = ResponseParser(max_body_bytes=10_000_000, skipped_after=b'"contentBytes":"')
+    response.feed(OK + b'\r\n{"contentBytes":"')
     for _ in range(90):
-        never.feed(b"A" * 100_000)
-    assert (never.is_over, len(never._read)) == (False, len(b'{"contentBytes":"'))
-    never.end()
-    assert never.body == b'{"contentBytes":"'
+        response.feed(b"A" * 100_000)
+    assert (response.is_over, len(response._read)) == (False, len(b'{"contentBytes":"'))
+    response.end()
+    assert response.body == b'{"contentBytes":"'

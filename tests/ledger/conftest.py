@@ -12,7 +12,7 @@ from tests.support.three_ledgers import Ledgers, empty_ledgers
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
 async def ledgers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledgers]:
-    """One kind of ledger after the other; nothing is in it."""
+    """One kind of ledger per parameter, empty at the start."""
     url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
     async with empty_ledgers(request.param, tmp_path / "state" / "ledger.sqlite3", url) as made:
         yield made
@@ -20,11 +20,11 @@ async def ledgers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
 
 @pytest.fixture
 async def ledger(ledgers: Ledgers) -> Ledger:
-    """A process's ledger."""
+    """The ledger of one process."""
     return await ledgers.open()
 
 
 @pytest.fixture
 async def other(ledger: Ledger, ledgers: Ledgers) -> Ledger:
-    """Another process's."""
+    """The same ledger, opened by another process."""
     return await ledgers.open()

@@ -1,4 +1,4 @@
-"""A process that shares a ledger: `contender.py URL LEASE_S DIRECTORY WHAT …`, for the tests."""
+"""A process that shares a ledger, for the tests: `contender.py URL LEASE_S DIRECTORY WHAT …`."""
 
 import asyncio
 import sys
@@ -21,12 +21,12 @@ async def opened(url: str, lease_s: float) -> Ledger:
 
 
 def say(word: str) -> None:
-    """Tell the test."""
-    print(word, flush=True)  # noqa: T201 - it reads it
+    """Print a word to standard output, which the test reads."""
+    print(word, flush=True)  # noqa: T201 - the test reads standard output
 
 
-async def first(ledger: Ledger, lease: Lease) -> None:
-    """Wait to be first."""
+async def acquire_head(ledger: Ledger, lease: Lease) -> None:
+    """Acquire until the lease is at the head of its post's queue."""
     while True:
         if await ledger.acquire(lease) == Acquired():
             return
@@ -34,19 +34,19 @@ async def first(ledger: Ledger, lease: Lease) -> None:
 
 
 @contextmanager
-def alone(held: Path) -> Iterator[None]:
-    """See that nobody else is here: only one can make the file."""
+def exclusively(held: Path) -> Iterator[None]:
+    """Fail if another process is inside: only one process can create the file `held`."""
     held.touch(exist_ok=False)
     yield
     held.unlink()
 
 
 async def contend(ledger: Ledger, directory: Path, name: str, times: str) -> None:
-    """Be first so many times."""
+    """Acquire and release a lease `times` times, checking each time that no other is held."""
     for number in range(int(times)):
         lease = Lease(holder=f"{name}-{number}", post="g/p", request_id=f"r-{name}-{number}")
-        await first(ledger, lease)
-        with alone(directory / "held"):
+        await acquire_head(ledger, lease)
+        with exclusively(directory / "held"):
             assert await ledger.record_sending(lease, settles_in_s=1, is_new_attempt=True)
         await ledger.release(
             lease, EndedCreated(f"{name}-{number}") if number % 2 else EndedAbsent()
@@ -55,7 +55,7 @@ async def contend(ledger: Ledger, directory: Path, name: str, times: str) -> Non
 
 
 async def send_and_hang(ledger: Ledger, _: Path) -> None:
-    """Be killed in the middle."""
+    """Record a sending and wait to be killed."""
     lease = Lease(holder="killed", post="g/p", request_id="r1", fingerprint=b"f")
     assert await ledger.acquire(lease) == Acquired()
     assert await ledger.record_sending(lease, settles_in_s=60, is_new_attempt=True)
@@ -64,7 +64,7 @@ async def send_and_hang(ledger: Ledger, _: Path) -> None:
 
 
 async def write_for_ever(ledger: Ledger, _: Path) -> None:
-    """Be killed at any moment."""
+    """Write to the ledger until killed."""
     number = 0
     while True:
         number += 1

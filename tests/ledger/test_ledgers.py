@@ -1,4 +1,4 @@
-"""ledger: what each of the three does, on the same clock."""
+"""ledger: what holds for each of the three ledgers, on the same clock."""
 
 import asyncio
 
@@ -22,7 +22,7 @@ from attachment_gateway.ledger import (
 )
 from tests.support.three_ledgers import Ledgers
 
-# The lease is 10 s, settling takes 15 s, what isn't touched is kept for 1000 s.
+# The lease lasts 10 s, settling takes 15 s, the retention of what isn't touched is 1000 s.
 assert LEASE_S == 10
 
 
@@ -39,8 +39,8 @@ A1, B1, C1 = lease("a", "r1"), lease("b", "r1"), lease("c", "r1")
 # The queue of a post.
 
 
-async def test_who_is_alone_is_first(ledger: Ledger) -> None:
-    """Nothing is in the way."""
+async def test_a_lease_in_an_empty_queue_is_acquired(ledger: Ledger) -> None:
+    """A lease is acquired at once when the post's queue is empty."""
     assert await ledger.acquire(A) == Acquired()
 
 
@@ -49,18 +49,18 @@ async def test_who_is_alone_is_first(ledger: Ledger) -> None:
     [EndedCreated("x"), EndedAbsent(), EndedUnchanged(), EndedUnknown(settles_in_s=0)],
     ids=lambda end: type(end).__name__,
 )
-async def test_who_comes_second_waits_for_the_first(
+async def test_the_second_lease_waits_for_the_first(
     ledger: Ledger, other: Ledger, end: End
 ) -> None:
-    """However the first leaves, with nothing to settle the next is first at once."""
+    """The second lease is acquired once the first is released, however it ended."""
     await ledger.acquire(A)
     assert await other.acquire(B) == Queued()
     await ledger.release(A, end)
     assert await other.acquire(B) == Acquired()
 
 
-async def test_the_order_is_that_of_arrival(ledger: Ledger, other: Ledger) -> None:
-    """Over all that share the ledger, whoever asks first."""
+async def test_leases_are_acquired_in_the_order_of_arrival(ledger: Ledger, other: Ledger) -> None:
+    """Leases are acquired in the order of their first `acquire`, across processes."""
     assert await ledger.acquire(A) == Acquired()
     assert await other.acquire(B) == Queued()
     assert await ledger.acquire(C) == Queued()
@@ -72,13 +72,13 @@ async def test_the_order_is_that_of_arrival(ledger: Ledger, other: Ledger) -> No
 
 
 async def test_each_post_has_a_queue_of_its_own(ledger: Ledger) -> None:
-    """Another post's writers are nobody's business."""
+    """A lease for one post doesn't delay a lease for another."""
     await ledger.acquire(A)
     assert await ledger.acquire(lease("b", post="g/q")) == Acquired()
 
 
-async def test_one_in_the_middle_may_leave(ledger: Ledger) -> None:
-    """Those behind move up."""
+async def test_a_queued_lease_can_be_released(ledger: Ledger) -> None:
+    """When a queued lease is released, those behind it move up."""
     for each in (A, B, C):
         await ledger.acquire(each)
     await ledger.release(B, EndedAbsent())
@@ -86,8 +86,10 @@ async def test_one_in_the_middle_may_leave(ledger: Ledger) -> None:
     assert await ledger.acquire(C) == Acquired()
 
 
-async def test_the_dead_are_passed_over(ledger: Ledger, other: Ledger, ledgers: Ledgers) -> None:
-    """When the lease ends, and not before."""
+async def test_a_lease_that_has_ended_is_passed_over(
+    ledger: Ledger, other: Ledger, ledgers: Ledgers
+) -> None:
+    """The next lease is acquired when the first one's 10 s are over, and not before."""
     await ledger.acquire(A)
     await ledgers.after(9)
     assert await other.acquire(B) == Queued()
@@ -95,8 +97,8 @@ async def test_the_dead_are_passed_over(ledger: Ledger, other: Ledger, ledgers: 
     assert await other.acquire(B) == Acquired()
 
 
-async def test_entering_again_renews(ledger: Ledger, ledgers: Ledgers) -> None:
-    """It is how one waits, and it does for holding too."""
+async def test_acquire_renews_the_lease(ledger: Ledger, ledgers: Ledgers) -> None:
+    """A repeated `acquire` renews a lease, whether it is queued or held."""
     await ledger.acquire(A)
     for _ in range(5):
         await ledgers.after(8)
@@ -104,8 +106,10 @@ async def test_entering_again_renews(ledger: Ledger, ledgers: Ledgers) -> None:
         assert await ledger.acquire(A) == Acquired()
 
 
-async def test_one_that_no_longer_waits_is_passed_over(ledger: Ledger, ledgers: Ledgers) -> None:
-    """A waiting lease has a lease too."""
+async def test_a_queued_lease_that_has_ended_is_passed_over(
+    ledger: Ledger, ledgers: Ledgers
+) -> None:
+    """A queued lease that isn't renewed within 10 s is passed over."""
     for each in (A, B, C):
         await ledger.acquire(each)
     await ledgers.after(9)
@@ -116,10 +120,10 @@ async def test_one_that_no_longer_waits_is_passed_over(ledger: Ledger, ledgers: 
     assert await ledger.acquire(C) == Acquired()
 
 
-async def test_one_that_died_sending_keeps_its_place_until_that_is_settled(
+async def test_a_holder_that_died_sending_blocks_the_post_until_settled(
     ledger: Ledger, ledgers: Ledgers
 ) -> None:
-    """With a request id or without: 15 s after the end of a lease of 10 s."""
+    """A lease whose holder died sending blocks its post until 15 s after the lease's end."""
     await ledger.acquire(A)
     await ledgers.after(5)
     assert await ledger.record_sending(A, settles_in_s=60, is_new_attempt=True)
@@ -129,10 +133,10 @@ async def test_one_that_died_sending_keeps_its_place_until_that_is_settled(
     assert await ledger.acquire(B) == Acquired()
 
 
-async def test_one_that_left_as_unknown_keeps_its_place_until_that_is_settled(
+async def test_an_unknown_end_blocks_the_post_until_settled(
     ledger: Ledger, ledgers: Ledgers
 ) -> None:
-    """It needs no lease for that."""
+    """A lease released as unknown blocks its post for `settles_in_s`, without renewal."""
     await ledger.acquire(A)
     await ledger.release(A, EndedUnknown(settles_in_s=40))
     await ledgers.after(39)
@@ -144,8 +148,10 @@ async def test_one_that_left_as_unknown_keeps_its_place_until_that_is_settled(
 # Leases.
 
 
-async def test_a_place_that_is_held_can_be_renewed(ledger: Ledger, ledgers: Ledgers) -> None:
-    """Again and again; others wait."""
+async def test_a_held_lease_can_be_renewed_again_and_again(
+    ledger: Ledger, ledgers: Ledgers
+) -> None:
+    """Each renewal extends a held lease, and other leases stay queued."""
     await ledger.acquire(A)
     for _ in range(5):
         await ledgers.after(9)
@@ -154,10 +160,10 @@ async def test_a_place_that_is_held_can_be_renewed(ledger: Ledger, ledgers: Ledg
 
 
 @pytest.mark.parametrize("held", [A, A1], ids=["without an id", "with one"])
-async def test_a_lease_that_has_ended_can_be_renewed(
+async def test_a_lease_that_has_ended_can_still_be_renewed(
     ledger: Ledger, ledgers: Ledgers, held: Lease
 ) -> None:
-    """As long as nobody wanted the lease: a pause of the process isn't yet a loss."""
+    """A lease that has ended can be renewed as long as no other lease has been acquired."""
     await ledger.acquire(held)
     await ledgers.after(30)
     assert await ledger.renew(held)
@@ -167,10 +173,10 @@ async def test_a_lease_that_has_ended_can_be_renewed(
 
 
 @pytest.mark.parametrize("held", [A, A1], ids=["without an id", "with one"])
-async def test_a_place_that_was_passed_over_is_lost(
+async def test_a_lease_that_was_passed_over_is_lost(
     ledger: Ledger, other: Ledger, ledgers: Ledgers, held: Lease
 ) -> None:
-    """Its holder is told, whatever it does next, and can't hold up anybody."""
+    """A lease that was passed over can't be renewed, can't send, and blocks nobody."""
     await ledger.acquire(held)
     await ledgers.after(10)
     assert await other.acquire(B) == Acquired()
@@ -181,10 +187,10 @@ async def test_a_place_that_was_passed_over_is_lost(
     assert await other.acquire(C) == Acquired()
 
 
-async def test_a_place_is_lost_with_its_request_id(
+async def test_a_lease_is_lost_when_its_request_id_is_taken_over(
     ledger: Ledger, other: Ledger, ledgers: Ledgers
 ) -> None:
-    """Another holder has both."""
+    """A lease is lost when another lease has taken over its request id."""
     await ledger.acquire(A1)
     await ledgers.after(10)
     assert await other.acquire(B1) == Acquired()
@@ -193,8 +199,8 @@ async def test_a_place_is_lost_with_its_request_id(
     assert await other.renew(B1)
 
 
-async def test_a_place_that_was_never_taken_is_not_held(ledger: Ledger) -> None:
-    """Nothing comes of renewing it, and nothing of leaving it."""
+async def test_a_lease_that_was_never_acquired_is_not_held(ledger: Ledger) -> None:
+    """A lease that was never acquired can't be renewed, and releasing it changes nothing."""
     assert not await ledger.renew(A1)
     assert not await ledger.record_sending(A1, settles_in_s=15, is_new_attempt=True)
     await ledger.release(A1, EndedUnknown(settles_in_s=100))
@@ -203,18 +209,16 @@ async def test_a_place_that_was_never_taken_is_not_held(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("end", [EndedCreated("x"), EndedAbsent(), EndedUnknown(settles_in_s=40)])
 @pytest.mark.parametrize("held", [A, A1], ids=["without an id", "with one"])
-async def test_a_place_that_was_left_is_not_held(ledger: Ledger, held: Lease, end: End) -> None:
-    """A late renewal doesn't bring it back."""
+async def test_a_released_lease_is_not_held(ledger: Ledger, held: Lease, end: End) -> None:
+    """A lease can't be renewed, and can't send, after its release."""
     await ledger.acquire(held)
     await ledger.release(held, end)
     assert not await ledger.renew(held)
     assert not await ledger.record_sending(held, settles_in_s=15, is_new_attempt=True)
 
 
-async def test_a_place_is_dead_for_good_after_the_retention(
-    ledger: Ledger, ledgers: Ledgers
-) -> None:
-    """Nothing is kept for ever, not even a lease that nobody wants."""
+async def test_a_lease_is_forgotten_after_the_retention(ledger: Ledger, ledgers: Ledgers) -> None:
+    """A lease that ended can't be renewed after the retention, even if no other wants its place."""
     await ledger.acquire(A)
     await ledgers.after(1009)
     assert await ledger.renew(A)
@@ -225,8 +229,10 @@ async def test_a_place_is_dead_for_good_after_the_retention(
 # Request ids.
 
 
-async def test_a_request_id_in_work(ledger: Ledger, other: Ledger, ledgers: Ledgers) -> None:
-    """Another call with it is told for how long, and joins no queue."""
+async def test_a_held_request_id_is_in_progress(
+    ledger: Ledger, other: Ledger, ledgers: Ledgers
+) -> None:
+    """Another call with a held request id learns how long the lease lasts, and isn't queued."""
     await ledger.acquire(A1)
     await ledgers.after(4)
     assert await other.acquire(B1) == InProgress(lease_left_s=6)
@@ -236,8 +242,8 @@ async def test_a_request_id_in_work(ledger: Ledger, other: Ledger, ledgers: Ledg
     assert await other.acquire(C) == Acquired()
 
 
-async def test_a_request_id_that_waits_is_in_work_too(ledger: Ledger) -> None:
-    """It was given to the one that waits."""
+async def test_a_queued_request_id_is_in_progress_too(ledger: Ledger) -> None:
+    """A request id whose lease is still queued is in progress for other calls."""
     await ledger.acquire(C)
     assert await ledger.acquire(A1) == Queued()
     assert await ledger.acquire(B1) == InProgress(lease_left_s=10)
@@ -252,10 +258,10 @@ async def test_a_request_id_that_waits_is_in_work_too(ledger: Ledger) -> None:
 @pytest.mark.parametrize(
     "reuse", [lease("b", "r1", b"other"), lease("b", "r1", post="g/q")], ids=["print", "post"]
 )
-async def test_a_request_id_that_was_given_to_another_request(
+async def test_a_request_id_of_another_request_is_refused(
     ledger: Ledger, ledgers: Ledgers, end: End | None, reuse: Lease
 ) -> None:
-    """However that is going, or ended; until it is forgotten."""
+    """A request id is refused for another content or post until it is forgotten."""
     await ledger.acquire(A1)
     if end:
         await ledger.release(A1, end)
@@ -265,10 +271,10 @@ async def test_a_request_id_that_was_given_to_another_request(
     assert await ledger.acquire(reuse) == Acquired()
 
 
-async def test_a_repeat_of_what_was_created(
+async def test_a_repeat_of_a_created_request_learns_the_attachment(
     ledger: Ledger, other: Ledger, ledgers: Ledgers
 ) -> None:
-    """It is told which attachment, and how long ago, and doesn't wait."""
+    """A repeat learns the attachment's id and age, at once, and isn't queued."""
     await ledger.acquire(A1)
     await ledger.release(A1, EndedCreated("AAMk="))
     await ledger.acquire(C)
@@ -279,8 +285,10 @@ async def test_a_repeat_of_what_was_created(
     assert await other.acquire(B) == Acquired()
 
 
-async def test_what_was_created_is_forgotten(ledger: Ledger, ledgers: Ledgers) -> None:
-    """After the retention, and not before; asking doesn't prolong it."""
+async def test_a_created_attachment_is_forgotten_after_the_retention(
+    ledger: Ledger, ledgers: Ledgers
+) -> None:
+    """A created attachment is kept for the retention, which `acquire` doesn't prolong."""
     await ledger.acquire(A1)
     await ledger.release(A1, EndedCreated("x"))
     await ledgers.after(999)
@@ -291,8 +299,8 @@ async def test_what_was_created_is_forgotten(ledger: Ledger, ledgers: Ledgers) -
     assert await ledger.claimed("g/p") == frozenset()
 
 
-async def test_a_repeat_of_what_came_to_nothing(ledger: Ledger) -> None:
-    """It starts afresh, at the end of the queue."""
+async def test_a_repeat_of_an_absent_request_begins_again(ledger: Ledger) -> None:
+    """A repeat of a request that created nothing begins again, at the end of the queue."""
     await ledger.acquire(A1)
     await ledger.record_sending(A1, settles_in_s=60, is_new_attempt=True)
     await ledger.acquire(C)
@@ -302,10 +310,10 @@ async def test_a_repeat_of_what_came_to_nothing(ledger: Ledger) -> None:
     assert await ledger.acquire(B1) == Acquired()
 
 
-async def test_a_dead_holder_is_replaced_in_its_very_place(
+async def test_a_repeat_takes_over_the_head_of_the_queue(
     ledger: Ledger, other: Ledger, ledgers: Ledgers
 ) -> None:
-    """At the head, before those who came in between."""
+    """A repeat takes over the ended lease of its request id at the head of the queue."""
     await ledger.acquire(A1)
     await ledgers.after(8)
     await other.acquire(C)
@@ -314,10 +322,10 @@ async def test_a_dead_holder_is_replaced_in_its_very_place(
     assert await other.acquire(C) == Queued()
 
 
-async def test_a_dead_one_that_waited_is_replaced_in_its_very_place(
+async def test_a_repeat_takes_over_a_position_within_the_queue(
     ledger: Ledger, other: Ledger, ledgers: Ledgers
 ) -> None:
-    """In the middle too."""
+    """A repeat takes over the position of a queued lease that has ended."""
     for each in (C, A1, lease("d")):
         await ledger.acquire(each)
     await ledgers.after(9)
@@ -330,10 +338,10 @@ async def test_a_dead_one_that_waited_is_replaced_in_its_very_place(
     assert await other.acquire(B1) == Acquired()
 
 
-async def test_one_that_died_sending_is_taken_over(
+async def test_a_holder_that_died_sending_is_taken_over(
     ledger: Ledger, other: Ledger, ledgers: Ledgers
 ) -> None:
-    """At once when its lease has ended, with what it sent; no need to wait out its settling."""
+    """A repeat takes over what was sent as soon as the lease has ended, before it is settled."""
     await ledger.acquire(A1)
     await ledgers.after(2)
     await ledger.record_sending(A1, settles_in_s=60, is_new_attempt=True)
@@ -346,10 +354,10 @@ async def test_one_that_died_sending_is_taken_over(
 
 
 @pytest.mark.parametrize("created", [False, True])
-async def test_what_was_left_as_unknown_is_taken_over(
+async def test_an_unknown_end_is_taken_over(
     ledger: Ledger, other: Ledger, ledgers: Ledgers, created: bool
 ) -> None:
-    """At once, in its very lease, with all that is known."""
+    """A repeat takes over an unknown end at once, with its position and all that is known."""
     await ledger.acquire(A1)
     await ledger.record_sending(A1, settles_in_s=60, is_new_attempt=True)
     await ledgers.after(3)
@@ -360,10 +368,10 @@ async def test_what_was_left_as_unknown_is_taken_over(
     assert await ledger.acquire(C) == Queued()
 
 
-async def test_what_is_unknown_stays_so_when_it_is_settled(
+async def test_an_unknown_end_stays_unknown_after_it_is_settled(
     ledger: Ledger, ledgers: Ledgers
 ) -> None:
-    """Others may write again; who comes with the request id has to look it up all the same."""
+    """After the settling other leases go first, but a repeat still finds the unsettled sending."""
     await ledger.acquire(A1)
     await ledger.record_sending(A1, settles_in_s=60, is_new_attempt=True)
     await ledger.release(A1, EndedUnknown(settles_in_s=15))
@@ -376,10 +384,10 @@ async def test_what_is_unknown_stays_so_when_it_is_settled(
     )
 
 
-async def test_what_is_unsettled_outlives_any_number_of_holders(
+async def test_an_unsettled_sending_outlives_its_next_holders(
     ledger: Ledger, other: Ledger, ledgers: Ledgers
 ) -> None:
-    """One that takes over and dies, having sent nothing, hands on what it found."""
+    """A holder that took over and died without sending leaves what it found."""
     await ledger.acquire(A1)
     await ledger.record_sending(A1, settles_in_s=60, is_new_attempt=True)
     await ledgers.after(10)
@@ -390,10 +398,8 @@ async def test_what_is_unsettled_outlives_any_number_of_holders(
     )
 
 
-async def test_who_takes_over_keeps_the_others_waiting_as_long(
-    ledger: Ledger, ledgers: Ledgers
-) -> None:
-    """What the dead one left unsettled until 100 isn't forgotten with the taker's lease."""
+async def test_a_takeover_blocks_the_post_until_settled(ledger: Ledger, ledgers: Ledgers) -> None:
+    """A lease that took over an unsettled sending blocks its post until that is settled."""
     await ledger.acquire(A1)
     await ledger.release(A1, EndedUnknown(settles_in_s=100))
     await ledger.acquire(B1)
@@ -403,10 +409,13 @@ async def test_who_takes_over_keeps_the_others_waiting_as_long(
     assert await ledger.acquire(C) == Acquired()
 
 
-async def test_who_takes_over_and_sends_nothing_has_nothing_to_settle(
+async def test_a_takeover_that_sends_nothing_adds_no_settling(
     ledger: Ledger, ledgers: Ledgers
 ) -> None:
-    """The dead one's is settled at 25 s; the taker, that dies too, has only its lease till 30 s."""
+    """A lease that took over and sent nothing blocks its post only until the lease ends.
+
+    The sending is settled at 25 s, and the lease that took it over ends at 30 s.
+    """
     await ledger.acquire(A1)
     await ledger.record_sending(A1, settles_in_s=15, is_new_attempt=True)
     await ledgers.after(20)
@@ -417,8 +426,10 @@ async def test_who_takes_over_and_sends_nothing_has_nothing_to_settle(
     assert await ledger.acquire(C) == Acquired()
 
 
-async def test_who_takes_over_can_settle_it(ledger: Ledger, ledgers: Ledgers) -> None:
-    """Nothing was created: the next one starts afresh, and nobody waits for it."""
+async def test_a_takeover_that_ends_absent_settles_the_sending(
+    ledger: Ledger, ledgers: Ledgers
+) -> None:
+    """When a lease that took over ends absent, nothing is unsettled and the post is free."""
     await ledger.acquire(A1)
     await ledger.release(A1, EndedUnknown(settles_in_s=100, created=True))
     await ledger.acquire(B1)
@@ -426,8 +437,10 @@ async def test_who_takes_over_can_settle_it(ledger: Ledger, ledgers: Ledgers) ->
     assert await ledger.acquire(C1) == Acquired()
 
 
-async def test_who_gives_up_leaves_what_it_found(ledger: Ledger, ledgers: Ledgers) -> None:
-    """As unsettled as it was, and others wait as long; also when it came to no turn."""
+async def test_an_unchanged_end_leaves_the_unsettled_sending(
+    ledger: Ledger, ledgers: Ledgers
+) -> None:
+    """A lease that ends unchanged, even while queued, leaves the sending it found unsettled."""
     await ledger.acquire(C)
     await ledger.acquire(A1)
     await ledger.record_sending(A1, settles_in_s=60, is_new_attempt=True)
@@ -449,10 +462,10 @@ async def test_who_gives_up_leaves_what_it_found(ledger: Ledger, ledgers: Ledger
 
 
 @pytest.mark.parametrize("gives_up", [A, A1], ids=["without an id", "with one"])
-async def test_who_gives_up_and_found_nothing_leaves_nothing(
+async def test_a_queued_lease_that_ends_unchanged_leaves_nothing(
     ledger: Ledger, gives_up: Lease
 ) -> None:
-    """The next one with its request id starts afresh."""
+    """A queued lease that found nothing and ends unchanged leaves nothing behind."""
     await ledger.acquire(C)
     assert await ledger.acquire(gives_up) == Queued()
     await ledger.release(gives_up, EndedUnchanged())
@@ -461,7 +474,7 @@ async def test_who_gives_up_and_found_nothing_leaves_nothing(
 
 
 async def test_a_second_sending_adds_to_the_first(ledger: Ledger, ledgers: Ledgers) -> None:
-    """It began with the first, and is settled with the last."""
+    """A second sending keeps the first one's beginning and the later of the two settlings."""
     await ledger.acquire(A1)
     await ledger.record_sending(A1, settles_in_s=60, is_new_attempt=True)
     await ledgers.after(5)
@@ -477,8 +490,8 @@ async def test_a_second_sending_adds_to_the_first(ledger: Ledger, ledgers: Ledge
     )
 
 
-async def test_a_sending_anew_stands_alone(ledger: Ledger, ledgers: Ledgers) -> None:
-    """Nothing of before can come to be: neither its time nor its success counts."""
+async def test_a_new_attempt_replaces_the_earlier_sending(ledger: Ledger, ledgers: Ledgers) -> None:
+    """A new attempt discards the earlier sending's times and its success."""
     await ledger.acquire(A1)
     await ledger.record_sending(A1, settles_in_s=60, is_new_attempt=True)
     await ledger.release(A1, EndedUnknown(settles_in_s=60, created=True))
@@ -491,8 +504,8 @@ async def test_a_sending_anew_stands_alone(ledger: Ledger, ledgers: Ledgers) -> 
     )
 
 
-async def test_sending_renews(ledger: Ledger, ledgers: Ledgers) -> None:
-    """The lease, and with it the time that others wait."""
+async def test_recording_a_sending_renews_the_lease(ledger: Ledger, ledgers: Ledgers) -> None:
+    """`record_sending` renews the lease."""
     await ledger.acquire(A1)
     await ledgers.after(9)
     await ledger.record_sending(A1, settles_in_s=60, is_new_attempt=True)
@@ -500,10 +513,8 @@ async def test_sending_renews(ledger: Ledger, ledgers: Ledgers) -> None:
     assert await ledger.acquire(B1) == InProgress(lease_left_s=1)
 
 
-async def test_that_graph_told_of_a_success_is_not_forgotten(
-    ledger: Ledger, ledgers: Ledgers
-) -> None:
-    """One that takes over and doesn't know more doesn't know less."""
+async def test_a_success_that_graph_told_is_not_forgotten(ledger: Ledger, ledgers: Ledgers) -> None:
+    """`created` stays true when a later holder ends as unknown without it."""
     await ledger.acquire(A1)
     await ledger.record_sending(A1, settles_in_s=60, is_new_attempt=True)
     await ledger.release(A1, EndedUnknown(settles_in_s=15, created=True))
@@ -514,8 +525,11 @@ async def test_that_graph_told_of_a_success_is_not_forgotten(
     )
 
 
-async def test_what_is_unsettled_is_kept_until_it_is_settled(ledgers: Ledgers) -> None:
-    """However short the retention: here a second, and then a lease and the settling at least."""
+async def test_an_unsettled_sending_outlives_a_short_retention(ledgers: Ledgers) -> None:
+    """With a retention of 1 s, an unsettled sending is kept until it is settled.
+
+    After the absent end, the entry is kept for a lease and the settling: 25 s.
+    """
     ledgers.retention_s = 1
     ledger = await ledgers.open()
     await ledger.acquire(A1)
@@ -531,8 +545,8 @@ async def test_what_is_unsettled_is_kept_until_it_is_settled(ledgers: Ledgers) -
     assert await ledger.acquire(lease("c", "r1", b"other")) == Acquired()
 
 
-async def test_a_request_id_is_kept_as_long_as_it_is_renewed(ledgers: Ledgers) -> None:
-    """However short the retention."""
+async def test_a_renewed_request_id_outlives_a_short_retention(ledgers: Ledgers) -> None:
+    """With a retention of 1 s, a request id is kept while its lease is renewed."""
     ledgers.retention_s = 1
     ledger = await ledgers.open()
     await ledger.acquire(A1)
@@ -542,12 +556,12 @@ async def test_a_request_id_is_kept_as_long_as_it_is_renewed(ledgers: Ledgers) -
     assert await ledger.acquire(B1) == InProgress(lease_left_s=10)
 
 
-# Those who come back late.
+# Holders that come back after their lease was taken over.
 
 
 @pytest.fixture
 async def late(ledger: Ledger, other: Ledger, ledgers: Ledgers) -> Ledger:
-    """A1 has sent and was paused, B1 has taken its request id over."""
+    """A ledger in which A1 has sent, and B1 has taken over its request id."""
     await ledger.acquire(A1)
     await ledger.record_sending(A1, settles_in_s=60, is_new_attempt=True)
     await ledgers.after(10)
@@ -558,25 +572,27 @@ async def late(ledger: Ledger, other: Ledger, ledgers: Ledgers) -> Ledger:
 @pytest.mark.parametrize(
     "end", [EndedAbsent(), EndedUnchanged(), EndedUnknown(settles_in_s=500, created=True)]
 )
-async def test_one_that_comes_back_and_knows_nothing_changes_nothing(
+async def test_a_late_release_without_an_attachment_changes_nothing(
     late: Ledger, other: Ledger, end: End
 ) -> None:
-    """What B1 holds and knows is as it was."""
+    """A late release without an attachment changes neither B1's lease nor what it found."""
     await late.release(A1, end)
     assert await late.acquire(A1) == InProgress(lease_left_s=10)
     assert await other.acquire(B1) == Acquired(unsettled=Unsettled(began_ago_s=10, settles_in_s=50))
 
 
-async def test_one_that_gives_up_leaves_what_it_found(late: Ledger, other: Ledger) -> None:
-    """What A1 sent isn't forgotten because B1 has sent nothing."""
+async def test_a_takeover_that_ends_unchanged_leaves_the_sending(
+    late: Ledger, other: Ledger
+) -> None:
+    """What A1 sent stays unsettled when B1 ends unchanged."""
     await other.release(B1, EndedUnchanged())
     assert await late.acquire(C1) == Acquired(unsettled=Unsettled(began_ago_s=10, settles_in_s=50))
 
 
-async def test_one_that_gives_up_and_found_nothing_leaves_nothing(
+async def test_an_unchanged_end_without_a_sending_leaves_nothing(
     ledger: Ledger, other: Ledger
 ) -> None:
-    """Neither in the queue nor at the request id."""
+    """A lease that sent nothing and ends unchanged leaves neither a queue nor a request id."""
     await ledger.acquire(A1)
     await ledger.release(A1, EndedUnchanged())
     assert await other.acquire(B) == Acquired()
@@ -584,10 +600,8 @@ async def test_one_that_gives_up_and_found_nothing_leaves_nothing(
     assert await other.acquire(C1) == Acquired()
 
 
-async def test_one_that_comes_back_with_the_attachment_is_believed(
-    late: Ledger, other: Ledger
-) -> None:
-    """The other sees that it lost the lease, sends nothing, and finds the attachment."""
+async def test_a_late_attachment_ends_the_lease_that_took_over(late: Ledger, other: Ledger) -> None:
+    """When A1 comes back with the attachment, B1 loses its lease and finds the attachment."""
     await late.release(A1, EndedCreated("x"))
     assert not await other.renew(B1)
     assert not await other.record_sending(B1, settles_in_s=60, is_new_attempt=True)
@@ -598,8 +612,13 @@ async def test_one_that_comes_back_with_the_attachment_is_believed(
 @pytest.mark.parametrize(
     "end", [EndedAbsent(), EndedUnchanged(), EndedUnknown(settles_in_s=0), EndedCreated("y")]
 )
-async def test_the_attachment_stays_what_it_was(late: Ledger, other: Ledger, end: End) -> None:
-    """However the other leaves, and nobody waits for it then."""
+async def test_a_later_end_does_not_replace_the_attachment(
+    late: Ledger, other: Ledger, end: End
+) -> None:
+    """However B1 ends after A1's attachment, the request id keeps that attachment.
+
+    No lease of B1 blocks the post then, and an attachment of B1's is claimed too.
+    """
     await late.release(A1, EndedCreated("x"))
     await other.release(B1, end)
     assert await other.acquire(C1) == Created(attachment_id="x", ago_s=0)
@@ -608,10 +627,10 @@ async def test_the_attachment_stays_what_it_was(late: Ledger, other: Ledger, end
     assert await other.claimed("g/p") == {"x"} | surplus
 
 
-async def test_one_that_waits_leaves_when_its_attachment_is_there(
+async def test_a_queued_lease_leaves_the_queue_on_a_late_attachment(
     ledger: Ledger, other: Ledger, ledgers: Ledgers
 ) -> None:
-    """It is told, and is in no queue any more."""
+    """A queued lease is told of a late attachment and leaves the queue."""
     await ledger.acquire(C)
     await ledger.acquire(A1)
     await ledgers.after(9)
@@ -625,10 +644,10 @@ async def test_one_that_waits_leaves_when_its_attachment_is_there(
     assert await ledger.acquire(lease("d")) == Acquired()
 
 
-async def test_one_in_the_midst_of_sending_keeps_the_others_waiting(
+async def test_a_sending_blocks_the_post_despite_a_late_attachment(
     late: Ledger, other: Ledger, ledgers: Ledgers
 ) -> None:
-    """Also when its request id came to an end without it: its own request may still act."""
+    """B1's own sending blocks the post until settled, even after A1's late attachment."""
     await other.record_sending(B1, settles_in_s=60, is_new_attempt=True)
     await late.release(A1, EndedCreated("x"))
     assert await other.acquire(B1) == Created(attachment_id="x", ago_s=0)
@@ -638,8 +657,8 @@ async def test_one_in_the_midst_of_sending_keeps_the_others_waiting(
     assert await late.acquire(C) == Acquired()
 
 
-async def test_an_attachment_after_all(ledger: Ledger) -> None:
-    """One that left not knowing may learn it."""
+async def test_an_attachment_after_an_unknown_end_is_recorded(ledger: Ledger) -> None:
+    """A holder that ended as unknown can still record the attachment."""
     await ledger.acquire(A1)
     await ledger.release(A1, EndedUnknown(settles_in_s=100))
     await ledger.release(A1, EndedCreated("x"))
@@ -647,17 +666,17 @@ async def test_an_attachment_after_all(ledger: Ledger) -> None:
     assert await ledger.acquire(C) == Acquired()
 
 
-async def test_an_attachment_after_another_came_to_nothing(late: Ledger, other: Ledger) -> None:
-    """It is there, whatever the other was certain of."""
+async def test_a_late_attachment_outweighs_an_absent_end(late: Ledger, other: Ledger) -> None:
+    """A late attachment is recorded even if a later holder ended absent."""
     await other.release(B1, EndedAbsent())
     await late.release(A1, EndedCreated("x"))
     assert await other.acquire(C1) == Created(attachment_id="x", ago_s=0)
 
 
-async def test_an_attachment_after_the_request_id_was_forgotten(
+async def test_an_attachment_of_a_forgotten_request_id_is_recorded(
     ledger: Ledger, ledgers: Ledgers
 ) -> None:
-    """It is remembered; but not in another request's lease."""
+    """The attachment of a forgotten request id is recorded, unless another request has that id."""
     await ledger.acquire(A1)
     await ledgers.after(1000)
     await ledger.release(A1, EndedCreated("x"))
@@ -673,8 +692,10 @@ async def test_an_attachment_after_the_request_id_was_forgotten(
 @pytest.mark.parametrize(
     "end", [EndedCreated("x"), EndedAbsent(), EndedUnchanged(), EndedUnknown(settles_in_s=40)]
 )
-async def test_leaving_twice_is_leaving_once(ledger: Ledger, ledgers: Ledgers, end: End) -> None:
-    """The second may be the first again, whose answer was lost."""
+async def test_a_repeated_release_changes_nothing(
+    ledger: Ledger, ledgers: Ledgers, end: End
+) -> None:
+    """A second release with the same end changes nothing."""
     await ledger.acquire(A1)
     await ledger.release(A1, end)
     standing = await ledger.acquire(B1)
@@ -682,8 +703,8 @@ async def test_leaving_twice_is_leaving_once(ledger: Ledger, ledgers: Ledgers, e
     assert await ledger.acquire(B1) == standing
 
 
-async def test_who_left_not_knowing_is_not_sure_afterwards(ledger: Ledger) -> None:
-    """What it says late, having given the lease back, changes nothing."""
+async def test_an_absent_end_after_an_unknown_end_changes_nothing(ledger: Ledger) -> None:
+    """An absent end that follows the lease's unknown end changes nothing."""
     await ledger.acquire(A1)
     await ledger.release(A1, EndedUnknown(settles_in_s=40))
     await ledger.release(A1, EndedAbsent())
@@ -691,11 +712,17 @@ async def test_who_left_not_knowing_is_not_sure_afterwards(ledger: Ledger) -> No
     assert await ledger.acquire(B1) == Acquired(unsettled=Unsettled(began_ago_s=0, settles_in_s=40))
 
 
-# Looking only.
+# `find` looks a request id up without acquiring.
 
 
-async def test_find_finds_nothing_that_enter_would_take(ledger: Ledger, ledgers: Ledgers) -> None:
-    """No entry, one's own, a dead holder's, one that came to nothing; or no request id."""
+async def test_find_returns_none_for_what_acquire_would_take(
+    ledger: Ledger, ledgers: Ledgers
+) -> None:
+    """`find` returns None where `acquire` would join the queue.
+
+    That is without a request id or an entry, for the holder itself, and for an ended or absent
+    lease.
+    """
     assert await ledger.find(A) is None
     assert await ledger.find(A1) is None
     await ledger.acquire(A1)
@@ -706,8 +733,8 @@ async def test_find_finds_nothing_that_enter_would_take(ledger: Ledger, ledgers:
     assert await ledger.find(B1) is None
 
 
-async def test_find_tells_what_enter_would_tell(ledger: Ledger, ledgers: Ledgers) -> None:
-    """In work, created."""
+async def test_find_returns_what_acquire_would_return(ledger: Ledger, ledgers: Ledgers) -> None:
+    """`find` returns InProgress and Created as `acquire` would."""
     await ledger.acquire(A1)
     await ledgers.after(3)
     assert await ledger.find(B1) == InProgress(lease_left_s=7)
@@ -716,8 +743,8 @@ async def test_find_tells_what_enter_would_tell(ledger: Ledger, ledgers: Ledgers
     assert await ledger.find(B1) == Created(attachment_id="x", ago_s=3)
 
 
-async def test_find_takes_nothing(ledger: Ledger, ledgers: Ledgers) -> None:
-    """Neither a new request id nor a dead holder's, nor a lease in the queue."""
+async def test_find_acquires_nothing(ledger: Ledger, ledgers: Ledgers) -> None:
+    """`find` takes neither a new request id nor one whose lease has ended."""
     await ledger.find(A1)
     assert await ledger.acquire(B1) == Acquired()
     await ledgers.after(10)
@@ -725,11 +752,11 @@ async def test_find_takes_nothing(ledger: Ledger, ledgers: Ledgers) -> None:
     assert await ledger.renew(B1)
 
 
-# Attachments that are somebody's.
+# Attachments that calls have returned.
 
 
-async def test_the_ids_that_calls_have_answered_with(ledger: Ledger, other: Ledger) -> None:
-    """With a request id or without, of this post, from whatever process."""
+async def test_attachments_of_all_processes_are_claimed(ledger: Ledger, other: Ledger) -> None:
+    """`claimed` has the post's attachments of all processes, with and without a request id."""
     for each, attachment_id in ((A1, "x"), (B, "y"), (lease("c", post="g/q"), "z")):
         await ledger.acquire(each)
         await ledger.release(each, EndedCreated(attachment_id))
@@ -738,8 +765,10 @@ async def test_the_ids_that_calls_have_answered_with(ledger: Ledger, other: Ledg
     assert await other.claimed("g/none") == frozenset()
 
 
-async def test_an_id_that_was_found_again_is_kept_on(ledger: Ledger, ledgers: Ledgers) -> None:
-    """The retention begins with the last who answered with it."""
+async def test_a_repeated_attachment_extends_its_retention(
+    ledger: Ledger, ledgers: Ledgers
+) -> None:
+    """The retention of an attachment's id begins with the last release that named it."""
     await ledger.release(A, EndedCreated("x"))
     await ledgers.after(600)
     await ledger.release(B, EndedCreated("x"))
@@ -747,8 +776,8 @@ async def test_an_id_that_was_found_again_is_kept_on(ledger: Ledger, ledgers: Le
     assert await ledger.claimed("g/p") == {"x"}
 
 
-async def test_names_of_all_kinds(ledger: Ledger) -> None:
-    """What is in an id is nobody's syntax."""
+async def test_names_may_contain_any_characters(ledger: Ledger) -> None:
+    """Holders, posts, request ids and attachment ids may contain any characters."""
     odd = Lease(
         holder="h {}:\n'\"",
         post="gruppe/größe {x}:* \0 'p'",
@@ -761,33 +790,37 @@ async def test_names_of_all_kinds(ledger: Ledger) -> None:
     assert await ledger.claimed(odd.post) == {"AAMkAD_-=/+ü"}
 
 
-async def test_many_at_once(ledger: Ledger, other: Ledger) -> None:
-    """One of them is first, and all come to their turn."""
-    places = [lease(f"h{n}", f"r{n}") for n in range(40)]
-    each_way = [ledger, other]
+async def test_forty_leases_at_once_are_acquired_one_by_one(ledger: Ledger, other: Ledger) -> None:
+    """Of 40 leases acquired at once exactly one is at the head, and each gets there in the end."""
+    leases = [lease(f"h{n}", f"r{n}") for n in range(40)]
+    opened = [ledger, other]
     standings = await asyncio.gather(
-        *(each_way[n % 2].acquire(each) for n, each in enumerate(places))
+        *(opened[n % 2].acquire(each) for n, each in enumerate(leases))
     )
     assert standings.count(Acquired()) == 1
-    waiting = list(places)
+    waiting = list(leases)
     while waiting:
-        [first] = [each for each in waiting if await ledger.acquire(each) == Acquired()]
-        await other.release(first, EndedCreated(first.holder))
-        waiting.remove(first)
+        [head] = [each for each in waiting if await ledger.acquire(each) == Acquired()]
+        await other.release(head, EndedCreated(head.holder))
+        waiting.remove(head)
     assert len(await ledger.claimed("g/p")) == 40
 
 
-async def test_entering_can_write_ahead(ledger: Ledger, other: Ledger, ledgers: Ledgers) -> None:
-    """As sending does, if there is nothing to settle and nobody before it."""
+async def test_acquire_can_record_the_sending(
+    ledger: Ledger, other: Ledger, ledgers: Ledgers
+) -> None:
+    """`acquire` with `settles_in_s` records the sending if it acquires with nothing unsettled."""
     assert await ledger.acquire(A1, settles_in_s=60) == Acquired()
     await ledgers.after(10)
-    told = Acquired(unsettled=Unsettled(began_ago_s=10, settles_in_s=50))
-    assert await other.acquire(B1, settles_in_s=500) == told
-    assert await other.acquire(B1) == told
+    found = Acquired(unsettled=Unsettled(began_ago_s=10, settles_in_s=50))
+    assert await other.acquire(B1, settles_in_s=500) == found
+    assert await other.acquire(B1) == found
 
 
-async def test_who_waits_has_sent_nothing(ledger: Ledger, other: Ledger, ledgers: Ledgers) -> None:
-    """It is written ahead when its turn comes."""
+async def test_a_queued_lease_records_no_sending(
+    ledger: Ledger, other: Ledger, ledgers: Ledgers
+) -> None:
+    """`acquire` with `settles_in_s` records no sending while the lease is queued."""
     await ledger.acquire(A)
     assert await other.acquire(B1, settles_in_s=60) == Queued()
     await ledgers.after(9)

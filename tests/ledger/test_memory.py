@@ -1,4 +1,4 @@
-"""ledger.memory: it holds no more than it has to."""
+"""ledger.memory: its memory is bounded by what it must remember."""
 
 from typing import Any
 
@@ -13,23 +13,23 @@ def held(ledger: MemoryLedger) -> int:
 
 
 async def test_an_idle_post_takes_no_memory() -> None:
-    """Without a request id, and without an attachment, nothing is left."""
+    """A post without leases takes no memory beyond the ids of its attachments."""
     ledger = MemoryLedger(settle_s=15, retention_s=1000)
     for number in range(100):
         lease = Lease(holder=f"h{number}", post=f"g/{number}")
         await ledger.acquire(lease)
         await ledger.release(lease, EndedCreated("x"))
-    ids = held(ledger)
+    claimed = held(ledger)
     for number in range(100):
         lease = Lease(holder=f"h{number}", post=f"g/{number}")
         await ledger.acquire(lease)
-        assert held(ledger) == ids + 2
+        assert held(ledger) == claimed + 2
         await ledger.release(lease, EndedCreated("x"))
-    assert held(ledger) == ids == 200
+    assert held(ledger) == claimed == 200
 
 
-async def test_what_has_expired_is_forgotten() -> None:
-    """The dead, what was left unknown, request ids and attachments: with the next call."""
+async def test_expired_entries_are_removed() -> None:
+    """The next call removes expired leases, unknown ends, request ids and attachments."""
     now = 0.0
     ledger = MemoryLedger(settle_s=15, retention_s=1000, clock=lambda: now)
     for number in range(99):
@@ -43,8 +43,11 @@ async def test_what_has_expired_is_forgotten() -> None:
     assert held(ledger) == 0
 
 
-async def test_a_holder_that_comes_back_after_all_has_one_place() -> None:
-    """Also when its old one is still there, for something older isn't settled yet."""
+async def test_a_holder_that_comes_back_has_one_position() -> None:
+    """A holder that comes back after its lease ended has one position in the queue.
+
+    Its old position may still be there, while an older lease isn't settled.
+    """
     now = 0.0
     ledger = MemoryLedger(settle_s=15, retention_s=1000, clock=lambda: now)
     old, late, last = (Lease(holder=holder, post="g/p") for holder in ("old", "late", "last"))
@@ -61,8 +64,8 @@ async def test_a_holder_that_comes_back_after_all_has_one_place() -> None:
     assert held(ledger) == 2
 
 
-async def test_what_was_touched_lately_is_not_in_the_way() -> None:
-    """The oldest is looked at first, and a thing that is touched is no longer the oldest."""
+async def test_a_value_that_was_put_again_expires_later() -> None:
+    """A value that is put again moves behind the older ones, which expire first."""
     values = Expiring[str, int]()
     values.put("a", 1, 10)
     values.put("b", 2, 20)

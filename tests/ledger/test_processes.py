@@ -1,4 +1,4 @@
-"""ledger: processes that share one, on the real clock, and die as processes do."""
+"""ledger: processes that share a ledger, on the real clock, and that are killed."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ CONTENDER = str(Path(__file__).with_name("contender.py"))
 
 @pytest.fixture(params=["sqlite", "redis"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A ledger that processes can share; nothing is in it."""
+    """The URL of an empty ledger that processes can share."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ledger.sqlite3"
     url: str = request.getfixturevalue("redis_url")
@@ -35,8 +35,8 @@ def contender(
     return program(sys.executable, CONTENDER, url, str(lease_s), str(directory), *what)
 
 
-def test_one_at_a_time(url: str, tmp_path: Path) -> None:
-    """Four processes, each a hundred times first on one post: never two at once, and no error."""
+def test_one_process_at_a_time_holds_the_post(url: str, tmp_path: Path) -> None:
+    """Of four processes that acquire a lease 100 times each, one at a time holds the post."""
     with ExitStack() as stack:
         programs = [
             stack.enter_context(contender(url, tmp_path, "contend", f"p{n}", "100"))
@@ -46,8 +46,8 @@ def test_one_at_a_time(url: str, tmp_path: Path) -> None:
             assert ended(process) == (0, "done\n", "")
 
 
-async def test_a_killed_process_is_taken_over(url: str, tmp_path: Path) -> None:
-    """Its lease ends by itself, and what it wrote ahead is there."""
+async def test_the_lease_of_a_killed_process_is_taken_over(url: str, tmp_path: Path) -> None:
+    """The lease of a killed process ends, and a repeat finds the sending it recorded."""
     lease = Lease(holder="h", post="g/p", request_id="r1", fingerprint=b"f")
     with contender(url, tmp_path, "send_and_hang", lease_s=0.5) as process:
         lines_until("sending", process)
@@ -66,8 +66,8 @@ async def test_a_killed_process_is_taken_over(url: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("time", range(5))
-async def test_a_process_may_be_killed_at_any_moment(tmp_path: Path, time: int) -> None:
-    """Half a transaction is none, and the file is whole."""
+async def test_a_kill_at_any_moment_leaves_the_file_whole(tmp_path: Path, time: int) -> None:
+    """After a kill at any moment the SQLite file is intact and every post can be acquired."""
     path = tmp_path / "ledger.sqlite3"
     url = f"sqlite:///{path}"
     with contender(url, tmp_path, "write_for_ever", lease_s=0.01) as process:
@@ -86,8 +86,8 @@ async def test_a_process_may_be_killed_at_any_moment(tmp_path: Path, time: int) 
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
-def test_all_make_the_file_at_once(tmp_path: Path) -> None:
-    """Whoever comes first makes it; nobody finds half a file."""
+def test_processes_that_create_the_file_at_once_all_succeed(tmp_path: Path) -> None:
+    """Eight processes that open a new SQLite file at once all succeed."""
     url = f"sqlite:///{tmp_path}/made/at/once.sqlite3"
     with ExitStack() as stack:
         programs = [

@@ -1,4 +1,4 @@
-"""ledger.redis: what is in it; one that is away, and one that is set up wrongly."""
+"""ledger.redis: its keys, a Redis that is unavailable, and a Redis that is set up wrongly."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -41,7 +41,7 @@ async def opened(url: str, retention_s: float = 1000) -> AsyncIterator[RedisLedg
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """The Redis that is shared; nothing is in it."""
+    """A client of the shared Redis, emptied."""
     async with Redis.from_url(redis_url) as client:
         await client.flushall()
         await client.config_resetstat()
@@ -50,7 +50,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def ledger(redis: Redis, redis_url: str) -> AsyncIterator[RedisLedger]:
-    """A ledger in it, on its own clock."""
+    """A ledger in the shared Redis, on Redis's clock."""
     async with opened(redis_url) as ledger:
         yield ledger
 
@@ -69,17 +69,17 @@ async def fault(url: str) -> str:
     return str(caught.value)
 
 
-async def why_away(ledger: RedisLedger) -> str:
+async def why_unavailable(ledger: RedisLedger) -> str:
     with pytest.raises(LedgerUnavailable) as caught:
         await ledger.acquire(A)
     return caught.value.why
 
 
-# What is in it.
+# The keys.
 
 
-async def test_its_own_clock(ledger: RedisLedger) -> None:
-    """Spans are Redis's, to the microsecond."""
+async def test_spans_are_measured_by_redis_clock(ledger: RedisLedger) -> None:
+    """Spans are measured by Redis's clock, to the microsecond."""
     assert await ledger.acquire(A) == Acquired()
     assert await ledger.record_sending(A, settles_in_s=60, is_new_attempt=True)
     await asyncio.sleep(0.01)
@@ -90,10 +90,8 @@ async def test_its_own_clock(ledger: RedisLedger) -> None:
     assert first.unsettled.began_ago_s + first.unsettled.settles_in_s == pytest.approx(60)
 
 
-async def test_keys_have_one_hash_tag_and_end_by_themselves(
-    ledger: RedisLedger, redis: Redis
-) -> None:
-    """So that a cluster takes them, and nothing stays for ever, whatever becomes of the gateway."""
+async def test_keys_have_one_hash_tag_and_expire(ledger: RedisLedger, redis: Redis) -> None:
+    """Every key has the same hash tag, for a cluster, and a time to live."""
     for number in range(5):
         lease = Lease(holder=f"h{number}", post=f"g/{number % 3}", request_id=f"r{number}")
         await ledger.acquire(lease)
@@ -106,13 +104,13 @@ async def test_keys_have_one_hash_tag_and_end_by_themselves(
     assert len(keys) == 10
     for key, ttl_s in keys.items():
         assert key.startswith(b"{attachment-gateway}:ledger:")
-        # What is left unsettled until then, and all of its post's, are kept as long.
+        # The unsettled lease's entry, queue and rows are kept until it is settled.
         unsettled = key.endswith((b"queue:g/1", b"rows:g/1"))
         assert (5900 if unsettled else 900) < ttl_s <= (6002 if unsettled else 5002)
 
 
-async def test_attachments_of_a_busy_post_end_too(redis_url: str, tmp_path: Path) -> None:
-    """Each after its own time, though the key lives on with the next."""
+async def test_each_attachment_of_a_busy_post_expires(redis_url: str, tmp_path: Path) -> None:
+    """Each attachment expires after its own retention, though the key stays for newer ones."""
     async with empty_ledgers("redis", tmp_path, redis_url) as ledgers:
         ledger = await ledgers.open()
         for attachment_id in ("x", "y", "z"):
@@ -123,8 +121,8 @@ async def test_attachments_of_a_busy_post_end_too(redis_url: str, tmp_path: Path
             assert await client.zrange(key, 0, -1) == [b"y", b"z"]
 
 
-async def test_an_idle_post_has_no_key(ledger: RedisLedger, redis: Redis) -> None:
-    """Its queue ends with the last who leaves."""
+async def test_an_idle_post_has_no_queue_key(ledger: RedisLedger, redis: Redis) -> None:
+    """A post's queue keys are deleted with the last release."""
     await ledger.acquire(B)
     await ledger.release(B, EndedUnknown(settles_in_s=0))
     await ledger.acquire(A)
@@ -135,8 +133,8 @@ async def test_an_idle_post_has_no_key(ledger: RedisLedger, redis: Redis) -> Non
     }
 
 
-async def test_a_cluster_takes_the_keys() -> None:
-    """A node that has all slots runs the scripts: all of one's keys are in one of them."""
+async def test_the_scripts_run_on_a_cluster_node() -> None:
+    """A cluster node with all hash slots runs the scripts, as their keys share one hash slot."""
     with redis_server("--cluster-enabled", "yes") as server:
         client: Any = Redis.from_url(server.url)  # half of its methods have no types
         async with client as node:
@@ -147,16 +145,16 @@ async def test_a_cluster_takes_the_keys() -> None:
             assert await ledger.acquire(A) == Acquired()
 
 
-# A Redis that is away.
+# A Redis that is unavailable.
 
 
-async def test_it_is_away_and_comes_back(server: RedisServer) -> None:
-    """Each call says so meanwhile, and nothing has to be started again."""
+async def test_each_call_fails_until_redis_is_back(server: RedisServer) -> None:
+    """Every method raises LedgerUnavailable while Redis is down, and works when it is back."""
     async with opened(server.url) as ledger:
         assert await ledger.acquire(A) == Acquired()
         server.stop()
-        assert (await why_away(ledger)).startswith("Redis: Error 111 connecting to ")
-        for lost in (
+        assert (await why_unavailable(ledger)).startswith("Redis: Error 111 connecting to ")
+        for method in (
             ledger.find(A),
             ledger.renew(A),
             ledger.record_sending(A, settles_in_s=1, is_new_attempt=True),
@@ -164,52 +162,54 @@ async def test_it_is_away_and_comes_back(server: RedisServer) -> None:
             ledger.claimed("g/p"),
         ):
             with pytest.raises(LedgerUnavailable):
-                await lost
+                await method
         server.start()
         assert await ledger.acquire(A) == Acquired()
 
 
-async def test_it_is_away_at_first(server: RedisServer) -> None:
-    """The gateway starts without it, and asks how it is set up when it is there."""
+async def test_a_ledger_opens_without_redis(server: RedisServer) -> None:
+    """A ledger opens while Redis is down, and works when Redis is up."""
     server.stop()
     async with opened(server.url) as ledger:
-        await why_away(ledger)
+        await why_unavailable(ledger)
         server.start()
         assert await ledger.acquire(A) == Acquired()
 
 
-async def test_it_forgets_the_script(ledger: RedisLedger, redis: Redis) -> None:
-    """A failover or a restart does that; it is sent again."""
+async def test_a_flushed_script_is_sent_again(ledger: RedisLedger, redis: Redis) -> None:
+    """A script that Redis has flushed is sent again."""
     await ledger.acquire(A)
     await redis.script_flush()
     assert await ledger.acquire(B) == Queued()
 
 
-async def test_it_does_not_answer(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that hangs isn't waited for longer than is named; what it does later harms nobody."""
+async def test_a_hanging_redis_times_out(
+    server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call to a hanging Redis ends after a timeout, and works when Redis responds again."""
     monkeypatch.setattr(redis_client, "ANSWER_TIMEOUT_S", 0.2)
     async with opened(server.url) as ledger:
         assert await ledger.acquire(A) == Acquired()
         with server.hanging():
-            assert (await why_away(ledger)).startswith("Redis: Timeout reading from")
+            assert (await why_unavailable(ledger)).startswith("Redis: Timeout reading from")
             monkeypatch.setattr(redis_module, "METHOD_TIMEOUT_S", 0.1)
-            assert await why_away(ledger) == "Redis: no answer in time"
+            assert await why_unavailable(ledger) == "Redis: no answer in time"
             monkeypatch.undo()
         assert await ledger.acquire(A) == Acquired()
 
 
-async def test_an_answer_is_lost(redis: Redis, redis_url: str) -> None:
-    """The script is run once more, on another connection, and changes nothing then."""
+async def test_a_script_whose_response_is_lost_is_run_again(redis: Redis, redis_url: str) -> None:
+    """A script whose response is lost is run again on another connection, with the same result."""
     await redis.script_load(redis_module.SCRIPT)
-    async with losing_answers(redis_url) as (url, lose), opened(url) as ledger:
+    async with losing_responses(redis_url) as (url, drop_next), opened(url) as ledger:
         assert await ledger.acquire(A) == Acquired()
-        lose.set()
+        drop_next.set()
         assert await ledger.record_sending(A, settles_in_s=60, is_new_attempt=True)
-        lose.set()
+        drop_next.set()
         await ledger.release(A, EndedCreated("x"))
-        lose.set()
+        drop_next.set()
         assert isinstance(await ledger.acquire(A), Created)
-        lose.set()
+        drop_next.set()
         assert await ledger.acquire(B) == Acquired()
         assert await ledger.claimed("g/p") == {"x"}
         ran = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
@@ -217,40 +217,40 @@ async def test_an_answer_is_lost(redis: Redis, redis_url: str) -> None:
 
 
 @asynccontextmanager
-async def losing_answers(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
-    """A way to Redis that breaks off when an answer comes while the event is set, and clears it."""
-    lose = asyncio.Event()
+async def losing_responses(url: str) -> AsyncIterator[tuple[str, asyncio.Event]]:
+    """Yield the URL of a proxy to Redis, and an event that has it drop the next response."""
+    drop_next = asyncio.Event()
     port = int(url.rpartition(":")[2].partition("/")[0])
     tasks: set[asyncio.Task[None]] = set()
 
     async def pump(
-        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, answers: bool
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, responses: bool
     ) -> None:
         with closing(writer):
             while data := await reader.read(65536):
-                if answers and lose.is_set():
-                    lose.clear()
+                if responses and drop_next.is_set():
+                    drop_next.clear()
                     break
                 writer.write(data)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         redis_reader, redis_writer = await asyncio.open_connection("127.0.0.1", port)
         for task in (
-            asyncio.create_task(pump(reader, redis_writer, answers=False)),
-            asyncio.create_task(pump(redis_reader, writer, answers=True)),
+            asyncio.create_task(pump(reader, redis_writer, responses=False)),
+            asyncio.create_task(pump(redis_reader, writer, responses=True)),
         ):
             tasks.add(task)
 
     proxy = await asyncio.start_server(connected, "127.0.0.1", 0)
     async with proxy:
-        yield f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0", lose
+        yield f"redis://127.0.0.1:{proxy.sockets[0].getsockname()[1]}/0", drop_next
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def test_callers_that_are_cancelled_break_nothing(ledger: RedisLedger) -> None:
-    """More of them than there are connections; each script runs to its end."""
+async def test_cancelled_calls_leave_the_connections_usable(ledger: RedisLedger) -> None:
+    """Cancelling more calls than there are connections leaves the ledger usable."""
     for _ in range(3):
         tasks = [asyncio.create_task(ledger.claimed("g/p")) for _ in range(2 * CONNECTIONS)]
         await asyncio.sleep(0)
@@ -261,8 +261,8 @@ async def test_callers_that_are_cancelled_break_nothing(ledger: RedisLedger) -> 
     assert await ledger.acquire(A) == Acquired()
 
 
-async def test_closing_finishes_what_is_under_way(redis: Redis, redis_url: str) -> None:
-    """A script that was sent is awaited."""
+async def test_closing_waits_for_scripts_that_were_sent(redis: Redis, redis_url: str) -> None:
+    """`close` waits for a script that was sent, and its call returns the result."""
     async with opened(redis_url) as ledger:
         task = asyncio.create_task(ledger.acquire(A))
         await asyncio.sleep(0)
@@ -272,8 +272,8 @@ async def test_closing_finishes_what_is_under_way(redis: Redis, redis_url: str) 
 # A Redis that is set up wrongly.
 
 
-async def test_one_that_may_forget_is_refused(server: RedisServer) -> None:
-    """With what to set."""
+async def test_a_redis_that_evicts_keys_is_refused(server: RedisServer) -> None:
+    """A Redis whose maxmemory-policy evicts keys is refused with what to set."""
     async with Redis.from_url(server.url) as client:
         await client.config_set("maxmemory-policy", "allkeys-lru")
     assert await fault(server.url) == (
@@ -282,38 +282,38 @@ async def test_one_that_may_forget_is_refused(server: RedisServer) -> None:
     )
 
 
-async def test_one_that_turns_out_to_forget_is_not_used(server: RedisServer) -> None:
-    """When it was away at the start, that shows later; it is used when it is set right."""
+async def test_an_evicting_redis_that_starts_later_is_not_used(server: RedisServer) -> None:
+    """A Redis that starts later and evicts keys isn't used until its policy is set right."""
     server.stop()
     async with opened(server.url) as ledger:
         server.options = ("--maxmemory-policy", "volatile-ttl")
         server.start()
-        assert "maxmemory-policy 'volatile-ttl'" in await why_away(ledger)
+        assert "maxmemory-policy 'volatile-ttl'" in await why_unavailable(ledger)
         async with Redis.from_url(server.url) as client:
             await client.config_set("maxmemory-policy", "noeviction")
         assert await ledger.acquire(A) == Acquired()
 
 
-async def test_one_that_is_full(server: RedisServer) -> None:
-    """It is away, with nothing half done, until there is room; what only gives back goes on."""
+async def test_a_full_redis_is_unavailable_until_it_has_room(server: RedisServer) -> None:
+    """A full Redis fails `acquire` without a partial change, and recovers when it has room."""
     async with opened(server.url) as ledger, Redis.from_url(server.url) as client:
         await ledger.acquire(B)
         await client.config_set("maxmemory", 1)
-        assert "command not allowed when used memory" in await why_away(ledger)
+        assert "command not allowed when used memory" in await why_unavailable(ledger)
         await client.config_set("maxmemory", 0)
         await ledger.release(B, EndedUnknown(settles_in_s=0))
         assert await ledger.acquire(Lease(holder="c", post="g/p")) == Acquired()
         assert not await ledger.renew(A)
 
 
-async def test_a_password() -> None:
-    """It lets in; a wrong one, or none, is told, and none is ever in a sentence."""
+async def test_a_wrong_password_is_refused_and_never_told() -> None:
+    """A wrong password or none is refused, and no sentence contains a password."""
     with redis_server("--requirepass", "s3cret") as server:
         url = server.url.removeprefix("redis://")
         async with opened(f"redis://:s3cret@{url}") as ledger:
             assert await ledger.acquire(A) == Acquired()
             server.stop()
-            assert "s3cret" not in await why_away(ledger)
+            assert "s3cret" not in await why_unavailable(ledger)
             server.start()
         for wrong in ("", ":wr0ng@", "nobody:wr0ng@"):
             sentence = await fault(f"redis://{wrong}{url}")
@@ -321,8 +321,8 @@ async def test_a_password() -> None:
             assert "wr0ng" not in sentence
 
 
-async def test_a_user_with_few_rights() -> None:
-    """It needs INFO, which tells how Redis is set up, and the sentence says so."""
+async def test_a_user_needs_the_right_to_info() -> None:
+    """A user without the right to INFO is refused with a sentence that says so."""
     few = "--user gateway on >s3cret ~{attachment-gateway}:* +@all -@dangerous"
     with redis_server(*few.split()) as server:
         url = f"redis://gateway:s3cret@{server.url.removeprefix('redis://')}"
@@ -333,19 +333,19 @@ async def test_a_user_with_few_rights() -> None:
             assert await ledger.acquire(A) == Acquired()
 
 
-async def test_tls() -> None:
-    """With an authority that the URL names; one that nobody knows isn't trusted."""
+async def test_tls_trusts_only_the_authority_of_the_url() -> None:
+    """Over TLS only a certificate of the URL's authority, for the URL's host, is trusted."""
     with redis_server(tls=True) as server:
         async with opened(server.url) as ledger:
             assert await ledger.acquire(A) == Acquired()
         async with opened(server.url.partition("?")[0]) as ledger:
-            assert "CERTIFICATE_VERIFY_FAILED" in await why_away(ledger)
+            assert "CERTIFICATE_VERIFY_FAILED" in await why_unavailable(ledger)
         async with opened(server.url.replace("localhost", "127.0.0.1")) as ledger:
-            assert "CERTIFICATE_VERIFY_FAILED" in await why_away(ledger)
+            assert "CERTIFICATE_VERIFY_FAILED" in await why_unavailable(ledger)
 
 
-async def test_a_certificate_that_is_not_there() -> None:
-    """That is told before anything is connected."""
+async def test_a_missing_certificate_file_is_refused() -> None:
+    """A certificate file that doesn't exist is refused before any connection."""
     assert await fault("rediss://localhost?ssl_ca_certs=/none.pem") == (
         "ledger has ssl_ca_certs '/none.pem', which is no file; name a PEM file"
     )

@@ -1,4 +1,4 @@
-"""ledger.urls and ledger.opening: from what an operator writes to a ledger."""
+"""ledger.urls and ledger.opening: the URLs that an operator sets, and the ledgers they open."""
 
 from pathlib import Path
 
@@ -32,8 +32,8 @@ from tests.support.redis_server import free_port
         "valkeys://localhost?ssl_ca_certs=/etc/ca.pem",
     ],
 )
-def test_a_url_that_names_a_ledger(url: str) -> None:
-    """Nothing is the matter with it."""
+def test_a_url_that_names_a_ledger_has_no_fault(url: str) -> None:
+    """A URL that names a ledger has no fault."""
     assert ledger_fault(url) is None
 
 
@@ -97,8 +97,8 @@ FORMS = "memory:, sqlite:///path (an absolute one makes four slashes), redis://â
         ),
     ],
 )
-async def test_a_url_that_names_none(url: str, fault: str) -> None:
-    """A sentence about the setting, without the password in it."""
+async def test_a_url_that_names_no_ledger_is_refused(url: str, fault: str) -> None:
+    """Another URL is refused with a sentence about the setting, without the password."""
     assert ledger_fault(url) == f"ledger {fault}"
     with pytest.raises(SettingError) as caught:
         await open_ledger(url, settle_s=15, retention_s=1000)
@@ -106,8 +106,8 @@ async def test_a_url_that_names_none(url: str, fault: str) -> None:
     assert "s3cret" not in fault
 
 
-def test_paths() -> None:
-    """Three slashes and a path."""
+def test_the_path_follows_three_slashes() -> None:
+    """The path of an SQLite URL follows its three slashes."""
     assert sqlite_path("sqlite:///ledger.db") == "ledger.db"
     assert sqlite_path("sqlite:////var/ledger.db") == "/var/ledger.db"
 
@@ -121,13 +121,15 @@ def test_paths() -> None:
         ("valkeys://u:p@h", "rediss://u:p@h"),
     ],
 )
-def test_what_the_library_knows(url: str, known: str) -> None:
-    """Valkey is Redis to it."""
+def test_valkey_urls_become_redis_urls(url: str, known: str) -> None:
+    """A Valkey URL becomes the Redis URL that the client library knows."""
     assert redis_url(url) == known
 
 
-async def test_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file in the state directory, which is made if need be."""
+async def test_the_default_is_a_file_in_the_state_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The default ledger is a file in the state directory, which is created."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     file = tmp_path / "state/attachment-gateway/ledger.sqlite3"
     assert default_url() == f"sqlite:///{file}"
@@ -137,8 +139,8 @@ async def test_the_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     await ledger.close()
 
 
-async def test_what_is_opened(tmp_path: Path) -> None:
-    """Each kind by its name; a Redis that is away, too."""
+async def test_each_kind_of_url_opens_its_ledger(tmp_path: Path) -> None:
+    """Each kind of URL opens its ledger, also a Redis that is unavailable."""
     for url, kind in (
         ("memory:", MemoryLedger),
         (f"sqlite:///{tmp_path}/ledger.sqlite3", SqliteLedger),

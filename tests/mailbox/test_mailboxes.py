@@ -1,4 +1,4 @@
-"""mailbox: whose limits, and what pauses of them whether they are kept in a process or in Redis."""
+"""mailbox: whose limits apply, and what the mailboxes in a process and in Redis both keep."""
 
 import asyncio
 import json
@@ -69,27 +69,27 @@ def jwt_of(payload: bytes) -> str:
         (jwt(appid=APP, x="x" * 20_000), f"{APP}/g-1"),
     ],
 )
-def test_whose_limits(token: str, mailbox: str) -> None:
-    """The app that the token names, where it is a token of Entra's, and the group in any case."""
+def test_the_mailbox_is_the_tokens_app_and_the_group(token: str, mailbox: str) -> None:
+    """The mailbox is the app in Entra's token, if any, and the group in lower case."""
     assert mailbox_of(token, "G-1") == mailbox
 
 
 @given(st.text() | st.binary(max_size=200).map(jwt_of))
-def test_no_token_is_too_strange(token: str) -> None:
-    """Whatever comes as a token, the answer is an app's id, or none, and the group's."""
+def test_any_token_gives_a_mailbox(token: str) -> None:
+    """Any text as a token gives a mailbox with at most 64 characters of an app's id."""
     app_id, _, group_id = mailbox_of(token, "G").rpartition("/")
     assert group_id == "g"
     assert len(app_id) <= 64
 
 
-def test_the_token_is_not_in_it() -> None:
-    """What names a mailbox goes into keys; the token doesn't."""
+def test_the_mailbox_does_not_contain_the_token() -> None:
+    """The mailbox's name, which is used in keys, doesn't contain the token."""
     assert "c2ln" not in mailbox_of(jwt(appid=APP), "g")
     assert "secret" not in mailbox_of("secret", "g")
 
 
-def test_busy_says_so() -> None:
-    """The sentence has the reason and the delay."""
+def test_a_busy_mailbox_tells_the_reason_and_the_delay() -> None:
+    """MailboxBusy's sentence has the reason and the delay."""
     limits = MailboxLimits(concurrent=4, upload_bytes=150_000_000)
     assert limits.concurrent_reached == "our own limit of 4 requests at once"
     assert limits.upload_bytes_reached == "our own limit of 150,000,000 bytes in 300 s"
@@ -97,19 +97,19 @@ def test_busy_says_so() -> None:
     assert str(busy) == "the mailbox is busy (Graph asked to wait); come again in 2.5 s"
 
 
-# Turns.
+# Slots.
 
 
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
-    """A Redis of these tests' own."""
+    """The URL of a Redis of these tests' own."""
     with redis_server() as server:
         yield server.url
 
 
 @pytest.fixture(params=["local", "redis"])
 async def open_mailboxes(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
-    """Open mailboxes of their own, with limits by name; slots and bytes aren't limited else."""
+    """Open mailboxes with the limits that are named, and without any other."""
     opened: list[Mailboxes] = []
     redis = request.getfixturevalue("redis_url") if request.param == "redis" else ""
 
@@ -131,21 +131,21 @@ async def open_mailboxes(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
 
 
 class Visit:
-    """One slot, taken by a task of its own."""
+    """A task that takes one slot."""
 
-    def __init__(self, mailboxes: Mailboxes, mailbox: str = "a/g", **slot: Any) -> None:
+    def __init__(self, mailboxes: Mailboxes, mailbox: str = "a/g", **options: Any) -> None:
         self.began, self.release = asyncio.Event(), asyncio.Event()
         self.began_s = 0.0
-        self.task = asyncio.create_task(self._visit(mailboxes, mailbox, slot))
+        self.task = asyncio.create_task(self._visit(mailboxes, mailbox, options))
 
-    async def _visit(self, mailboxes: Mailboxes, mailbox: str, slot: dict[str, Any]) -> None:
-        async with mailboxes.slot(mailbox, **{"within_s": PATIENCE_S, **slot}):
+    async def _visit(self, mailboxes: Mailboxes, mailbox: str, options: dict[str, Any]) -> None:
+        async with mailboxes.slot(mailbox, **{"within_s": PATIENCE_S, **options}):
             self.began_s = asyncio.get_running_loop().time()
             self.began.set()
             await self.release.wait()
 
     async def end(self) -> None:
-        """Let it leave as soon as it has begun; raises what it raised."""
+        """Release the slot as soon as it has begun; raises what the task raised."""
         began = asyncio.create_task(self.began.wait())
         await asyncio.wait({began, self.task}, return_when=asyncio.FIRST_COMPLETED)
         began.cancel()
@@ -153,18 +153,18 @@ class Visit:
         await self.task
 
 
-async def queue(mailboxes: Mailboxes, *turns: dict[str, Any]) -> list[Visit]:
-    """Have visits arrive one after the other, each when the one before it waits or has begun."""
+async def queue(mailboxes: Mailboxes, *slots: dict[str, Any]) -> list[Visit]:
+    """Start visits one after the other, each when the one before it waits or has begun."""
     visits = []
-    for slot in turns:
-        visits.append(Visit(mailboxes, **slot))
+    for options in slots:
+        visits.append(Visit(mailboxes, **options))
         await asyncio.sleep(0.02)
     return visits
 
 
-async def refused(mailboxes: Mailboxes, mailbox: str = "a/g", **slot: Any) -> MailboxBusy:
+async def refused(mailboxes: Mailboxes, mailbox: str = "a/g", **options: Any) -> MailboxBusy:
     with pytest.raises(MailboxBusy) as caught:
-        async with mailboxes.slot(mailbox, **slot):
+        async with mailboxes.slot(mailbox, **options):
             pass
     return caught.value
 
@@ -174,8 +174,8 @@ async def goes_at_once(mailboxes: Mailboxes, mailbox: str = "a/g", upload_bytes:
         pass
 
 
-async def test_so_many_at_once_in_the_order_of_arrival(open_mailboxes: Open) -> None:
-    """Of 64 who come together, four go at once and the rest as they came; never are more inside."""
+async def test_slots_begin_in_the_order_of_arrival(open_mailboxes: Open) -> None:
+    """With a limit of 4, 64 slots begin in the order of arrival, at most 4 at the same time."""
     mailboxes = open_mailboxes(concurrent=4)
     inside, peak, order = 0, 0, []
 
@@ -193,16 +193,16 @@ async def test_so_many_at_once_in_the_order_of_arrival(open_mailboxes: Open) -> 
     assert order == list(range(64))
 
 
-async def test_mailboxes_dont_wait_for_each_other(open_mailboxes: Open) -> None:
-    """Four slots at each of sixteen mailboxes are all open at the same time."""
+async def test_mailboxes_have_slots_of_their_own(open_mailboxes: Open) -> None:
+    """With a limit of 4, 16 mailboxes have 64 slots in use at the same time."""
     mailboxes = open_mailboxes(concurrent=4)
     visits = [Visit(mailboxes, f"a/{number % 16}") for number in range(64)]
     await asyncio.gather(*(visit.began.wait() for visit in visits))
     await asyncio.gather(*(visit.end() for visit in visits))
 
 
-async def test_a_mailbox_in_need_keeps_nobody_else(open_mailboxes: Open) -> None:
-    """One that is full, held or spent is none of the others' business."""
+async def test_a_busy_mailbox_delays_no_other(open_mailboxes: Open) -> None:
+    """A mailbox without free slots or bytes, or with a pause, delays no other mailbox."""
     mailboxes = open_mailboxes(concurrent=1, upload_bytes=10)
     full, waiting = await queue(mailboxes, {"upload_bytes": 10}, {})
     await mailboxes.pause("a/held", 60)
@@ -212,8 +212,8 @@ async def test_a_mailbox_in_need_keeps_nobody_else(open_mailboxes: Open) -> None
     await waiting.end()
 
 
-async def test_the_bytes_may_go_in_one_burst(open_mailboxes: Open) -> None:
-    """All of them at once; what comes after that waits for the window."""
+async def test_the_bytes_may_begin_in_one_burst(open_mailboxes: Open) -> None:
+    """All bytes of the limit may begin at once, and the next wait for the window."""
     mailboxes = open_mailboxes(upload_bytes=100)
     visits = await queue(mailboxes, *[{"upload_bytes": 25}] * 5)
     assert [visit.began.is_set() for visit in visits] == [True, True, True, True, False]
@@ -221,8 +221,8 @@ async def test_the_bytes_may_go_in_one_burst(open_mailboxes: Open) -> None:
     assert visits[4].began_s - visits[0].began_s > 0.99
 
 
-async def test_small_ones_dont_overtake(open_mailboxes: Open) -> None:
-    """One that would fit waits behind one that doesn't yet."""
+async def test_a_small_upload_does_not_overtake_a_large_one(open_mailboxes: Open) -> None:
+    """A slot whose bytes would fit waits behind one whose bytes don't fit yet."""
     mailboxes = open_mailboxes(upload_bytes=100)
     first, large, small, none = await queue(
         mailboxes, {"upload_bytes": 60}, {"upload_bytes": 90}, {"upload_bytes": 1}, {}
@@ -231,8 +231,8 @@ async def test_small_ones_dont_overtake(open_mailboxes: Open) -> None:
     assert first.began_s + 0.99 < large.began_s <= small.began_s <= none.began_s
 
 
-async def test_one_that_is_larger_than_the_window_goes_alone(open_mailboxes: Open) -> None:
-    """It waits until nothing else is in the window, and nothing else goes beside it."""
+async def test_an_upload_larger_than_the_limit_begins_alone(open_mailboxes: Open) -> None:
+    """An upload larger than the limit has a window to itself."""
     mailboxes = open_mailboxes(upload_bytes=100, window_s=0.5)
     first, huge, last = await queue(
         mailboxes, {"upload_bytes": 1}, {"upload_bytes": 1000}, {"upload_bytes": 1}
@@ -242,8 +242,8 @@ async def test_one_that_is_larger_than_the_window_goes_alone(open_mailboxes: Ope
     assert huge.began_s + 0.49 < last.began_s
 
 
-async def test_spent_bytes_are_told_at_once(open_mailboxes: Open) -> None:
-    """Who can't outlast the window isn't kept waiting, also behind another."""
+async def test_used_up_bytes_are_refused_at_once(open_mailboxes: Open) -> None:
+    """A request that can't wait for the window is refused at once, also behind another."""
     mailboxes = open_mailboxes(upload_bytes=100, window_s=60)
     await goes_at_once(mailboxes, upload_bytes=80)
     waiting = (await queue(mailboxes, {"upload_bytes": 30, "within_s": 100}))[0]
@@ -256,8 +256,8 @@ async def test_spent_bytes_are_told_at_once(open_mailboxes: Open) -> None:
     await goes_at_once(mailboxes, upload_bytes=20)
 
 
-async def test_no_place_is_told_when_the_time_is_over(open_mailboxes: Open) -> None:
-    """Nobody knows when one is free."""
+async def test_full_slots_are_refused_after_the_wait(open_mailboxes: Open) -> None:
+    """Without a free slot, a request is refused when `within_s` is over."""
     mailboxes = open_mailboxes(concurrent=2)
     visits = await queue(mailboxes, {}, {})
     began_s = asyncio.get_running_loop().time()
@@ -270,8 +270,10 @@ async def test_no_place_is_told_when_the_time_is_over(open_mailboxes: Open) -> N
 
 
 @pytest.mark.parametrize("within_s", [0, -1])
-async def test_at_once_or_not_at_all(open_mailboxes: Open, within_s: float) -> None:
-    """Without patience, a slot is had if it is free, and not if somebody waits for it."""
+async def test_without_a_wait_a_slot_is_taken_at_once_or_refused(
+    open_mailboxes: Open, within_s: float
+) -> None:
+    """With `within_s` 0 or less, a slot is taken if one is free and no request waits."""
     mailboxes = open_mailboxes(concurrent=1)
     async with mailboxes.slot("a/g", within_s=within_s):
         assert (await refused(mailboxes, within_s=within_s)).why.endswith("1 requests at once")
@@ -281,21 +283,24 @@ async def test_at_once_or_not_at_all(open_mailboxes: Open, within_s: float) -> N
     await goes_at_once(mailboxes)
 
 
-async def test_a_hold_stops_those_who_havent_begun(open_mailboxes: Open) -> None:
-    """Those who wait already, and those who come; a slot that has begun goes on."""
+async def test_a_pause_delays_slots_that_have_not_begun(open_mailboxes: Open) -> None:
+    """A pause delays waiting and later requests, and not a slot in use."""
     mailboxes = open_mailboxes(concurrent=1)
     begun, waiting = await queue(mailboxes, {}, {})
     await mailboxes.pause("a/g", 0.5)
-    held_s = asyncio.get_running_loop().time()
+    paused_s = asyncio.get_running_loop().time()
     await begun.end()
     late = Visit(mailboxes)
     await waiting.end()
     await late.end()
-    assert held_s + 0.48 < waiting.began_s <= late.began_s
+    assert paused_s + 0.48 < waiting.began_s <= late.began_s
 
 
-async def test_a_hold_is_told_at_once(open_mailboxes: Open) -> None:
-    """To those who can't outlast it: who come, and who wait, also behind one who can."""
+async def test_a_long_pause_refuses_requests_at_once(open_mailboxes: Open) -> None:
+    """A pause refuses at once the new and the waiting requests that can't outlast it.
+
+    The waiting request that can outlast it isn't refused.
+    """
     mailboxes = open_mailboxes(concurrent=1)
     begun, patient, *hurried = await queue(
         mailboxes, {}, {"within_s": 90}, {"within_s": 40}, {"within_s": 30}, {"within_s": 40}
@@ -315,8 +320,8 @@ async def test_a_hold_is_told_at_once(open_mailboxes: Open) -> None:
     await begun.end()
 
 
-async def test_a_shorter_hold_shortens_nothing(open_mailboxes: Open) -> None:
-    """The longest counts; a pause of no time, or of none that can be told, is none."""
+async def test_a_shorter_pause_does_not_shorten_a_longer_one(open_mailboxes: Open) -> None:
+    """The longest pause counts, of at most 86,400 s; 0, a negative number and NaN are no pause."""
     mailboxes = open_mailboxes()
     for none in (0, -1, float("nan")):
         await mailboxes.pause("a/g", none)
@@ -328,8 +333,8 @@ async def test_a_shorter_hold_shortens_nothing(open_mailboxes: Open) -> None:
     assert (await refused(mailboxes, within_s=1)).retry_delay_s <= 86_400
 
 
-async def test_no_stampede_after_a_hold(open_mailboxes: Open) -> None:
-    """The order goes on where it was, so many at once."""
+async def test_slots_keep_their_order_and_limit_after_a_pause(open_mailboxes: Open) -> None:
+    """After a pause slots begin in the order of arrival, at most 2 at the same time."""
     mailboxes = open_mailboxes(concurrent=2)
     await mailboxes.pause("a/g", 0.3)
     inside, peak, order = 0, 0, []
@@ -348,8 +353,8 @@ async def test_no_stampede_after_a_hold(open_mailboxes: Open) -> None:
     assert peak == 2
 
 
-async def test_a_hold_counts_without_limits(open_mailboxes: Open) -> None:
-    """Where nothing is limited everything goes, but for what Graph has asked."""
+async def test_a_pause_counts_without_limits(open_mailboxes: Open) -> None:
+    """Without limits every slot begins at once, except in a pause."""
     mailboxes = open_mailboxes()
     visits = [Visit(mailboxes, upload_bytes=10**9) for _ in range(20)]
     await asyncio.gather(*(visit.began.wait() for visit in visits))
@@ -358,8 +363,8 @@ async def test_a_hold_counts_without_limits(open_mailboxes: Open) -> None:
     await asyncio.gather(*(visit.end() for visit in visits))
 
 
-async def test_a_place_is_free_after_an_exception(open_mailboxes: Open) -> None:
-    """However the slot ends."""
+async def test_a_slot_is_free_after_an_exception(open_mailboxes: Open) -> None:
+    """A slot that ends with an exception or a cancellation is free again."""
     mailboxes = open_mailboxes(concurrent=1)
     with pytest.raises(ZeroDivisionError):
         async with mailboxes.slot("a/g", within_s=0):
@@ -371,8 +376,8 @@ async def test_a_place_is_free_after_an_exception(open_mailboxes: Open) -> None:
     await goes_at_once(mailboxes)
 
 
-async def test_who_gives_up_keeps_nothing(open_mailboxes: Open) -> None:
-    """The next in the queue goes when the one before it is cancelled; the bytes are not spent."""
+async def test_a_cancelled_request_lets_the_next_begin(open_mailboxes: Open) -> None:
+    """When a waiting request is cancelled its bytes aren't used, and the next request begins."""
     mailboxes = open_mailboxes(upload_bytes=100, window_s=30)
     await goes_at_once(mailboxes, upload_bytes=50)
     large, small = await queue(mailboxes, {"upload_bytes": 60}, {"upload_bytes": 50})
@@ -382,8 +387,8 @@ async def test_who_gives_up_keeps_nothing(open_mailboxes: Open) -> None:
         await large.task
 
 
-async def test_a_storm_of_cancellations(open_mailboxes: Open) -> None:
-    """Whenever they are cancelled, never are more inside, and at the end all is there to be had."""
+async def test_many_cancellations_keep_the_limits(open_mailboxes: Open) -> None:
+    """Many cancellations never break the limits, and leave every slot and unused byte free."""
     mailboxes = open_mailboxes(concurrent=3, upload_bytes=10**6, window_s=60)
     chance, inside, begun = random.Random(7), 0, 0
 

@@ -1,4 +1,4 @@
-"""mailbox_redis: replicas that share the limits, that die, and that lose Redis."""
+"""mailbox.redis: replicas that share the limits, that die, and that lose Redis."""
 
 import asyncio
 import socket
@@ -25,14 +25,14 @@ Open = Callable[..., RedisMailboxes]
 
 @pytest.fixture(scope="module")
 def redis_url() -> Iterator[str]:
-    """A Redis of these tests' own."""
+    """The URL of a Redis of these tests' own."""
     with redis_server() as server:
         yield server.url
 
 
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
-    """An empty Redis."""
+    """A client of the emptied Redis."""
     async with Redis.from_url(redis_url) as client:
         await client.flushall()
         yield client
@@ -40,7 +40,7 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 @pytest.fixture
 async def replica(redis: Redis, redis_url: str) -> AsyncIterator[Open]:
-    """Open a replica's mailboxes; nothing is limited but what is named."""
+    """Open a replica's mailboxes with the limits that are named, and without any other."""
     opened: list[RedisMailboxes] = []
 
     def open_it(
@@ -76,12 +76,12 @@ async def is_full(mailboxes: RedisMailboxes) -> bool:
 
 
 async def until(happened: Callable[[], bool]) -> None:
-    while not happened():  # noqa: ASYNC110 - what it looks at has no event
+    while not happened():  # noqa: ASYNC110 - the condition has no event
         await asyncio.sleep(0.005)
 
 
 async def test_replicas_share_the_slots(replica: Open) -> None:
-    """Three of them together have no more inside than one may have, and all get their slot."""
+    """Three replicas together use at most 4 slots, and each replica's begin in order."""
     replicas = [replica(concurrent=4) for _ in range(3)]
     inside, peak, order = 0, 0, list[tuple[int, int]]()
 
@@ -101,7 +101,7 @@ async def test_replicas_share_the_slots(replica: Open) -> None:
 
 
 async def test_replicas_share_the_bytes(replica: Open) -> None:
-    """What one has sent counts for the other, also when neither pauses a slot any more."""
+    """Bytes that one replica has begun count for the other, also after the slot's release."""
     one, other = replica(upload_bytes=100), replica(upload_bytes=100)
     await goes_at_once(one, 60)
     await goes_at_once(other, 30)
@@ -111,8 +111,8 @@ async def test_replicas_share_the_bytes(replica: Open) -> None:
     await goes_at_once(one, 10)
 
 
-async def test_the_heads_go_in_the_order_of_arrival(replica: Open) -> None:
-    """Of replicas that wait, the one that came first goes first."""
+async def test_replicas_begin_in_the_order_of_arrival(replica: Open) -> None:
+    """Of waiting replicas, the one that came first begins first."""
     replicas = [replica(concurrent=1) for _ in range(5)]
     order = list[int]()
 
@@ -129,8 +129,8 @@ async def test_the_heads_go_in_the_order_of_arrival(replica: Open) -> None:
     assert order == [3, 1, 4, 2]
 
 
-async def test_a_small_one_doesnt_overtake_another_replicas(replica: Open) -> None:
-    """The queue is one: what would fit waits behind what doesn't yet."""
+async def test_a_small_upload_does_not_overtake_another_replicas(replica: Open) -> None:
+    """A slot whose bytes would fit waits behind another replica's whose bytes don't fit yet."""
     one, other = (replica(upload_bytes=100, window_s=1.0) for _ in range(2))
     order = list[int]()
 
@@ -145,8 +145,8 @@ async def test_a_small_one_doesnt_overtake_another_replicas(replica: Open) -> No
     assert order == [90, 1]
 
 
-async def test_a_hold_is_every_replicas(replica: Open) -> None:
-    """Who waits in another one, the head and those behind it, is told before its time is over."""
+async def test_a_pause_applies_to_every_replica(replica: Open) -> None:
+    """A pause refuses the requests that wait in another replica and can't outlast it."""
     one, other = replica(concurrent=1), replica(concurrent=1)
 
     async def visit() -> None:
@@ -162,8 +162,8 @@ async def test_a_hold_is_every_replicas(replica: Open) -> None:
             assert (busy.why, 50 < busy.retry_delay_s <= 60) == (GRAPH_ASKED, True)
 
 
-async def test_those_behind_the_head_know_what_it_knows(replica: Open, redis: Redis) -> None:
-    """Without a question to Redis: what keeps the head keeps everyone behind it."""
+async def test_the_heads_obstacle_refuses_those_behind_it(replica: Open, redis: Redis) -> None:
+    """What delays the head of a process's queue refuses those behind it that can't wait."""
     mailboxes = replica(upload_bytes=100)
     await goes_at_once(mailboxes, 60)
 
@@ -180,8 +180,8 @@ async def test_those_behind_the_head_know_what_it_knows(replica: Open, redis: Re
     await asyncio.wait({head})
 
 
-async def test_only_the_head_of_a_line_is_in_redis(replica: Open, redis: Redis) -> None:
-    """However many wait in a process, it has one ticket."""
+async def test_only_the_head_of_a_queue_is_in_redis(replica: Open, redis: Redis) -> None:
+    """Only the head of a process's queue has a ticket in Redis."""
     mailboxes = replica(concurrent=1)
     async with mailboxes.slot("a/g", within_s=0):
         waiting = [asyncio.create_task(goes_in_time(mailboxes)) for _ in range(20)]
@@ -191,8 +191,8 @@ async def test_only_the_head_of_a_line_is_in_redis(replica: Open, redis: Redis) 
     await asyncio.gather(*waiting)
 
 
-async def test_every_key_ends_by_itself(replica: Open, redis: Redis) -> None:
-    """Each has a time to live, and the ledger's hash tag, and nothing else is there."""
+async def test_every_key_expires(replica: Open, redis: Redis) -> None:
+    """Every key has a time to live and the ledger's hash tag, and no other key exists."""
     mailboxes = replica(concurrent=1, upload_bytes=100)
     async with mailboxes.slot("a/g", upload_bytes=1, within_s=0):
         waiting = asyncio.create_task(goes_in_time(mailboxes))
@@ -208,10 +208,10 @@ async def test_every_key_ends_by_itself(replica: Open, redis: Redis) -> None:
     assert left == ["{attachment-gateway}:mailbox:a/g:bytes"]
 
 
-async def test_a_dead_replicas_place_is_free_after_its_lease(
+async def test_a_dead_replicas_slot_is_free_after_its_lease(
     replica: Open, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One that pauses a slot, or waits, and is heard of no more, is passed over."""
+    """The slot and the ticket of a dead replica are free when their leases end."""
     monkeypatch.setattr(mailbox_store, "SLOT_LEASE_S", 0.4)
     monkeypatch.setattr(mailbox_store, "TICKET_LEASE_S", 0.4)
     dead, alive = replica(concurrent=1), replica(concurrent=1)
@@ -219,17 +219,17 @@ async def test_a_dead_replicas_place_is_free_after_its_lease(
         await stack.enter_async_context(dead.slot("a/g", within_s=0))
         waiting = asyncio.create_task(goes_in_time(dead))
         await asyncio.sleep(0.05)
-        monkeypatch.setattr(dead._store, "_run", no_redis)  # nothing more is heard of it
+        monkeypatch.setattr(dead._store, "_run", no_redis)  # a dead replica no longer reaches Redis
         assert await is_full(alive)
         await goes_in_time(alive)
         with pytest.raises(LedgerUnavailable):
             await waiting
 
 
-async def test_a_place_is_free_after_its_own_lease(
+async def test_a_slots_lease_is_not_renewed_by_another(
     replica: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also while another at the same mailbox is renewed again and again."""
+    """A dead replica's slot is free when its lease ends, though another's is being renewed."""
     monkeypatch.setattr(mailbox_store, "SLOT_LEASE_S", 0.4)
     monkeypatch.setattr(mailbox_redis, "RENEW_EVERY_S", 0.05)
     dead, alive = replica(concurrent=2), replica(concurrent=2)
@@ -242,8 +242,10 @@ async def no_redis(*_: object) -> list[int]:
     raise LedgerUnavailable("away")
 
 
-async def test_a_place_that_is_held_is_kept(replica: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For longer than its lease, for it is renewed; and no longer than it is held."""
+async def test_a_slot_in_use_is_renewed_until_its_release(
+    replica: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slot in use is renewed beyond its lease, and is free after its release."""
     monkeypatch.setattr(mailbox_store, "SLOT_LEASE_S", 0.4)
     monkeypatch.setattr(mailbox_redis, "RENEW_EVERY_S", 0.05)
     one, other = replica(concurrent=1), replica(concurrent=1)
@@ -255,8 +257,8 @@ async def test_a_place_that_is_held_is_kept(replica: Open, monkeypatch: pytest.M
     await until(lambda: one._renewing is not None and one._renewing.done())
 
 
-async def test_a_look_that_is_repeated_counts_once(replica: Open) -> None:
-    """A client library repeats a command whose answer it has not read."""
+async def test_a_repeated_enter_counts_once(replica: Open) -> None:
+    """`enter` with the same ticket counts once, as a client library may repeat a command."""
     mailboxes = replica(concurrent=2, upload_bytes=100)
     first = await mailboxes._store.enter("a/g", "ticket", size_bytes=60)
     again = await mailboxes._store.enter("a/g", "ticket", size_bytes=60)
@@ -266,8 +268,8 @@ async def test_a_look_that_is_repeated_counts_once(replica: Open) -> None:
     await goes_at_once(mailboxes, 40)
 
 
-async def test_who_leaves_twice_gives_back_once(replica: Open) -> None:
-    """The bytes of a slot that was not used are given back with its slot."""
+async def test_a_repeated_release_gives_back_once(replica: Open) -> None:
+    """A repeated release gives the bytes of an unused slot back once."""
     store = replica(concurrent=2, upload_bytes=100)._store
     first = await store.enter("a/g", "first", size_bytes=60)
     other = await store.enter("a/g", "other", size_bytes=40)
@@ -279,8 +281,8 @@ async def test_who_leaves_twice_gives_back_once(replica: Open) -> None:
     assert isinstance(await store.enter("a/g", "third", size_bytes=60), Begun)
 
 
-async def test_who_is_cancelled_while_it_looks_gives_all_back(replica: Open, redis: Redis) -> None:
-    """At whatever step of the way to Redis and back."""
+async def test_a_request_cancelled_at_any_step_releases_all(replica: Open, redis: Redis) -> None:
+    """A request that is cancelled at any step of entering releases its slot and bytes."""
     mailboxes, begun = replica(concurrent=1, upload_bytes=100), list[int]()
 
     async def visit(steps: int) -> None:
@@ -301,10 +303,10 @@ async def test_who_is_cancelled_while_it_looks_gives_all_back(replica: Open, red
         assert {*await redis.hvals("{attachment-gateway}:mailbox:a/g:bytes")} <= {b"0"}
 
 
-async def test_an_answer_that_nobody_waits_for_is_undone(
+async def test_a_slot_given_to_a_cancelled_request_is_released(
     replica: Open, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Redis has given the slot, and the answer is on its way to one who is cancelled."""
+    """A slot that Redis gives to a request that was cancelled meanwhile is released."""
     mailboxes, given = replica(concurrent=1, upload_bytes=100), asyncio.Event()
     enter = mailboxes._store.enter
 
@@ -325,8 +327,8 @@ async def test_an_answer_that_nobody_waits_for_is_undone(
     assert await redis.hvals("{attachment-gateway}:mailbox:a/g:bytes") == [b"0"]
 
 
-async def test_redis_is_away() -> None:
-    """Who comes is told, and so is who pauses; nothing hangs."""
+async def test_an_unavailable_redis_fails_slot_and_pause() -> None:
+    """`slot` and `pause` raise LedgerUnavailable when Redis is unavailable."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
     mailboxes = RedisMailboxes(redis_client(f"redis://127.0.0.1:{port}"), MailboxLimits())
@@ -338,8 +340,8 @@ async def test_redis_is_away() -> None:
     await mailboxes.close()
 
 
-async def test_a_redis_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A command has a limit of its own, whatever the client has."""
+async def test_a_silent_redis_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command ends after `COMMAND_TIMEOUT_S`, also with a client without a timeout."""
     monkeypatch.setattr(mailbox_store, "COMMAND_TIMEOUT_S", 0.1)
     with closing(socket.create_server(("127.0.0.1", 0))) as silent:
         client = Redis(port=silent.getsockname()[1], socket_timeout=None)
@@ -350,10 +352,10 @@ async def test_a_redis_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
         await mailboxes.close()
 
 
-async def test_leaving_without_redis_is_no_error(
+async def test_a_release_without_redis_raises_nothing(
     replica: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the slot was for has happened; the slot is free when its lease ends."""
+    """A release without Redis raises nothing, and its slot is free when the lease ends."""
     mailboxes = replica(concurrent=1)
     async with mailboxes.slot("a/g", within_s=0):
         monkeypatch.setattr(mailboxes._store, "_run", no_redis)

@@ -1,4 +1,4 @@
-"""mailbox_window: the bytes begun in a sliding window of time."""
+"""mailbox.window: the bytes begun in a sliding window of time."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,14 +16,14 @@ def window(*begun: tuple[int, float], limits: MailboxLimits = TEN) -> UploadWind
     return made
 
 
-def test_all_of_it_may_go_in_one_burst() -> None:
-    """The limit is on the sum; nothing is asked of the time between."""
+def test_the_whole_limit_may_begin_at_once() -> None:
+    """All bytes of the limit may begin at once."""
     assert window().fits_in_s(10, 5.0) == 0.0
     assert window((4, 5.0), (4, 5.0)).fits_in_s(2, 5.0) == 0.0
 
 
-def test_it_fits_when_enough_has_left() -> None:
-    """What began leaves the window when it is over, the oldest first."""
+def test_bytes_fit_when_enough_have_left_the_window() -> None:
+    """Bytes leave the window a window's length after they began, the oldest first."""
     begun = window((4, 0.0), (4, 100.0), (2, 200.0))
     assert begun.fits_in_s(3, 250.0) == 50.0
     assert begun.fits_in_s(5, 250.0) == 150.0
@@ -32,8 +32,8 @@ def test_it_fits_when_enough_has_left() -> None:
     assert begun.fits_in_s(4, 300.0) == 0.0
 
 
-def test_what_began_in_one_second_leaves_with_the_last_of_it() -> None:
-    """It is one entry, and none of it is forgotten too early."""
+def test_bytes_of_one_grain_leave_with_its_last() -> None:
+    """Bytes that began within one grain leave the window together, with the last of them."""
     begun = window((4, 0.0), (4, 0.75), (2, 1.5))
     assert begun.fits_in_s(1, 250.0) == 50.75
     assert begun.fits_in_s(9, 250.0) == 51.5
@@ -42,8 +42,8 @@ def test_what_began_in_one_second_leaves_with_the_last_of_it() -> None:
     assert not begun.is_empty(301.0)
 
 
-def test_what_is_larger_than_the_whole_counts_as_the_whole() -> None:
-    """It goes when nothing else is in the window."""
+def test_more_bytes_than_the_limit_count_as_the_limit() -> None:
+    """More bytes than the limit count as the limit, and fit into an empty window."""
     begun = window((1, 100.0))
     assert begun.counted(1000) == 10
     assert begun.counted(3) == 3
@@ -52,23 +52,23 @@ def test_what_is_larger_than_the_whole_counts_as_the_whole() -> None:
 
 
 def test_a_queue_takes_as_many_windows_as_it_fills() -> None:
-    """Asked for the sum of a queue, it tells the earliest moment for the last of it."""
+    """For the sum of a queue, `fits_in_s` returns the earliest moment for its last request."""
     assert window().fits_in_s(11, 0.0) == 300.0
     assert window().fits_in_s(20, 0.0) == 300.0
     assert window((4, 0.0)).fits_in_s(17, 50.0) == 550.0
     assert window((4, 0.0)).fits_in_s(16, 50.0) == 300.0
 
 
-def test_no_bytes_and_no_limit() -> None:
-    """What uploads nothing never waits for the window; nor does anything without a limit."""
+def test_no_bytes_or_no_limit_means_no_wait() -> None:
+    """Without bytes or without a limit there is no wait."""
     assert window((10, 0.0)).fits_in_s(0, 1.0) == 0.0
     unlimited = MailboxLimits(upload_bytes=0)
     assert window(limits=unlimited).counted(1 << 40) == 0
     assert window(limits=unlimited).fits_in_s(1 << 40, 1.0) == 0.0
 
 
-def test_what_is_taken_back_counts_no_more() -> None:
-    """Not even in part, and wherever in an entry it was."""
+def test_bytes_taken_back_count_no_more() -> None:
+    """Bytes that are taken back no longer count, wherever in an entry they were."""
     begun = window((3, 0.0), (4, 0.5), (2, 100.0))
     begun.take_back(2, 100.0)
     assert begun.fits_in_s(3, 100.0) == 0.0
@@ -80,15 +80,15 @@ def test_what_is_taken_back_counts_no_more() -> None:
     assert begun.is_empty(100.0)
 
 
-def test_it_is_empty_when_all_has_left() -> None:
-    """A slot without bytes leaves nothing in it."""
+def test_the_window_is_empty_when_all_bytes_have_left() -> None:
+    """The window is empty when all bytes have left it; a slot without bytes isn't recorded."""
     begun = window((1, 0.0), (0, 200.0))
     assert not begun.is_empty(299.0)
     assert begun.is_empty(300.0)
 
 
-def test_the_record_is_bounded() -> None:
-    """However many begin, what is kept of a window is an entry a second."""
+def test_the_number_of_entries_is_bounded() -> None:
+    """A window keeps at most `GRAINS` + 2 entries."""
     limits = MailboxLimits(upload_bytes=10**9, upload_window_s=300.0)
     begun = window(*((1, count / 50) for count in range(50_000)), limits=limits)
     assert begun.fits_in_s(1, 1000.0) == 0.0
@@ -99,8 +99,8 @@ def test_the_record_is_bounded() -> None:
 @given(
     st.lists(st.tuples(st.floats(0, 40, width=16), st.integers(0, 12), st.booleans()), max_size=40)
 )
-def test_no_window_ever_holds_more(steps: list[tuple[float, int, bool]]) -> None:
-    """Beginning when it says so, no window holds more, nor is a grain longer waited than needed."""
+def test_no_window_holds_more_than_the_limit(steps: list[tuple[float, int, bool]]) -> None:
+    """No window holds more than the limit, and no wait is longer than needed by over a grain."""
     limits = MailboxLimits(upload_bytes=10, upload_window_s=60.0)
     grain_s = limits.upload_window_s / GRAINS
     begun, kept, now_s = UploadWindow(limits), list[tuple[float, int]](), 0.0

@@ -1,4 +1,4 @@
-"""The benchmarks run, and their tables and figures have what they should; no time is asserted."""
+"""The benchmarks run and have the expected tables and figures; no time is asserted."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.processes import REPOSITORY
 
-# Some seconds, on an idle machine.
+# A run takes some seconds on an idle machine.
 WITHIN_S = 100
 
 COMMAND = (sys.executable, "-m", "benchmarks", "--quick", "--sizes", "1KB")
@@ -24,13 +24,13 @@ HAS_MATPLOTLIB = find_spec("matplotlib") is not None
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the files of a run go."""
+    """The folder for a run's files."""
     return tmp_path_factory.mktemp("bench")
 
 
 @pytest.fixture(scope="module")
 def printed(folder: Path) -> str:
-    """What a quick run prints."""
+    """The output of a quick run."""
     plot = ("--plot", str(folder / "bench.svg")) if HAS_MATPLOTLIB else ("--no-plot",)
     run = subprocess.run(
         [*COMMAND, "--json", str(folder / "bench.json"), *plot],
@@ -46,14 +46,14 @@ def printed(folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def figures(printed: str, folder: Path) -> dict[str, Any]:
-    """What it writes."""
+    """The JSON that a quick run writes."""
     assert printed
     read: dict[str, Any] = json.loads((folder / "bench.json").read_text())
     return read
 
 
-def test_the_tables(printed: str) -> None:
-    """Each scenario has one, and the ratios."""
+def test_each_scenario_has_a_table(printed: str) -> None:
+    """Each scenario has a table, and so have the ratios."""
     titles = [line for line in printed.splitlines() if line.startswith("### ")]
     assert [title.split()[1].rstrip(",") for title in titles] == [
         *("Who", "CPU", "CPU", "CPU", "Uploads", "Latency", "The", "From", "Memory", "Ratios")
@@ -61,8 +61,8 @@ def test_the_tables(printed: str) -> None:
     assert "| gateway's CPU / floor's" in printed
 
 
-def test_every_contestant_has_its_cells(figures: dict[str, Any]) -> None:
-    """All of them were measured as often, and all uploads came to Graph."""
+def test_every_contestant_has_every_round(figures: dict[str, Any]) -> None:
+    """Every contestant has the same number of rounds, with uploads and CPU time in each."""
     busy = [cell for cell in figures["cells"] if cell["at_once"] == 8]
     assert [cell["contestant"] for cell in busy] == [
         *("gateway", "gateway-id", "gateway-memory", "floor", "plain", "sdk")
@@ -78,7 +78,7 @@ def test_every_contestant_has_its_cells(figures: dict[str, Any]) -> None:
 
 
 def test_memory_is_of_uploads_in_flight_together(figures: dict[str, Any]) -> None:
-    """None failed, and Graph had them all at once."""
+    """Memory is measured with all uploads in flight, or as many as the limit, and none failed."""
     assert [each["contestant"] for each in figures["memory"]] == [
         *("gateway", "floor", "plain", "sdk", "gateway")
     ]
@@ -88,8 +88,8 @@ def test_memory_is_of_uploads_in_flight_together(figures: dict[str, Any]) -> Non
         assert each["peak_bytes"] >= each["idle_bytes"] > 0
 
 
-def test_the_rest(figures: dict[str, Any]) -> None:
-    """Starts, endurance, and targets, each met or not."""
+def test_starts_endurance_and_targets(figures: dict[str, Any]) -> None:
+    """Every contestant has its starts, the gateway its endurance, and each target a result."""
     assert [each["contestant"] for each in figures["starts"]] == [
         "gateway",
         "floor",
@@ -103,15 +103,15 @@ def test_the_rest(figures: dict[str, Any]) -> None:
 
 
 @pytest.mark.skipif(not HAS_MATPLOTLIB, reason="matplotlib comes with `make bench`")
-def test_the_plot(figures: dict[str, Any], folder: Path) -> None:
-    """It is an SVG."""
+def test_the_plot_is_an_svg(figures: dict[str, Any], folder: Path) -> None:
+    """The plot is an SVG."""
     assert figures
     assert "<svg " in (folder / "bench.svg").read_text()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_it_leaves_no_process_behind(number: signal.Signals, tmp_path: Path) -> None:
-    """However it is ended."""
+def test_the_benchmarks_leave_no_process_behind(number: signal.Signals, tmp_path: Path) -> None:
+    """The benchmarks leave no process behind, whichever signal ends them."""
     run = subprocess.Popen(
         [*COMMAND, "--scenario", "rounds", "--rounds", "1000", "--json", str(tmp_path / "json")],
         stdout=subprocess.DEVNULL,
@@ -136,8 +136,8 @@ def until_there_are(count: int, parent: int) -> list[int]:
     children: list[int] = []
     while len(children) < count and time.monotonic() < end:
         time.sleep(0.01)
-        told = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-        children = [int(each) for each in told.split()]
+        listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+        children = [int(each) for each in listed.split()]
     return children
 
 

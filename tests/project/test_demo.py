@@ -1,4 +1,4 @@
-"""examples/demo.py: what a newcomer runs first."""
+"""examples/demo.py, the first thing that a newcomer runs."""
 
 import os
 import re
@@ -18,7 +18,7 @@ ITEMS = """\
 
 
 def report(file: Path) -> str:
-    """What the demo prints of its attachments."""
+    """Return what the demo prints about its attachments."""
     stored = f"{file.stat().st_size:,} bytes, the same as sent"
     text = "route  what     name                       stored\n"
     for route in ("short", "long"):
@@ -26,8 +26,8 @@ def report(file: Path) -> str:
     return text
 
 
-def test_each_kind_by_each_route() -> None:
-    """Without options it uploads a file of its own, attaches each kind of item, and ends."""
+def test_the_demo_attaches_each_kind_by_each_route() -> None:
+    """Without options the demo attaches a file and each kind of item by each route, and ends."""
     with program(*DEMO) as demo:
         code, output, errors = ended(demo)
         assert not left_behind(demo)
@@ -39,8 +39,8 @@ def test_each_kind_by_each_route() -> None:
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1_000_000])
-def test_a_file_of_ones_own(tmp_path: Path, size_bytes: int) -> None:
-    """Whatever its bytes, and however many chunks they come in, Graph has them."""
+def test_the_demo_uploads_a_given_file(tmp_path: Path, size_bytes: int) -> None:
+    """The demo uploads the file that it is given, empty or in many chunks."""
     file = tmp_path / "my own file.bin"
     file.write_bytes(os.urandom(size_bytes))
     with program(*DEMO, "--file", str(file)) as demo:
@@ -50,8 +50,8 @@ def test_a_file_of_ones_own(tmp_path: Path, size_bytes: int) -> None:
     assert output.split("\n\n")[1] == report(file)
 
 
-def test_a_port_in_use() -> None:
-    """A gateway that can't start is a failure with a sentence, and the local Graph goes too."""
+def test_a_port_in_use_fails_the_demo() -> None:
+    """A gateway that can't start fails the demo with a sentence, and no process is left."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         listen = f"127.0.0.1:{taken.getsockname()[1]}"
         with program(*DEMO, "--listen", listen) as demo:
@@ -64,8 +64,8 @@ def test_a_port_in_use() -> None:
     ]
 
 
-def test_it_stays_until_sigterm() -> None:
-    """With --stay it is up until it is told to end, and then all of it ends."""
+def test_the_demo_stays_until_sigterm() -> None:
+    """With --stay the demo runs until SIGTERM, which ends every process."""
     with program(*DEMO, "--stay") as demo:
         lines_until(r"Ctrl-C ends it\.", demo)
         demo.terminate()
@@ -73,8 +73,8 @@ def test_it_stays_until_sigterm() -> None:
         assert not left_behind(demo)
 
 
-def test_it_stays_until_ctrl_c() -> None:
-    """A terminal sends SIGINT to the whole process group, the gateway and the local Graph too."""
+def test_the_demo_stays_until_ctrl_c() -> None:
+    """With --stay the demo runs until Ctrl-C, which sends SIGINT to its process group."""
     with program(*DEMO, "--stay") as demo:
         lines_until(r"Ctrl-C ends it\.", demo)
         os.killpg(demo.pid, signal.SIGINT)

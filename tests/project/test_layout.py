@@ -1,4 +1,4 @@
-"""Where things are: each module has the test file that owns it, and imports go one way."""
+"""Each module has the test file that owns it, and imports go in one direction."""
 
 import ast
 import re
@@ -15,7 +15,7 @@ from tests.support.processes import REPOSITORY
 PACKAGE = REPOSITORY / "service/attachment_gateway"
 TESTS = REPOSITORY / "tests"
 
-# Modules whose test file isn't the one of their name, and why.
+# Modules whose test file has another name than theirs, and why.
 OWNED_ELSEWHERE = {
     "__main__": ("server/test_logs", "it sets what gRPC reads at its import"),
     "metrics": ("server/test_operator_http", "its counters are seen where they are shown"),
@@ -56,13 +56,13 @@ OWNED_ELSEWHERE = {
     "translation/validation": ("translation/test_create", "its checks are the messages'"),
 }
 
-# Packages' __init__ that only say what the package is.
+# Packages' __init__ that have only a docstring.
 DOCSTRINGS_ALONE = {"__init__"} | {
     f"{package}/__init__"
     for package in ("delivery", "graph", "http1", "rpc", "server", "translation")
 }
 
-# Test files that own no module, but a property of several.
+# Test files of a property of several modules.
 OF_SEVERAL = {
     *("graph/test_metadata", "graph/test_msgraph_sdk", "ledger/test_processes"),
     *("contract/test_protos", "contract/test_grpcurl"),
@@ -72,7 +72,7 @@ OF_SEVERAL = {
 
 
 def modules() -> Iterator[str]:
-    """The modules of the package, without those that hold a docstring alone."""
+    """Yield the modules of the package, without those that have only a docstring."""
     for path in sorted(PACKAGE.rglob("*.py")):
         name = path.relative_to(PACKAGE).with_suffix("").as_posix()
         if name not in DOCSTRINGS_ALONE:
@@ -84,8 +84,8 @@ def own_test(module: str) -> str:
     return f"{folder}/test_{name}" if folder else f"test_{name}"
 
 
-def test_each_module_has_the_test_file_that_owns_it() -> None:
-    """By its name, or by an entry with a reason."""
+def test_each_module_has_its_test_file() -> None:
+    """Each module has the test file of its name, or that of an entry with a reason."""
     for module in modules():
         owner, reason = OWNED_ELSEWHERE.get(module, (own_test(module), "its name"))
         assert (TESTS / f"{owner}.py").is_file(), f"{module}: no tests/{owner}.py"
@@ -96,16 +96,16 @@ def test_each_module_has_the_test_file_that_owns_it() -> None:
             )
 
 
-def test_the_entries_are_of_modules_that_there_are() -> None:
-    """An entry goes with its module."""
+def test_each_entry_is_of_an_existing_module() -> None:
+    """Each entry names an existing module, and a docstring-only module has only a docstring."""
     assert set(OWNED_ELSEWHERE) <= set(modules())
     for name in DOCSTRINGS_ALONE:
         [only] = ast.parse((PACKAGE / f"{name}.py").read_text()).body
         assert isinstance(only, ast.Expr)
 
 
-def test_each_test_file_is_about_something_that_there_is() -> None:
-    """A module of the same name, modules of an entry, the emulator, the campaign, or several."""
+def test_each_test_file_owns_something() -> None:
+    """Each test file owns a module or is listed, outside of the emulator and the campaign."""
     owners = {own_test(module) for module in modules()}
     owners |= {owner for owner, _ in OWNED_ELSEWHERE.values()}
     for path in TESTS.rglob("test_*.py"):
@@ -114,13 +114,13 @@ def test_each_test_file_is_about_something_that_there_is() -> None:
             assert name in owners | OF_SEVERAL
 
 
-def test_the_top_of_the_package_is_small() -> None:
-    """At most ten modules beside the packages."""
+def test_the_top_of_the_package_has_at_most_ten_modules() -> None:
+    """The package has at most ten modules outside its subpackages."""
     assert len(list(PACKAGE.glob("*.py"))) <= 10
 
 
 def test_test_files_do_not_import_from_each_other() -> None:
-    """What several need is in tests/support."""
+    """No test file imports from another; shared code is in tests/support."""
     importing = re.compile(r"^\s*(?:from|import) (?:tests\.\S*)?\btest_\w+", re.MULTILINE)
     assert [path for path in TESTS.rglob("*.py") if importing.search(path.read_text())] == []
 
@@ -128,7 +128,7 @@ def test_test_files_do_not_import_from_each_other() -> None:
 LAYERS = "A layer knows nothing of the layers above it"
 CALLERS = "Callers' code needs nothing of the server's"
 
-# A line that is added to a module, and the contract that it breaks.
+# A file, a line that is added to it, and the contract that the line breaks.
 FORBIDDEN = [
     ("errors.py", "from attachment_gateway.server import gateway", LAYERS),
     ("http1/pool.py", "from attachment_gateway.graph import paths", LAYERS),
@@ -143,7 +143,7 @@ FORBIDDEN = [
 
 
 def lint_imports(folder: Path, file: str = "errors.py", line: str = "") -> tuple[int, str]:
-    """Run import-linter, as `make check` does, on a copy with a line more; what it prints."""
+    """Run import-linter on a copy with a line added; return its exit status and output."""
     for package in ("service", "generated"):
         shutil.copytree(
             REPOSITORY / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
@@ -163,23 +163,25 @@ def lint_imports(folder: Path, file: str = "errors.py", line: str = "") -> tuple
     return linted.returncode, " ".join((linted.stdout + linted.stderr).split())
 
 
-def test_the_layers_are_kept(tmp_path: Path) -> None:
-    """The package keeps all contracts."""
+def test_the_package_keeps_the_import_contracts(tmp_path: Path) -> None:
+    """The package keeps all import contracts."""
     code, shown = lint_imports(tmp_path)
     assert code == 0
     assert shown.endswith(" kept, 0 broken.")
 
 
 @pytest.mark.parametrize(("file", "line", "contract"), FORBIDDEN)
-def test_an_import_that_is_forbidden(file: str, line: str, contract: str, tmp_path: Path) -> None:
-    """It is noticed, by the contract that it breaks."""
+def test_a_forbidden_import_breaks_its_contract(
+    file: str, line: str, contract: str, tmp_path: Path
+) -> None:
+    """A forbidden import breaks the contract that forbids it."""
     code, shown = lint_imports(tmp_path, file, line)
     assert code == 1
     assert re.search(rf"{re.escape(contract)}[^.]*BROKEN", shown), shown
 
 
-def test_a_module_in_no_layer(tmp_path: Path) -> None:
-    """It is noticed, too."""
+def test_a_module_outside_the_layers_is_noticed(tmp_path: Path) -> None:
+    """A module that is in no layer fails the check."""
     code, shown = lint_imports(tmp_path, "helpers.py")
     assert code == 1
     assert "helpers" in shown

@@ -1,4 +1,4 @@
-"""The papers: their tables are the code's, their links lead somewhere, and their commands run."""
+"""The papers: their tables match the code, their links resolve, and their commands run."""
 
 import os
 import re
@@ -23,18 +23,18 @@ README = TEXTS["README.md"]
 
 
 def blocks(language: str, text: str) -> list[str]:
-    """The code blocks of a language in a paper."""
+    """Return the code blocks of a language in a paper."""
     fenced = re.findall(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     return [block for its_language, block in fenced if its_language == language]
 
 
 def rows(header: str, text: str) -> list[list[str]]:
-    """The rows of the table that begins with this header, their cells stripped."""
+    """Return the rows of the table with this header, their cells stripped."""
     table = text.split(header)[1].split("\n\n", maxsplit=1)[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
 
-def test_the_table_of_settings_is_that_of_the_code() -> None:
+def test_the_table_of_settings_matches_the_code() -> None:
     """The table of settings has a row for each field of Settings, in their order."""
     expected = [
         [
@@ -48,14 +48,14 @@ def test_the_table_of_settings_is_that_of_the_code() -> None:
     assert rows("| variable | flag | default | |", TEXTS["docs/operators.md"]) == expected
 
 
-def test_the_table_of_errors_is_that_of_the_code() -> None:
+def test_the_table_of_errors_matches_the_code() -> None:
     """The table of errors has each reason with its code, in the order of the code's own table."""
     header = "| reason | code | what happened, and what to do |"
     table = [(row[0], row[1]) for row in rows(header, TEXTS["docs/callers.md"])]
     assert table == [(reason, code.name) for reason, code in status.CODES.items()]
 
 
-def test_the_table_of_layers_names_what_there_is() -> None:
+def test_the_table_of_layers_matches_the_package() -> None:
     """The table of layers names every package and every module at the top, and no other."""
     header = "| in `service/attachment_gateway/` | |"
     named = {
@@ -70,7 +70,7 @@ def test_the_table_of_layers_names_what_there_is() -> None:
 
 
 def told_when_late(state: State) -> str:
-    """What a caller is told in a state when its time is over, in the table's words."""
+    """Return what a caller is told in a state when its deadline passes, in the table's words."""
     if state is State.CREATED:
         return "the attachment"
     progress = Progress(joins=False)
@@ -85,7 +85,7 @@ def told_when_late(state: State) -> str:
     return words.get(type(told), told.reason.value)
 
 
-def test_the_table_of_states_is_that_of_the_code() -> None:
+def test_the_table_of_states_matches_the_code() -> None:
     """The table of states has each state, its transitions, and what may be told in it."""
     expected = []
     for state, transitions in TRANSITIONS.items():
@@ -105,7 +105,7 @@ def test_the_table_of_states_is_that_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("paper", TEXTS)
-def test_every_make_target_that_is_mentioned_exists(paper: str) -> None:
+def test_every_mentioned_make_target_exists(paper: str) -> None:
     """A paper mentions only targets that the Makefile has."""
     makefile = (REPOSITORY / "Makefile").read_text()
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
@@ -113,7 +113,7 @@ def test_every_make_target_that_is_mentioned_exists(paper: str) -> None:
 
 
 def make(*arguments: str) -> str:
-    """Run make, and return what it prints; it must succeed."""
+    """Run make, which must succeed; return what it prints."""
     made = subprocess.run(
         ["make", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
@@ -121,8 +121,8 @@ def make(*arguments: str) -> str:
     return made.stdout
 
 
-def test_every_make_target_that_is_mentioned_can_be_made() -> None:
-    """Each target has a recipe, and so has all that it needs; `make help` lists it."""
+def test_every_mentioned_make_target_can_be_made() -> None:
+    """Each mentioned target and its prerequisites have recipes, and `make help` lists it."""
     mentioned = {
         target
         for text in TEXTS.values()
@@ -135,13 +135,13 @@ def test_every_make_target_that_is_mentioned_can_be_made() -> None:
 
 
 def anchors(text: str) -> set[str]:
-    """The anchors of a paper's headings, as hosts of repositories make them."""
+    """Return the anchors of a paper's headings, as repository hosts make them."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("paper", TEXTS)
-def test_every_link_leads_somewhere(paper: str) -> None:
+def test_every_link_resolves(paper: str) -> None:
     """A link within the repository names a file, and an anchor that the file has."""
     folder = (REPOSITORY / paper).parent
     for link in re.findall(r"\]\(([^)]+)\)", TEXTS[paper]):
@@ -153,8 +153,8 @@ def test_every_link_leads_somewhere(paper: str) -> None:
         assert not anchor or anchor in anchors(target.read_text()), link
 
 
-def test_every_metric_that_is_named_is_counted() -> None:
-    """The table of metrics names counters that the code has."""
+def test_every_metric_of_the_table_exists() -> None:
+    """The table of metrics has exactly the counters in the code."""
     named = {row[0].strip("`") for row in rows("| metric | what it counts |", OPERATORS)}
     text = (REPOSITORY / "service/attachment_gateway/metrics.py").read_text()
     counted = re.findall(r'Counter\(\s*"(\w+)"', text)
@@ -165,12 +165,12 @@ OPERATORS = TEXTS["docs/operators.md"]
 
 
 def without_numbers(text: str) -> str:
-    """A text with each number replaced: sizes and ports change."""
+    """Return a text with each number replaced by 0, as sizes and ports change."""
     return re.sub(r"[\d,]*\d", "0", text)
 
 
 def test_the_demo_prints_what_the_readme_shows() -> None:
-    """The README's block is what `make demo` prints, but for sizes and ports."""
+    """The README's block is what `make demo` prints, except for sizes and ports."""
     demo = subprocess.run(DEMO, capture_output=True, text=True, timeout=60, check=True)
     shown = next(block for block in blocks("", README) if block.startswith("a local Graph"))
     assert without_numbers(demo.stdout) == without_numbers(shown)
@@ -186,12 +186,12 @@ def address() -> Iterator[str]:
 
 
 def adapted(block: str, address: str) -> str:
-    """A block with this machine's address and commands."""
+    """Return a block with this machine's address and commands."""
     commands = str(Path(sys.executable).parent)
     return block.replace("127.0.0.1:50051", address).replace(".venv/bin", commands)
 
 
-# By CI, by the tests of the demo, and by those of the server.
+# These run in CI, in the demo's tests and in the server's tests.
 RUN_ELSEWHERE = ("make ", "attachment-gateway serve ")
 SHELL = [
     pytest.param(block, id=f"{paper}-{number}")
@@ -204,7 +204,7 @@ SHELL = [
 @pytest.mark.parametrize("block", SHELL)
 @pytest.mark.timeout(BUILT_WITHIN_S + 100)
 def test_every_command_runs_as_it_is_pasted(block: str, address: str, path: str) -> None:
-    """A command of a paper succeeds, and shows what the paper says that it does."""
+    """Each command of a paper succeeds and prints one of the expected results."""
     finished = subprocess.run(
         ["bash", "-euc", adapted(block, address)],
         env={**os.environ, "PATH": path},
@@ -220,7 +220,7 @@ def test_every_command_runs_as_it_is_pasted(block: str, address: str, path: str)
 
 
 def test_the_python_example_runs_as_it_is_pasted(address: str) -> None:
-    """The example in Python prints the id of what it uploads."""
+    """The Python example prints the id of its attachment."""
     [example] = blocks("python", TEXTS["docs/callers.md"])
     finished = subprocess.run(
         [sys.executable, "-c", adapted(example, address)],

@@ -31,10 +31,10 @@ class AttachmentServiceStub:
     that it can't know.
 
     Sending again. Give each request a request_id, and repeat it with the same one: a repeat within
-    the ledger's retention (24 hours by default) never makes a second attachment. It is answered with
-    the attachment that was created, once Graph has shown that to the repeat's own token, or it goes
-    on where the last one ended. The gateway itself sends again what Graph refused for a while, and
-    what it is settled that nothing came of, as long as the deadline allows.
+    the ledger's retention (24 hours by default) never makes a second attachment. If the attachment
+    was created, the repeat is answered with it, once Graph has shown it to the repeat's own token;
+    otherwise the repeat continues where the last call ended. Until the deadline, the gateway itself
+    sends a request again if Graph refused it for a while, or if it certainly created nothing.
 
     Token. Every call carries the caller's own Graph token (scope Group.ReadWrite.All) as metadata
     "authorization: Bearer ...". The gateway sends it on and keeps none.
@@ -62,7 +62,7 @@ class AttachmentServiceStub:
     - PERMISSION_DENIED: GRAPH_PERMISSION_DENIED. The token may not write to this group.
     - NOT_FOUND: GRAPH_NOT_FOUND (ResourceInfo names the post). Just after a post was created, Graph
     may not find it yet. A repeat ends so if the attachment was created and is gone: it is never
-    created anew.
+    created again.
     - UNIMPLEMENTED: GRAPH_UNSUPPORTED. This tenant's Graph does not offer the operation; permanent.
     - ABORTED: GRAPH_CONFLICT (another program writes to the post; nothing was created),
     REQUEST_IN_PROGRESS (the same request_id is being worked on; repeat it after RetryInfo's delay
@@ -105,10 +105,10 @@ class AttachmentServiceServicer:
     that it can't know.
 
     Sending again. Give each request a request_id, and repeat it with the same one: a repeat within
-    the ledger's retention (24 hours by default) never makes a second attachment. It is answered with
-    the attachment that was created, once Graph has shown that to the repeat's own token, or it goes
-    on where the last one ended. The gateway itself sends again what Graph refused for a while, and
-    what it is settled that nothing came of, as long as the deadline allows.
+    the ledger's retention (24 hours by default) never makes a second attachment. If the attachment
+    was created, the repeat is answered with it, once Graph has shown it to the repeat's own token;
+    otherwise the repeat continues where the last call ended. Until the deadline, the gateway itself
+    sends a request again if Graph refused it for a while, or if it certainly created nothing.
 
     Token. Every call carries the caller's own Graph token (scope Group.ReadWrite.All) as metadata
     "authorization: Bearer ...". The gateway sends it on and keeps none.
@@ -136,7 +136,7 @@ class AttachmentServiceServicer:
     - PERMISSION_DENIED: GRAPH_PERMISSION_DENIED. The token may not write to this group.
     - NOT_FOUND: GRAPH_NOT_FOUND (ResourceInfo names the post). Just after a post was created, Graph
     may not find it yet. A repeat ends so if the attachment was created and is gone: it is never
-    created anew.
+    created again.
     - UNIMPLEMENTED: GRAPH_UNSUPPORTED. This tenant's Graph does not offer the operation; permanent.
     - ABORTED: GRAPH_CONFLICT (another program writes to the post; nothing was created),
     REQUEST_IN_PROGRESS (the same request_id is being worked on; repeat it after RetryInfo's delay
@@ -210,10 +210,10 @@ class AttachmentService:
     that it can't know.
 
     Sending again. Give each request a request_id, and repeat it with the same one: a repeat within
-    the ledger's retention (24 hours by default) never makes a second attachment. It is answered with
-    the attachment that was created, once Graph has shown that to the repeat's own token, or it goes
-    on where the last one ended. The gateway itself sends again what Graph refused for a while, and
-    what it is settled that nothing came of, as long as the deadline allows.
+    the ledger's retention (24 hours by default) never makes a second attachment. If the attachment
+    was created, the repeat is answered with it, once Graph has shown it to the repeat's own token;
+    otherwise the repeat continues where the last call ended. Until the deadline, the gateway itself
+    sends a request again if Graph refused it for a while, or if it certainly created nothing.
 
     Token. Every call carries the caller's own Graph token (scope Group.ReadWrite.All) as metadata
     "authorization: Bearer ...". The gateway sends it on and keeps none.
@@ -241,7 +241,7 @@ class AttachmentService:
     - PERMISSION_DENIED: GRAPH_PERMISSION_DENIED. The token may not write to this group.
     - NOT_FOUND: GRAPH_NOT_FOUND (ResourceInfo names the post). Just after a post was created, Graph
     may not find it yet. A repeat ends so if the attachment was created and is gone: it is never
-    created anew.
+    created again.
     - UNIMPLEMENTED: GRAPH_UNSUPPORTED. This tenant's Graph does not offer the operation; permanent.
     - ABORTED: GRAPH_CONFLICT (another program writes to the post; nothing was created),
     REQUEST_IN_PROGRESS (the same request_id is being worked on; repeat it after RetryInfo's delay
