@@ -18,8 +18,8 @@ class Deadline:
     """The end of a call's time, shortly before the caller's own deadline, `left_s` from now.
 
     `expired` is done when the time is over, because the caller's deadline is near or the gateway
-    has to stop. Its result is the error to return if nothing was sent. Every wait of the call ends
-    when it is done. Close the deadline when the call ends.
+    has to stop. Its result is the error to return if nothing can have been created. Every wait of
+    the call ends when it is done. Close the deadline when the call ends.
     """
 
     def __init__(self, left_s: float) -> None:

@@ -280,13 +280,13 @@ class RequestInProgress(CallerError):
 
 
 class NotSent(CallerError):
-    """The caller's time ran out before anything was sent."""
+    """The caller's time ran out before a whole request was sent."""
 
     reason = Reason.NOT_SENT
 
     def __init__(self) -> None:
         super().__init__(
-            "the deadline is about to pass, and nothing was sent to Graph; set a longer deadline"
+            "the deadline is about to pass, and nothing was created by this call; set a longer one"
         )
 
 
@@ -424,7 +424,9 @@ class GatewayDraining(OurError):
     reason = Reason.GATEWAY_DRAINING
 
     def __init__(self, *, retry_delay_s: float) -> None:
-        super().__init__("the gateway is about to stop; nothing was sent to Graph: send it again")
+        super().__init__(
+            "the gateway is about to stop; nothing was created by this call: send it again"
+        )
         self.retry_delay_s = retry_delay_s
 
 

@@ -70,7 +70,9 @@ class Settings:
         64 * 1024,
         "how much of an upload may arrive before it is read, bytes; more is faster for far callers",
     )
-    graph_timeout_s: float = _setting(60.0, "how long to wait for one response from Graph, seconds")
+    graph_timeout_s: float = _setting(
+        60.0, "how long Graph may be silent while a request or a response is sent, seconds"
+    )
     graph_connections: int = _setting(
         256, "most connections to Graph for sending, and the same number again for reading"
     )

@@ -10,30 +10,18 @@ from attachment_gateway.delivery.candidates import Age, Candidate, Recognizer, S
 from attachment_gateway.delivery.item_comparison import Comparison
 from attachment_gateway.errors import Violations
 from attachment_gateway.graph.base64_encoder import Base64Stream
-from attachment_gateway.graph.paths import GraphRoot
 from attachment_gateway.graph.request import (
     FileRequest,
     GraphRequest,
-    RequestHead,
-    Sender,
-    SupportIds,
 )
 from attachment_gateway.graph.request import item_request as enclosed
 from attachment_gateway.graph.response import Response
 from attachment_gateway.graph.values import JsonObject
 from graphattachments.v1.attachment_pb2 import Attachment, ItemAttachment
 from graphattachments.v1.event_pb2 import Event
+from tests.support.graph_requests import HEAD
 
 NOON = 1_773_144_000.0  # 2026-03-10T12:00:00Z
-HEAD = RequestHead(
-    Sender(
-        root=GraphRoot.parse("https://graph.example/v1.0"),
-        token="tok",
-        ids=SupportIds("id"),
-        max_request_bytes=4194304,
-    ),
-    "/groups/g/threads/t/posts/p/attachments",
-)
 FILE_TYPE = "#microsoft.graph.fileAttachment"
 
 

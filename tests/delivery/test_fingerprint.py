@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from attachment_gateway.delivery.fingerprint import fingerprint, post_key
-from attachment_gateway.graph.paths import GraphRoot
-from attachment_gateway.graph.request import GraphRequest, Sender, SupportIds
+from attachment_gateway.graph.request import GraphRequest
 from attachment_gateway.translation.create import graph_request_of
 from attachment_gateway.translation.upload import UploadAssembly
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment, PostRef
@@ -16,13 +15,9 @@ from graphattachments.v1.attachment_service_pb2 import (
     UploadHeader,
 )
 from graphattachments.v1.event_pb2 import Event
+from tests.support.graph_requests import sender
 
 POST = PostRef(group_id="G-1", thread_id="t", post_id="Pq=")
-
-
-def sender(token: str = "t") -> Sender:
-    root = GraphRoot.parse("https://graph.example/v1.0")
-    return Sender(root=root, token=token, ids=SupportIds(token), max_request_bytes=4194304)
 
 
 def uploaded(*chunks: bytes, post: PostRef = POST, name: str = "n") -> GraphRequest:
@@ -36,7 +31,8 @@ def uploaded(*chunks: bytes, post: PostRef = POST, name: str = "n") -> GraphRequ
 
 def created(attachment: Attachment, post: PostRef = POST, token: str = "t") -> GraphRequest:
     return graph_request_of(
-        CreateAttachmentRequest(post=post, attachment=attachment), sender(token)
+        CreateAttachmentRequest(post=post, attachment=attachment),
+        sender(token=token, support_id=token),
     )
 
 

@@ -17,21 +17,12 @@ from attachment_gateway.delivery.outcome import (
     judge,
 )
 from attachment_gateway.errors import GatewayError
-from attachment_gateway.graph.paths import GraphRoot
-from attachment_gateway.graph.request import GraphRequest, RequestHead, Sender, SupportIds
+from attachment_gateway.graph.request import GraphRequest
 from attachment_gateway.graph.response import NoResponse, Response, read_error, retry_after_s
 from attachment_gateway.http1.failure import Failure
+from tests.support.graph_requests import HEAD
 
 NOW = 1_770_000_000.0  # 2026-02-02T02:40:00Z
-HEAD = RequestHead(
-    Sender(
-        root=GraphRoot.parse("https://graph.example/v1.0"),
-        token="tok",
-        ids=SupportIds("id"),
-        max_request_bytes=4194304,
-    ),
-    "/groups/g/threads/t/posts/p/attachments",
-)
 FILE = GraphRequest(head=HEAD, body=(b"{", b"}"), kind="file_attachment", file_bytes=3)
 ITEM = GraphRequest(head=HEAD, body=(b"{", b"}"), kind="item_attachment")
 

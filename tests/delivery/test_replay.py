@@ -9,13 +9,10 @@ import pytest
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery.replay import WAITS_S, replayed
 from attachment_gateway.errors import GraphNotFound, OutcomeUnknown, Violations
-from attachment_gateway.graph.paths import GraphRoot
 from attachment_gateway.graph.request import (
     FileRequest,
     GraphRequest,
-    RequestHead,
     Sender,
-    SupportIds,
 )
 from attachment_gateway.graph.response import NoResponse, Response
 from attachment_gateway.http1.failure import Failure
@@ -23,6 +20,7 @@ from attachment_gateway.ledger import Created
 from attachment_gateway.mailbox import MailboxLimits
 from attachment_gateway.mailbox.local import LocalMailboxes
 from graphattachments.v1.attachment_pb2 import Attachment
+from tests.support.graph_requests import HEAD
 from tests.support.virtual_time import in_virtual_time
 
 SETTLE_S = 15.0
@@ -46,14 +44,7 @@ class Graph:
 
 
 def request() -> GraphRequest:
-    sender = Sender(
-        root=GraphRoot.parse("https://graph.example/v1.0"),
-        token="t",
-        ids=SupportIds("id"),
-        max_request_bytes=4194304,
-    )
-    head = RequestHead(sender, "/groups/g/threads/t/posts/p/attachments")
-    return FileRequest(head, Attachment(name="n"), Violations()).seal((), file_bytes=0)
+    return FileRequest(HEAD, Attachment(name="n"), Violations()).seal((), file_bytes=0)
 
 
 async def replay(graph: Graph, *, created_ago_s: float) -> Attachment:

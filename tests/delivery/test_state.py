@@ -117,7 +117,7 @@ def test_only_legal_transitions_are_possible(state: State, event: Event) -> None
 def test_each_state_has_its_error_at_the_deadline(
     state: State, may_have_effect: bool, reason: Reason
 ) -> None:
-    """At the deadline the error says that nothing was sent only if the call sent nothing."""
+    """At the deadline the error says that nothing was created only if that is certain."""
     progress = reached(state)
     if state in {State.WAITING, State.RESENDING}:
         progress.last_error = UNAVAILABLE

@@ -12,14 +12,14 @@ from google.protobuf.message_factory import GetMessageClass
 
 from attachment_gateway.errors import InvalidRequest
 from attachment_gateway.graph import codec
-from attachment_gateway.graph.paths import GraphRoot
-from attachment_gateway.graph.request import FILE, Sender, SupportIds
+from attachment_gateway.graph.request import FILE
 from attachment_gateway.graph.values import enum_names
 from attachment_gateway.translation.create import graph_request_of
 from graphattachments.v1 import attachment_pb2, contact_pb2, event_pb2, message_pb2, outlook_pb2
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
 from graphattachments.v1.outlook_pb2 import Date
+from tests.support.graph_requests import sender
 from tests.support.metadata_facts import (
     ENUMS,
     TYPES,
@@ -71,12 +71,7 @@ VALUES = {
     FieldDescriptor.TYPE_INT32: 7,
 }
 
-SENDER = Sender(
-    root=GraphRoot.parse("https://graph.microsoft.com/v1.0"),
-    token="tok",
-    ids=SupportIds("id"),
-    max_request_bytes=4_194_304,
-)
+SENDER = sender()
 
 
 def lower_first(name: str) -> str:

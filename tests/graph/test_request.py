@@ -9,26 +9,23 @@ from hypothesis import strategies as st
 
 from attachment_gateway.errors import AttachmentTooLarge, Violations
 from attachment_gateway.graph.base64_encoder import Base64Stream
-from attachment_gateway.graph.paths import GraphRoot
 from attachment_gateway.graph.request import (
     FileRequest,
     GraphRequest,
     RequestHead,
-    Sender,
-    SupportIds,
     item_request,
 )
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment
 from graphattachments.v1.message_pb2 import Message
+from tests.support.graph_requests import sender
 
 PATH = "/groups/g/threads/t/posts/p/attachments"
 ID = "11111111-2222-3333-4444-555555555555"
 
 
 def head(cap: int = 4194304, *, path: str = PATH, token: str = "tok") -> RequestHead:
-    root = GraphRoot.parse("https://graph.example:8443/v1.0")
-    sender = Sender(root=root, token=token, ids=SupportIds(ID), max_request_bytes=cap)
-    return RequestHead(sender, path)
+    root = "https://graph.example:8443/v1.0"
+    return RequestHead(sender(root, token=token, support_id=ID, max_request_bytes=cap), path)
 
 
 def wire(graph_request: GraphRequest) -> bytes:

@@ -79,7 +79,7 @@ def told_when_late(state: State) -> str:
         progress.last_error = GraphUnavailable("x", retry_delay_s=1)
     told = progress.told_when_late(GatewayDraining(retry_delay_s=1))
     words = {
-        GatewayDraining: "nothing was sent",
+        GatewayDraining: "NOT_SENT, or GATEWAY_DRAINING at a stop",
         GraphUnavailable: "the last attempt's error",
     }
     return words.get(type(told), told.reason.value)

@@ -5,8 +5,6 @@ import json
 import pytest
 
 from attachment_gateway.errors import AttachmentTooLarge, InvalidRequest
-from attachment_gateway.graph.paths import GraphRoot
-from attachment_gateway.graph.request import Sender, SupportIds
 from attachment_gateway.translation.create import graph_request_of
 from graphattachments.v1.attachment_pb2 import (
     Attachment,
@@ -17,14 +15,10 @@ from graphattachments.v1.attachment_pb2 import (
 )
 from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
 from graphattachments.v1.event_pb2 import Event
+from tests.support.graph_requests import sender
 
 POST = PostRef(group_id="g", thread_id="t", post_id="p")
-SENDER = Sender(
-    root=GraphRoot.parse("https://graph.example/v1.0"),
-    token="tok",
-    ids=SupportIds("id"),
-    max_request_bytes=2000,
-)
+SENDER = sender(max_request_bytes=2000)
 
 
 def body(attachment: Attachment) -> object:

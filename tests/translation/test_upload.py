@@ -18,8 +18,7 @@ from attachment_gateway.errors import (
     SizeMismatch,
     StreamProtocol,
 )
-from attachment_gateway.graph.paths import GraphRoot
-from attachment_gateway.graph.request import GraphRequest, Sender, SupportIds
+from attachment_gateway.graph.request import GraphRequest
 from attachment_gateway.translation.upload import UploadAssembly
 from graphattachments.v1.attachment_pb2 import (
     Attachment,
@@ -33,16 +32,14 @@ from graphattachments.v1.attachment_service_pb2 import (
     UploadFooter,
     UploadHeader,
 )
+from tests.support.graph_requests import sender
 
 POST = PostRef(group_id="g", thread_id="t", post_id="p")
 NAMED = Attachment(name="n")
 
 
 def assemble(requests: Iterable[UploadFileAttachmentRequest], cap: int = 4194304) -> GraphRequest:
-    root = GraphRoot.parse("https://graph.example/v1.0")
-    assembly = UploadAssembly(
-        Sender(root=root, token="tok", ids=SupportIds("id"), max_request_bytes=cap)
-    )
+    assembly = UploadAssembly(sender(max_request_bytes=cap))
     for request in requests:
         assembly.feed(request)
     return assembly.finish()
@@ -193,10 +190,7 @@ def test_a_size_mismatch_names_both_sizes(
 
 def test_a_chunk_beyond_the_declared_size_is_refused_at_once() -> None:
     """A chunk beyond the declared size is refused when it comes, and not at the end."""
-    root = GraphRoot.parse("https://graph.example/v1.0")
-    assembly = UploadAssembly(
-        Sender(root=root, token="tok", ids=SupportIds("id"), max_request_bytes=4194304)
-    )
+    assembly = UploadAssembly(sender())
     assembly.feed(header(size_bytes=3))
     assembly.feed(chunk(b"abc"))
     with pytest.raises(SizeMismatch):

@@ -77,7 +77,7 @@ class AttachmentServiceStub:
     is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
     with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before anything was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 
@@ -151,7 +151,7 @@ class AttachmentServiceServicer:
     is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
     with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before anything was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 
@@ -256,7 +256,7 @@ class AttachmentService:
     is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
     with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before anything was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 

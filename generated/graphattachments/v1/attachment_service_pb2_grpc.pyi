@@ -78,7 +78,7 @@ class AttachmentServiceStub:
       is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
       with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before anything was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 
@@ -160,7 +160,7 @@ class AttachmentServiceAsyncStub(AttachmentServiceStub):
       is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
       with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before anything was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 
@@ -238,7 +238,7 @@ class AttachmentServiceServicer(metaclass=_abc_1.ABCMeta):
       is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
       with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before anything was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 

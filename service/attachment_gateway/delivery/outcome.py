@@ -276,6 +276,7 @@ _BY_STATUS: Mapping[int, _Rule] = {
     429: _throttled,
     501: _plain(GraphUnsupported),
     507: _plain(GraphQuotaExceeded),
+    # Any other 5xx is missing on purpose, too: it is unclear if the request was offered.
 }
 
 
