@@ -41,7 +41,7 @@ class AttachmentServiceStub:
 
     Size. Graph takes 4 MB for the whole REST request: request line, headers with the token, JSON and
     base64. With a cap of 4,194,304 bytes a file may have a little under 3 MiB; the exact number
-    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it.
+    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it, where it is known.
 
     Deadline. The gateway answers a little before the caller's deadline (5 % of what is left when the
     call arrives, half a second at most), so that its answer is seen. Always set one.
@@ -77,7 +77,8 @@ class AttachmentServiceStub:
     is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
     with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created
+    by this call.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 
@@ -115,7 +116,7 @@ class AttachmentServiceServicer:
 
     Size. Graph takes 4 MB for the whole REST request: request line, headers with the token, JSON and
     base64. With a cap of 4,194,304 bytes a file may have a little under 3 MiB; the exact number
-    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it.
+    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it, where it is known.
 
     Deadline. The gateway answers a little before the caller's deadline (5 % of what is left when the
     call arrives, half a second at most), so that its answer is seen. Always set one.
@@ -151,7 +152,8 @@ class AttachmentServiceServicer:
     is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
     with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created
+    by this call.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 
@@ -220,7 +222,7 @@ class AttachmentService:
 
     Size. Graph takes 4 MB for the whole REST request: request line, headers with the token, JSON and
     base64. With a cap of 4,194,304 bytes a file may have a little under 3 MiB; the exact number
-    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it.
+    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it, where it is known.
 
     Deadline. The gateway answers a little before the caller's deadline (5 % of what is left when the
     call arrives, half a second at most), so that its answer is seen. Always set one.
@@ -256,7 +258,8 @@ class AttachmentService:
     is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
     with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created
+    by this call.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 

@@ -42,7 +42,7 @@ class AttachmentServiceStub:
 
     Size. Graph takes 4 MB for the whole REST request: request line, headers with the token, JSON and
     base64. With a cap of 4,194,304 bytes a file may have a little under 3 MiB; the exact number
-    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it.
+    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it, where it is known.
 
     Deadline. The gateway answers a little before the caller's deadline (5 % of what is left when the
     call arrives, half a second at most), so that its answer is seen. Always set one.
@@ -78,7 +78,8 @@ class AttachmentServiceStub:
       is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
       with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created
+      by this call.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 
@@ -124,7 +125,7 @@ class AttachmentServiceAsyncStub(AttachmentServiceStub):
 
     Size. Graph takes 4 MB for the whole REST request: request line, headers with the token, JSON and
     base64. With a cap of 4,194,304 bytes a file may have a little under 3 MiB; the exact number
-    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it.
+    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it, where it is known.
 
     Deadline. The gateway answers a little before the caller's deadline (5 % of what is left when the
     call arrives, half a second at most), so that its answer is seen. Always set one.
@@ -160,7 +161,8 @@ class AttachmentServiceAsyncStub(AttachmentServiceStub):
       is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
       with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created
+      by this call.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 
@@ -202,7 +204,7 @@ class AttachmentServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Size. Graph takes 4 MB for the whole REST request: request line, headers with the token, JSON and
     base64. With a cap of 4,194,304 bytes a file may have a little under 3 MiB; the exact number
-    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it.
+    depends on the name, the ids and the token, and an ATTACHMENT_TOO_LARGE error names it, where it is known.
 
     Deadline. The gateway answers a little before the caller's deadline (5 % of what is left when the
     call arrives, half a second at most), so that its answer is seen. Always set one.
@@ -238,7 +240,8 @@ class AttachmentServiceServicer(metaclass=_abc_1.ABCMeta):
       is gRPC's own and tells nothing: repeat only with the same request_id.
     - UNKNOWN: OUTCOME_UNKNOWN. The attachment may or may not exist, now or in a moment: repeat it
       with the same request_id, or look before sending it again.
-    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created.
+    - DEADLINE_EXCEEDED: NOT_SENT. Time ran out before a whole request was sent; nothing was created
+      by this call.
     - INTERNAL: GATEWAY_ERROR. A fault of the gateway or its configuration; tell its operator.
     """
 

@@ -1,6 +1,6 @@
 """The state of a delivery: a table of states, and of the events that lead from one to another.
 
-The state alone determines whether the delivery may have an effect, which error the caller gets when
+The state determines whether the delivery may have an effect, which error the caller gets when
 its time is over, and what is recorded in the ledger. An event without a row in the state's table is
 a bug in this program and raises IllegalTransitionError.
 """
