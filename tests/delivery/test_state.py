@@ -14,6 +14,7 @@ from attachment_gateway.delivery.state import (
     State,
     UnclearAttempt,
 )
+from attachment_gateway.delivery.told_when_late import told_when_late
 from attachment_gateway.errors import GatewayDraining, GraphUnavailable, OutcomeUnknown, Reason
 from attachment_gateway.ledger import EndedAbsent, EndedCreated, EndedUnknown
 from graphattachments.v1.attachment_pb2 import Attachment
@@ -122,7 +123,7 @@ def test_each_state_has_its_error_at_the_deadline(
     if state in {State.WAITING, State.RESENDING}:
         progress.last_error = UNAVAILABLE
     assert progress.may_have_effect is may_have_effect
-    told = progress.told_when_late(DRAINING)
+    told = told_when_late(progress, DRAINING)
     assert told.reason is reason
     if isinstance(told, OutcomeUnknown):
         assert told.created is (state in {State.REPLAYING, State.UNNAMED, State.CREATED})
@@ -182,7 +183,7 @@ def test_an_inherited_attempt_without_effect_leaves_nothing_sent() -> None:
     progress.inherit(ATTEMPT, created=False)
     progress.rule_out()
     assert (progress.state, progress.last_error) == (State.QUEUED, None)
-    assert progress.told_when_late(DRAINING) is DRAINING
+    assert told_when_late(progress, DRAINING) is DRAINING
 
 
 @given(st.lists(st.sampled_from(Event), max_size=30))

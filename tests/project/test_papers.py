@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from attachment_gateway.delivery.state import TRANSITIONS, Progress, State
+from attachment_gateway.delivery.told_when_late import told_when_late
 from attachment_gateway.errors import GatewayDraining, GraphUnavailable
 from attachment_gateway.rpc import status
 from attachment_gateway.settings import ENVIRONMENT_PREFIX, Settings
@@ -69,7 +70,7 @@ def test_the_table_of_layers_matches_the_package() -> None:
     assert named == modules | packages
 
 
-def told_when_late(state: State) -> str:
+def told_in(state: State) -> str:
     """Return what a caller is told in a state when its deadline passes, in the table's words."""
     if state is State.CREATED:
         return "the attachment"
@@ -77,7 +78,7 @@ def told_when_late(state: State) -> str:
     progress.state = state
     if state in {State.WAITING, State.RESENDING}:
         progress.last_error = GraphUnavailable("x", retry_delay_s=1)
-    told = progress.told_when_late(GatewayDraining(retry_delay_s=1))
+    told = told_when_late(progress, GatewayDraining(retry_delay_s=1))
     words = {
         GatewayDraining: "NOT_SENT, or GATEWAY_DRAINING at a stop",
         GraphUnavailable: "the last attempt's error",
@@ -97,7 +98,7 @@ def test_the_table_of_states_matches_the_code() -> None:
                 state.name,
                 ", ".join(events) or "—",
                 "yes" if progress.may_have_effect else "no",
-                told_when_late(state),
+                told_in(state),
             ]
         )
     header = "| state | event → state | may have effect | told when time is over |"

@@ -1,7 +1,7 @@
 """The attempts at one request: send, judge, wait, look up and send again until it is settled.
 
-`outcome` decides the next step. An unclear attempt stays unclear until `reconciliation` has settled
-it, and nothing is sent again before that.
+`response_judgement` decides the next step. An unclear attempt stays unclear until `reconciliation`
+has settled it, and nothing is sent again before that.
 """
 
 import asyncio
@@ -13,9 +13,8 @@ import structlog
 
 from attachment_gateway import metrics
 from attachment_gateway.deadline import Deadline
-from attachment_gateway.delivery import outcome
+from attachment_gateway.delivery import response_judgement
 from attachment_gateway.delivery.held_lease import HeldLease
-from attachment_gateway.delivery.outcome import Done, GiveUp, LookUp, SendAgain, Situation, Step
 from attachment_gateway.delivery.reconciliation import (
     CannotTell,
     Found,
@@ -23,6 +22,14 @@ from attachment_gateway.delivery.reconciliation import (
     Reconciliation,
 )
 from attachment_gateway.delivery.resources import Resources
+from attachment_gateway.delivery.response_judgement import (
+    Done,
+    GiveUp,
+    LookUp,
+    SendAgain,
+    Situation,
+    Step,
+)
 from attachment_gateway.delivery.state import Event, Progress, UnclearAttempt
 from attachment_gateway.errors import (
     GatewayError,
@@ -93,7 +100,7 @@ class Attempts:
         """Send once and settle the outcome; `number` counts the attempts from 1."""
         attempt, result = await self._send(on_new_connection=on_new_connection)
         self._ids.graph_request_id = request_id_of(result)
-        step = outcome.decide(result, self._graph_request, self._situation(number))
+        step = response_judgement.decide(result, self._graph_request, self._situation(number))
         metrics.attempts(step.word).inc()
         match step:
             case Done(attachment=attachment):
@@ -146,7 +153,7 @@ class Attempts:
         if (found := await self._found(unclear, unknown)) is not None:
             return Done(attachment=found)
         since_s = self._loop.time() - ended_at
-        step = outcome.decide_absent(unknown, self._situation(number), since_s=since_s)
+        step = response_judgement.decide_absent(unknown, self._situation(number), since_s=since_s)
         self._progress.rule_out(step.error)
         return step
 

@@ -13,6 +13,7 @@ from attachment_gateway.admission import Reservation
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery.delivery import Delivery
 from attachment_gateway.delivery.resources import Resources
+from attachment_gateway.delivery.told_when_late import told_when_late
 from attachment_gateway.errors import GatewayError, NotSent, OutcomeUnknown
 from attachment_gateway.graph.request import GraphRequest, SupportIds
 from graphattachments.v1.attachment_pb2 import Attachment
@@ -109,7 +110,7 @@ async def _end(delivery: Delivery, running: _Running, deadline: Deadline, ids: S
     if progress.may_have_effect and not running.done():
         _detach(delivery, running, deadline, ids)
     if progress.attachment is None and (not running.done() or running.cancelled()):
-        raise progress.told_when_late(deadline.expired.result())
+        raise told_when_late(progress, deadline.expired.result())
 
 
 def _detach(delivery: Delivery, running: _Running, deadline: Deadline, ids: SupportIds) -> None:
@@ -124,7 +125,7 @@ def _log_detached(
 ) -> None:
     """Log the outcome of a delivery that ended without its caller."""
     if running.cancelled():
-        error: BaseException | None = delivery.progress.told_when_late(deadline.expired.result())
+        error: BaseException | None = told_when_late(delivery.progress, deadline.expired.result())
     else:
         error = running.exception()
     reason = error.reason if isinstance(error, GatewayError) else "CREATED"

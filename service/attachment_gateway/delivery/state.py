@@ -5,17 +5,14 @@ its time is over, and what is recorded in the ledger. An event without a row in 
 a bug in this program and raises IllegalTransitionError.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
-from attachment_gateway.errors import GatewayError, OutcomeUnknown, RequestInProgress
+from attachment_gateway.errors import GatewayError
 from attachment_gateway.ledger import End, EndedAbsent, EndedCreated, EndedUnknown
 from graphattachments.v1.attachment_pb2 import Attachment
-
-# The retry delay for a request id that another call of the same process is working on.
-IN_PROGRESS_RETRY_S = 1.0
 
 
 class State(Enum):
@@ -157,13 +154,6 @@ class Progress:
         """Whether a request was offered that may have created an attachment."""
         return self.state in _MAY_HAVE_EFFECT
 
-    def told_when_late(self, expired: GatewayError) -> GatewayError:
-        """Return the error for a caller whose time is over.
-
-        `expired`: the error of the deadline, returned if this call has sent nothing.
-        """
-        return _TOLD_WHEN_LATE[self.state](self, expired)
-
     def ledger_end(self, *, now: float, may_act_s: float) -> End:
         """Return what to record in the ledger if the delivery ends in this state.
 
@@ -182,43 +172,3 @@ class Progress:
             case State.CREATED:  # Graph's description has no id
                 return EndedUnknown(settles_in_s=0.0, created=True)
         return EndedAbsent()
-
-
-_Told = Callable[[Progress, GatewayError], GatewayError]
-
-
-def _in_progress(_: Progress, __: GatewayError) -> GatewayError:
-    return RequestInProgress(retry_delay_s=IN_PROGRESS_RETRY_S)
-
-
-def _expired(_: Progress, expired: GatewayError) -> GatewayError:
-    return expired
-
-
-def _last_error(progress: Progress, expired: GatewayError) -> GatewayError:
-    return progress.last_error or expired
-
-
-def _unknown(_: Progress, __: GatewayError) -> GatewayError:
-    return OutcomeUnknown("time ran out before the outcome was settled")
-
-
-def _unnamed(_: Progress, __: GatewayError) -> GatewayError:
-    return OutcomeUnknown("time ran out before Graph showed the attachment", created=True)
-
-
-_TOLD_WHEN_LATE: Mapping[State, _Told] = MappingProxyType(
-    {
-        State.JOINING: _in_progress,
-        State.QUEUED: _expired,
-        State.REPLAYING: _unnamed,
-        State.SENDING: _expired,
-        State.WAITING: _last_error,
-        State.RESENDING: _last_error,
-        State.OFFERED: _unknown,
-        State.UNCLEAR: _unknown,
-        State.INHERITED: _unknown,
-        State.UNNAMED: _unnamed,
-        State.CREATED: _unnamed,  # not used: a known attachment is the response
-    }
-)

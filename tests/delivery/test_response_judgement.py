@@ -1,4 +1,4 @@
-"""Tests of delivery/outcome.py: what a response, or none, means for a delivery."""
+"""Tests of delivery/response_judgement.py: what a response, or none, means for a delivery."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from attachment_gateway import errors
-from attachment_gateway.delivery.outcome import (
+from attachment_gateway.delivery.response_judgement import (
     Done,
     GiveUp,
     LookUp,
