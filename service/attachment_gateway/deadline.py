@@ -8,8 +8,8 @@ from attachment_gateway.errors import GatewayError, NotSent
 
 _T = TypeVar("_T")
 
-# The gateway answers this share of the time left at the call's arrival before the caller's
-# deadline, but at most ANSWER_EARLY_MAX_S before, so that the caller receives the answer.
+# The gateway answers early, so that its answer arrives before the caller's deadline: by this share
+# of the time that was left when the call arrived, and by at most ANSWER_EARLY_MAX_S.
 ANSWER_EARLY_SHARE = 0.05
 ANSWER_EARLY_MAX_S = 0.5
 

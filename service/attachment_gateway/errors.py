@@ -73,8 +73,10 @@ class Reason(StrEnum):
 
 
 def _so_far(sent_before: bool) -> str:  # noqa: FBT001 the sentence of a value
-    """Return what is known: after a request was sent, only that this call created nothing."""
-    return "nothing was created by this call" if sent_before else "nothing was sent to Graph"
+    """Return what is certain: that this call created nothing, or that it has sent nothing."""
+    if sent_before:
+        return "nothing was created by this call"
+    return "nothing was sent to Graph by this call"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

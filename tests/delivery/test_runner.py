@@ -54,3 +54,20 @@ async def test_a_slow_write_continues_after_the_call() -> None:
         await running
         await asyncio.sleep(0)
     assert [event["event"] for event in events] == ["detached"]
+
+
+async def test_an_unforeseen_error_after_the_call_is_logged_with_its_cause() -> None:
+    """A delivery that fails after its call is logged as unknown and with its cause."""
+
+    async def failing() -> Attachment:
+        await asyncio.sleep(2 * WRITTEN_WITHIN_S)
+        raise ZeroDivisionError
+
+    running = asyncio.create_task(failing())
+    with capture_logs() as events:
+        await end(running)
+        await asyncio.wait({running})
+        await asyncio.sleep(0)
+    assert [event["event"] for event in events] == ["unforeseen", "detached"]
+    assert events[0]["exc_info"]
+    assert events[1]["reason"] == "OUTCOME_UNKNOWN"

@@ -34,7 +34,7 @@ class UploadFileAttachmentRequest(_message.Message):
 
     @_builtins.property
     def footer(self) -> Global___UploadFooter:
-        """Last message, if sent at all: what the sender saw go by."""
+        """Last message, if sent at all: size and hash."""
 
     def __init__(
         self,
@@ -111,8 +111,8 @@ Global___UploadHeader: _TypeAlias = UploadHeader  # noqa: Y015
 
 @_typing.final
 class UploadFooter(_message.Message):
-    """What the sender saw go by, for senders that don't know it beforehand. If the header declared the
-    same, all of it must agree.
+    """Size and hash, for senders that know them only at the end. What both the header and the footer
+    declare must be equal.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -35,7 +35,8 @@ class AttachmentServiceStub:
     the ledger's retention (24 hours by default) never makes a second attachment. If the attachment
     was created, the repeat is answered with it, once Graph has shown it to the repeat's own token;
     otherwise the repeat continues where the last call ended. Until the deadline, the gateway itself
-    sends a request again if Graph refused it for a while, or if it certainly created nothing.
+    sends a request again after a refusal that may pass, or when Graph is unavailable, once it is
+    certain that nothing was created.
 
     Token. Every call carries the caller's own Graph token (scope Group.ReadWrite.All) as metadata
     "authorization: Bearer ...". The gateway sends it on and keeps none.
@@ -62,8 +63,8 @@ class AttachmentServiceStub:
       present, is the challenge to satisfy.
     - PERMISSION_DENIED: GRAPH_PERMISSION_DENIED. The token may not write to this group.
     - NOT_FOUND: GRAPH_NOT_FOUND (ResourceInfo names the post). Just after a post was created, Graph
-      may not find it yet. A repeat ends so if the attachment was created and is gone: it is never
-      created again.
+      may not find it yet. A repeat also gets this if its attachment was created and is gone; the
+      gateway never creates it again.
     - UNIMPLEMENTED: GRAPH_UNSUPPORTED. This tenant's Graph does not offer the operation; permanent.
     - ABORTED: GRAPH_CONFLICT (another program writes to the post; nothing was created),
       REQUEST_IN_PROGRESS (the same request_id is being worked on; repeat it after RetryInfo's delay
@@ -118,7 +119,8 @@ class AttachmentServiceAsyncStub(AttachmentServiceStub):
     the ledger's retention (24 hours by default) never makes a second attachment. If the attachment
     was created, the repeat is answered with it, once Graph has shown it to the repeat's own token;
     otherwise the repeat continues where the last call ended. Until the deadline, the gateway itself
-    sends a request again if Graph refused it for a while, or if it certainly created nothing.
+    sends a request again after a refusal that may pass, or when Graph is unavailable, once it is
+    certain that nothing was created.
 
     Token. Every call carries the caller's own Graph token (scope Group.ReadWrite.All) as metadata
     "authorization: Bearer ...". The gateway sends it on and keeps none.
@@ -145,8 +147,8 @@ class AttachmentServiceAsyncStub(AttachmentServiceStub):
       present, is the challenge to satisfy.
     - PERMISSION_DENIED: GRAPH_PERMISSION_DENIED. The token may not write to this group.
     - NOT_FOUND: GRAPH_NOT_FOUND (ResourceInfo names the post). Just after a post was created, Graph
-      may not find it yet. A repeat ends so if the attachment was created and is gone: it is never
-      created again.
+      may not find it yet. A repeat also gets this if its attachment was created and is gone; the
+      gateway never creates it again.
     - UNIMPLEMENTED: GRAPH_UNSUPPORTED. This tenant's Graph does not offer the operation; permanent.
     - ABORTED: GRAPH_CONFLICT (another program writes to the post; nothing was created),
       REQUEST_IN_PROGRESS (the same request_id is being worked on; repeat it after RetryInfo's delay
@@ -197,7 +199,8 @@ class AttachmentServiceServicer(metaclass=_abc_1.ABCMeta):
     the ledger's retention (24 hours by default) never makes a second attachment. If the attachment
     was created, the repeat is answered with it, once Graph has shown it to the repeat's own token;
     otherwise the repeat continues where the last call ended. Until the deadline, the gateway itself
-    sends a request again if Graph refused it for a while, or if it certainly created nothing.
+    sends a request again after a refusal that may pass, or when Graph is unavailable, once it is
+    certain that nothing was created.
 
     Token. Every call carries the caller's own Graph token (scope Group.ReadWrite.All) as metadata
     "authorization: Bearer ...". The gateway sends it on and keeps none.
@@ -224,8 +227,8 @@ class AttachmentServiceServicer(metaclass=_abc_1.ABCMeta):
       present, is the challenge to satisfy.
     - PERMISSION_DENIED: GRAPH_PERMISSION_DENIED. The token may not write to this group.
     - NOT_FOUND: GRAPH_NOT_FOUND (ResourceInfo names the post). Just after a post was created, Graph
-      may not find it yet. A repeat ends so if the attachment was created and is gone: it is never
-      created again.
+      may not find it yet. A repeat also gets this if its attachment was created and is gone; the
+      gateway never creates it again.
     - UNIMPLEMENTED: GRAPH_UNSUPPORTED. This tenant's Graph does not offer the operation; permanent.
     - ABORTED: GRAPH_CONFLICT (another program writes to the post; nothing was created),
       REQUEST_IN_PROGRESS (the same request_id is being worked on; repeat it after RetryInfo's delay

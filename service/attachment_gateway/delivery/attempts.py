@@ -81,7 +81,7 @@ class Attempts:
         )
 
     async def run(self, unsettled: Unsettled | None) -> Attachment:
-        """Settle the unclear attempt of an earlier lease holder, then send until it is settled."""
+        """Settle an earlier lease holder's unclear attempt, then send until this one is settled."""
         if unsettled is not None:
             await self._settle_inherited(unsettled)
         self._resources.retries.earn()
@@ -201,7 +201,7 @@ class Attempts:
             await asyncio.sleep(again.wait_s)
 
     async def _look_for_surplus(self, attachment: Attachment) -> None:
-        """Log and count a second attachment, created by an unclear attempt besides a later one."""
+        """After a success, log and count what an earlier unclear attempt has created as well."""
         if not self._progress.unclear:
             return
         try:

@@ -1,8 +1,8 @@
 """Which of the attachments that Graph lists is ours. Pure functions: no I/O.
 
 Graph has no idempotency key, so an attachment is recognised by the time at which it was stored, on
-Graph's own clock, and by its content. The name counts only if it was stored in the second of the
-send, where the time doesn't tell whether it was before or after.
+Graph's own clock, and by its content. The name must match as well if the times don't show whether
+the attachment was stored before or after the send.
 """
 
 import hashlib

@@ -42,7 +42,10 @@ class HeldLease:
         self._renewing: asyncio.TimerHandle | asyncio.Task[None] | None = None
 
     def holds(self) -> bool:
-        """Return whether the lease is certain to last FENCE_S; a stopped process may lose it."""
+        """Return whether the lease lasts for at least another FENCE_S.
+
+        A process that was suspended may have missed its renewals.
+        """
         return self._loop.time() < self._until - FENCE_S
 
     async def acquire(self, settles_in_s: float) -> Acquired | Created | Reused | InProgress:
@@ -74,7 +77,7 @@ class HeldLease:
         """Record that a request is about to be sent, and again at each renewal until `sent`.
 
         Graph may act on the request for `settles_in_s` after the last record. Returns whether the
-        lease is still held. What `acquire` has recorded isn't recorded again.
+        lease is still held. While it is, what `acquire` has recorded isn't recorded again here.
         """
         if self._settles_in_s is not None and self.holds():
             return True

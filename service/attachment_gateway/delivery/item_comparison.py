@@ -91,8 +91,8 @@ def _body(value: object) -> object:
 def _without_markup(markup: str) -> str:
     """Return the text of HTML, in time proportional to its length for any input.
 
-    A pattern is applied only to the text before its last end, so that every search for an end
-    succeeds.
+    Each pattern is applied only up to the last place where its closing mark occurs. Otherwise each
+    opening mark without a closing one would scan the rest of the text.
     """
     for end, whole in _UNSEEN:
         last = max((found.end() for found in end.finditer(markup)), default=0)

@@ -105,8 +105,8 @@ class Reconciliation:
     async def settle(self, attempt: UnclearAttempt, *, awaited: Callable[[], bool]) -> Finding:
         """Look up the attachment until it is found or its absence is settled.
 
-        Returns CannotTell if neither can be settled. Look-ups that fail are repeated while
-        `awaited()` is true, and for at least GIVE_UP_AFTER_MIN_S after the settling time.
+        Returns CannotTell if neither can be settled. Look-ups that fail in passing are repeated
+        while `awaited()` is true, and for at least GIVE_UP_AFTER_MIN_S after the settling time.
         """
         loop = asyncio.get_running_loop()
         spacing_s = max(self.settle_s * SPACING_SHARE, SPACING_MIN_S)
@@ -213,7 +213,7 @@ class Reconciliation:
                 return CannotTell()
 
     async def _get(self, path: str, *, or_none: int = 200) -> Response:
-        """Read in a slot of the mailbox. Raises LookUpError unless the whole response arrives."""
+        """Read in a slot of the mailbox. Raises LookUpError unless a 200 (or `or_none`) arrives."""
         try:
             async with self.mailboxes.slot(self.mailbox, within_s=self.settle_s):
                 response = await self.graph.get(path, self.graph_request.head.sender)

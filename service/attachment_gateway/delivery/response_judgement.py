@@ -32,11 +32,11 @@ from attachment_gateway.graph.request import GraphRequest
 from attachment_gateway.graph.response import NoResponse, Response, read_error
 from graphattachments.v1.attachment_pb2 import Attachment
 
-# The retry delay if Graph names none: the first back-off of Graph's SDKs.
+# The retry delay that a caller is told if Graph names none: the first back-off of Graph's SDKs.
 DEFAULT_RETRY_DELAY_S = 3.0
 
-# Our own back-off, doubled at each attempt. The first is short, because Graph is often
-# available again at once.
+# The gateway's own back-off between attempts, doubled at each. The first is short, because Graph is
+# often available again at once.
 BACKOFF_FIRST_S = 0.5
 BACKOFF_MAX_S = 30.0
 
@@ -81,7 +81,7 @@ class GiveUp:
 class SendAgain:
     """Nothing was created: wait `wait_s` and send again; if that can't be, end with `error`.
 
-    `asked`: whether Graph asked for the wait, which then is a pause of the whole mailbox.
+    `asked`: whether Graph throttled the request, so that the wait is a pause of the whole mailbox.
     """
 
     word: ClassVar = "send_again"
@@ -94,7 +94,7 @@ class SendAgain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookUp:
-    """The outcome is unclear: look it up; until it is settled, a call can only end with `error`."""
+    """The outcome is unclear: look it up, and end with `error` if it can't be settled."""
 
     word: ClassVar = "look_up"
     error: OutcomeUnknown

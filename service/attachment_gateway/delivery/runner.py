@@ -14,7 +14,7 @@ from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery.delivery import Delivery
 from attachment_gateway.delivery.resources import Resources
 from attachment_gateway.delivery.told_when_late import told_when_late
-from attachment_gateway.errors import GatewayError, NotSent, OutcomeUnknown
+from attachment_gateway.errors import GatewayError, NotSent, OutcomeUnknown, Reason
 from attachment_gateway.graph.request import GraphRequest, SupportIds
 from graphattachments.v1.attachment_pb2 import Attachment
 
@@ -87,7 +87,7 @@ class Runner:
 def _result(delivery: Delivery, running: _Running, ids: SupportIds) -> Attachment:
     """Return what a delivery that has ended created. Raises GatewayError.
 
-    An error that nobody foresaw leaves unknown what was offered to Graph and isn't settled.
+    After an unforeseen error of a delivery that may have an effect, that is OutcomeUnknown.
     """
     try:
         return running.result()
@@ -101,7 +101,10 @@ def _result(delivery: Delivery, running: _Running, ids: SupportIds) -> Attachmen
 
 
 async def _end(delivery: Delivery, running: _Running, deadline: Deadline, ids: SupportIds) -> None:
-    """End a delivery whose deadline has passed. Raises the caller's error, unless it ended."""
+    """Cancel or detach a delivery whose deadline has passed.
+
+    Raises what the caller is told, unless the attachment is known or the delivery ended by itself.
+    """
     progress = delivery.progress
     if not progress.may_have_effect:
         running.cancel()
@@ -125,8 +128,19 @@ def _log_detached(
 ) -> None:
     """Log the outcome of a delivery that ended without its caller."""
     if running.cancelled():
-        error: BaseException | None = told_when_late(delivery.progress, deadline.expired.result())
+        reason: str = told_when_late(delivery.progress, deadline.expired.result()).reason
     else:
-        error = running.exception()
-    reason = error.reason if isinstance(error, GatewayError) else "CREATED"
+        reason = _reason(delivery, running, ids)
     log.info("detached", reason=reason, **ids.known())
+
+
+def _reason(delivery: Delivery, running: _Running, ids: SupportIds) -> str:
+    """Return how a delivery that has ended is named in the log."""
+    try:
+        _result(delivery, running, ids)
+    except GatewayError as error:
+        return error.reason
+    except Exception:
+        log.exception("unforeseen", **ids.known())
+        return Reason.GATEWAY_ERROR
+    return "CREATED"

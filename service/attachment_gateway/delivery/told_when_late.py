@@ -46,7 +46,7 @@ _TABLE: Mapping[State, _Told] = MappingProxyType(
         State.UNCLEAR: _unknown,
         State.INHERITED: _unknown,
         State.UNNAMED: _unnamed,
-        State.CREATED: _unnamed,  # not used: a known attachment is the response
+        State.CREATED: _unnamed,  # for the log only: a known attachment is the response
     }
 )
 

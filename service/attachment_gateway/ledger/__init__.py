@@ -162,7 +162,7 @@ class Ledger(Protocol):
         """
 
     async def claimed(self, post: str) -> frozenset[str]:
-        """Return the ids of the post's attachments that calls have returned to their callers."""
+        """Return the ids of the post's attachments that deliveries have created."""
 
     async def close(self) -> None:
         """Close files and connections."""

@@ -54,7 +54,7 @@ class MemoryLedger:
         self._rules.release(lease, end, now)
 
     async def claimed(self, post: str) -> frozenset[str]:
-        """Return the ids that calls have returned."""
+        """Return the ids that deliveries have created."""
         return self._rules.claimed(post, self._clock())
 
     async def close(self) -> None:

@@ -89,7 +89,7 @@ class Store(Protocol):
         """Write the request id's entry."""
 
     def claim(self, post: str, attachment_id: str, expires_at: float) -> None:
-        """Record the id of an attachment that a call has returned."""
+        """Record the id of an attachment that a delivery has created."""
 
     def claimed(self, post: str, now: float) -> frozenset[str]:
         """Return the post's claimed ids that haven't expired."""
@@ -104,7 +104,7 @@ class Rules:
         self._store = store
         self._lease_s = lease_s
         self._settle_s = settle_s
-        # How long data is kept after its last change, at least while a request may take effect.
+        # How long data is kept after its last change, at least for a lease and its settling time.
         self._kept_s = max(retention_s, lease_s + settle_s)
 
     def purge(self, now: float) -> None:

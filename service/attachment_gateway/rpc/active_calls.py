@@ -39,7 +39,7 @@ class ActiveCalls:
     ) -> _T:
         """Run a call and return its response.
 
-        An exception of `answered` becomes the call's status, only here.
+        If `answered` raises, the call ends with the status of that error. No other place does this.
         """
         call = Call(context, method, default_deadline_s=self._default_deadline_s)
         self._calls.add(call)

@@ -18,7 +18,7 @@ from attachment_gateway.rpc.idle_timeout import IdleTimeout
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
-# Before a caller gets an error, its messages are read and dropped until none comes for
+# If an upload is refused while it is read, its messages are read and dropped until none comes for
 # FINISH_IDLE_S, but for at most FINISH_MAX_S in all, or LATE_FINISH_MAX_S if its deadline is near.
 FINISH_IDLE_S = 0.02
 FINISH_MAX_S = 1.0

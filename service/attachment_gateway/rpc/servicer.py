@@ -37,8 +37,8 @@ LARGE_ITEM_BYTES = 64 * 1024
 class RequestLimits:
     """The limits of requests.
 
-    `max_request_bytes`: of a REST request. `stream_window_bytes`: of an upload, how much gRPC may
-    receive before the upload's memory is reserved. `stream_idle_s`: of an upload's idle timeout.
+    `max_request_bytes`: the largest REST request. `stream_window_bytes`: how much of an upload gRPC
+    may receive before memory is reserved for it. `stream_idle_s`: an upload's idle timeout.
     """
 
     max_request_bytes: int
