@@ -19,7 +19,7 @@ import grpc
 import httpx
 
 from attachment_gateway.client.sync import AttachmentClient
-from graph_emulator.world import CONVERSATION_ID, GROUP_ID, POST_ID, THREAD_ID, Post
+from graph_emulator.posts import CONVERSATION_ID, GROUP_ID, POST_ID, THREAD_ID, Post
 from graphattachments.v1.attachment_pb2 import Attachment, ItemAttachment, PostRef
 from graphattachments.v1.contact_pb2 import Contact
 from graphattachments.v1.event_pb2 import Event

@@ -6,5 +6,5 @@ demand. Where it and Graph differ, Graph is right.
 
 A request passes through these modules: `wire` (the connection), `exchange` (request and response),
 `endpoint` (the order of the checks, with `throttle` and `faults`), `operations` (what Graph does,
-by `validation`, `world`, `rendering` and `rewrites`), `answers`. Tests control it by `control`.
+by `validation`, `posts`, `rendering` and `rewrites`), `answers`. Tests control it by `control`.
 """

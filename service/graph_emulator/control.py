@@ -13,9 +13,9 @@ import orjson
 from graph_emulator.codec import decode, decode_list, encode
 from graph_emulator.config import EmulatorConfig
 from graph_emulator.faults import Fault
+from graph_emulator.posts import AttachmentDraft, Post, StoredAttachment, new_id, stored
 from graph_emulator.request_log import ReceivedRequest
 from graph_emulator.throttle import Peaks
-from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, new_id, stored
 
 TIMEOUT_S = 10.0
 

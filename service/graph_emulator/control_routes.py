@@ -16,7 +16,7 @@ from graph_emulator.codec import decode, encode
 from graph_emulator.config import EmulatorConfig
 from graph_emulator.emulator import Emulator
 from graph_emulator.faults import Fault
-from graph_emulator.world import Post, StoredAttachment
+from graph_emulator.posts import Post, StoredAttachment
 
 PREFIX = "/emulator"
 

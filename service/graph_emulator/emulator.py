@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from graph_emulator.config import EmulatorConfig
 from graph_emulator.faults import FaultQueue
 from graph_emulator.operations import Effect
+from graph_emulator.posts import Post, Posts, StoredAttachment
 from graph_emulator.request_log import RequestLog
 from graph_emulator.throttle import Throttle
-from graph_emulator.world import Post, StoredAttachment, World
 
 
 class Emulator:
@@ -16,7 +16,7 @@ class Emulator:
 
     def __init__(self, config: EmulatorConfig) -> None:
         self.config = config
-        self.world = World(Post())
+        self.posts = Posts(Post())
         self.throttle = Throttle()
         self.faults = FaultQueue()
         self.log = RequestLog()
@@ -31,15 +31,15 @@ class Emulator:
 
     def add_post(self, post: Post) -> None:
         """Add a post."""
-        self.world.add_post(post)
+        self.posts.add_post(post)
 
     def place(self, attachment: StoredAttachment) -> None:
         """Store an attachment without a request to Graph's routes."""
-        self.world.store(attachment)
+        self.posts.store(attachment)
 
     def record(self, post_id: str | None = None) -> list[StoredAttachment]:
         """Return all attachments stored since `clear`, or those of one post."""
-        return self.world.record(post_id)
+        return self.posts.record(post_id)
 
     def take_effect_later(self, effect: Effect, delay_s: float) -> None:
         """Let a request have its effect `delay_s` from now, after its response."""
@@ -48,6 +48,6 @@ class Emulator:
     def clear(self) -> None:
         """Remove attachments, requests, peaks and faults; posts and configuration stay."""
         self.faults.clear()
-        self.world = self.world.emptied()
+        self.posts = self.posts.emptied()
         self.log.forget()
         self.throttle.forget_peaks()

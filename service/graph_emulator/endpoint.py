@@ -12,17 +12,17 @@ from uuid import uuid4
 
 from starlette.types import Receive, Scope, Send
 
-from graph_emulator import door
+from graph_emulator import front_end
 from graph_emulator.answers import Answer, Ids, graph_headers, refusal_answer
 from graph_emulator.emulator import Emulator
 from graph_emulator.exchange import ClientGone, Exchange
 from graph_emulator.faults import Fault, answer_of
 from graph_emulator.operations import WRITES, Call, Operation, Outcome
+from graph_emulator.posts import Post, Posts
 from graph_emulator.query import parse_query
 from graph_emulator.refusals import METHOD_NOT_ALLOWED, NO_SUCH_ROUTE, TOO_LARGE, Refused
 from graph_emulator.request_log import BODY_START_BYTES, ReceivedRequest, redacted
 from graph_emulator.throttle import app_id
-from graph_emulator.world import Post, World
 
 ROOT = "/v1.0"
 
@@ -63,11 +63,11 @@ class GraphEndpoint:
 
     async def _work(self, exchange: Exchange) -> tuple[Outcome, Fault | None]:
         """Do all steps before the response. Raises `Refused`."""
-        config, world = self._emulator.config, self._emulator.world
+        config, posts = self._emulator.config, self._emulator.posts
         operation = self._operation(exchange.method)
-        app = app_id(door.bearer_token(exchange.headers))
-        door.check_declared_length(exchange.headers, config.max_request_bytes)
-        post = _post(world, exchange.path_params)
+        app = app_id(front_end.bearer_token(exchange.headers))
+        front_end.check_declared_length(exchange.headers, config.max_request_bytes)
+        post = _post(posts, exchange.path_params)
         write = exchange.method in WRITES
         with self._emulator.throttle.place(config, app, post, write=write):
             fault = self._emulator.faults.take(exchange.method, post.post_id)
@@ -75,7 +75,7 @@ class GraphEndpoint:
                 return _UNREAD, fault
             body = await exchange.read(config.max_request_bytes)
             await asyncio.sleep(config.latency_s if write else 0)
-            outcome = operation(world, config, self._call(exchange, post, body))
+            outcome = operation(posts, config, self._call(exchange, post, body))
             if outcome.effect and (fault is None or fault.store == "before"):
                 outcome.effect(self._emulator.now())
             return outcome, fault
@@ -150,8 +150,8 @@ class GraphEndpoint:
         )
 
 
-def _post(world: World, ids: Mapping[str, str]) -> Post:
-    return world.post(ids["group"], ids.get("conversation"), ids["thread"], ids["post"])
+def _post(posts: Posts, ids: Mapping[str, str]) -> Post:
+    return posts.post(ids["group"], ids.get("conversation"), ids["thread"], ids["post"])
 
 
 def _ids(exchange: Exchange) -> Ids:

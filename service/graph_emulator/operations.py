@@ -12,11 +12,11 @@ from urllib.parse import quote
 from graph_emulator import rendering
 from graph_emulator.answers import Answer, json_answer
 from graph_emulator.config import EmulatorConfig
+from graph_emulator.posts import Post, Posts, StoredAttachment, stored
 from graph_emulator.query import Query
 from graph_emulator.refusals import METHOD_NOT_ALLOWED, Refused
 from graph_emulator.rewrites import rewritten
 from graph_emulator.validation import parse_attachment
-from graph_emulator.world import Post, StoredAttachment, World, stored
 
 Effect = Callable[[datetime], None]
 
@@ -45,10 +45,10 @@ class Outcome:
     effect: Effect | None = None
 
 
-Operation = Callable[[World, EmulatorConfig, Call], Outcome]
+Operation = Callable[[Posts, EmulatorConfig, Call], Outcome]
 
 
-def create(world: World, config: EmulatorConfig, call: Call) -> Outcome:
+def create(posts: Posts, config: EmulatorConfig, call: Call) -> Outcome:
     """Create an attachment from the body."""
     attachment = stored(parse_attachment(call.content_type, call.body), call.post, call.now)
     document = rendering.full(attachment, with_content=config.echo_content_bytes)
@@ -59,14 +59,14 @@ def create(world: World, config: EmulatorConfig, call: Call) -> Outcome:
             {"@odata.context": _context(call, entity=True), **document},
             {"Location": location},
         ),
-        effect=lambda now: world.store(replace(attachment, stored_at=now)),
+        effect=lambda now: posts.store(replace(attachment, stored_at=now)),
     )
 
 
-def list_all(world: World, config: EmulatorConfig, call: Call) -> Outcome:
+def list_all(posts: Posts, config: EmulatorConfig, call: Call) -> Outcome:
     """List one page of the visible attachments."""
     rendering.check_select(call.query.select)
-    attachments = world.visible(call.post, call.now, config.lag_s)
+    attachments = posts.visible(call.post, call.now, config.lag_s)
     end = _page_end(call.query, config.page_size)
     document: dict[str, object] = {
         "@odata.context": _context(call, entity=False),
@@ -77,19 +77,19 @@ def list_all(world: World, config: EmulatorConfig, call: Call) -> Outcome:
     return Outcome(answer=json_answer(200, document))
 
 
-def get(world: World, config: EmulatorConfig, call: Call) -> Outcome:
+def get(posts: Posts, config: EmulatorConfig, call: Call) -> Outcome:
     """Read one attachment."""
     rendering.check_select(call.query.select)
-    attachment = _named(world, config, call)
+    attachment = _named(posts, config, call)
     document = _read(config, call.query, attachment)
     return Outcome(
         answer=json_answer(200, {"@odata.context": _context(call, entity=True), **document})
     )
 
 
-def get_value(world: World, config: EmulatorConfig, call: Call) -> Outcome:
+def get_value(posts: Posts, config: EmulatorConfig, call: Call) -> Outcome:
     """Read a file's bytes."""
-    attachment = _named(world, config, call)
+    attachment = _named(posts, config, call)
     if attachment.kind != "file":  # Graph returns items as MIME; that isn't imitated
         raise Refused(METHOD_NOT_ALLOWED)
     content_type = attachment.content_type or "application/octet-stream"
@@ -97,10 +97,10 @@ def get_value(world: World, config: EmulatorConfig, call: Call) -> Outcome:
     return Outcome(answer=answer)
 
 
-def delete(world: World, config: EmulatorConfig, call: Call) -> Outcome:
+def delete(posts: Posts, config: EmulatorConfig, call: Call) -> Outcome:
     """Delete one attachment."""
-    attachment = _named(world, config, call)
-    return Outcome(answer=Answer(status=204), effect=lambda now: world.delete(attachment.id, now))
+    attachment = _named(posts, config, call)
+    return Outcome(answer=Answer(status=204), effect=lambda now: posts.delete(attachment.id, now))
 
 
 # The operations of each path by method; any other method gets a 405.
@@ -111,8 +111,8 @@ VALUE: Mapping[str, Operation] = {"GET": get_value}
 WRITES = frozenset({"POST", "DELETE"})
 
 
-def _named(world: World, config: EmulatorConfig, call: Call) -> StoredAttachment:
-    return world.attachment(call.post, call.attachment_id or "", call.now, config.lag_s)
+def _named(posts: Posts, config: EmulatorConfig, call: Call) -> StoredAttachment:
+    return posts.attachment(call.post, call.attachment_id or "", call.now, config.lag_s)
 
 
 def _read(config: EmulatorConfig, query: Query, attachment: StoredAttachment) -> dict[str, object]:

@@ -14,8 +14,8 @@ from typing import TypeVar
 import orjson
 
 from graph_emulator.config import EmulatorConfig
+from graph_emulator.posts import Post
 from graph_emulator.refusals import CONFLICT, THROTTLED, Refused
-from graph_emulator.world import Post
 
 Key = TypeVar("Key")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import orjson
 
 from graph_emulator.items import check_item, type_name
+from graph_emulator.posts import AttachmentDraft
 from graph_emulator.refusals import (
     BAD_BASE64,
     NOT_JSON,
@@ -16,7 +17,6 @@ from graph_emulator.refusals import (
     WRONG_VALUE,
     Refused,
 )
-from graph_emulator.world import AttachmentDraft
 
 # The properties of microsoft.graph.attachment.
 _BASE = frozenset({"id", "name", "contentType", "size", "isInline", "lastModifiedDateTime"})

@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo
 
-from graph_emulator.world import GROUP_ID, POST_ID, THREAD_ID, Post
+from graph_emulator.posts import GROUP_ID, POST_ID, THREAD_ID, Post
 from graphattachments.v1.attachment_pb2 import Attachment
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentResponse,

@@ -15,9 +15,9 @@ from attachment_gateway.server.gateway import running
 from attachment_gateway.settings import Settings
 from graph_emulator.control import EmulatorClient
 from graph_emulator.faults import Fault, FaultAnswer
+from graph_emulator.posts import AttachmentDraft, Post
 from graph_emulator.server import RunningEmulator
 from graph_emulator.server import running as emulator_running
-from graph_emulator.world import AttachmentDraft, Post
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,

@@ -6,11 +6,17 @@ from typing import Any
 from structlog.testing import capture_logs
 
 from attachment_gateway.deadline import Deadline
-from attachment_gateway.delivery.runner import WRITTEN_WITHIN_S, _end
+from attachment_gateway.delivery.resources import Resources
+from attachment_gateway.delivery.runner import WRITTEN_WITHIN_S, Runner, _end
 from attachment_gateway.delivery.state import Event, Progress
-from attachment_gateway.errors import NotSent
-from attachment_gateway.graph.request import SupportIds
+from attachment_gateway.errors import NotSent, Violations
+from attachment_gateway.graph.request import FileRequest, SupportIds
+from attachment_gateway.ledger import End, Lease
+from attachment_gateway.ledger.memory import MemoryLedger
+from attachment_gateway.mailbox import MailboxLimits, mailbox_of
+from attachment_gateway.mailbox.local import LocalMailboxes
 from graphattachments.v1.attachment_pb2 import Attachment
+from tests.support.graph_requests import HEAD
 
 
 class Made:
@@ -71,3 +77,37 @@ async def test_an_unforeseen_error_after_the_call_is_logged_with_its_cause() -> 
     assert [event["event"] for event in events] == ["unforeseen", "detached"]
     assert events[0]["exc_info"]
     assert events[1]["reason"] == "OUTCOME_UNKNOWN"
+
+
+class SlowLedger(MemoryLedger):
+    """A ledger that takes half of WRITTEN_WITHIN_S to record how a lease ended."""
+
+    async def release(self, lease: Lease, end: End) -> None:
+        await asyncio.sleep(WRITTEN_WITHIN_S / 2)
+        await super().release(lease, end)
+
+
+async def test_a_cancellation_while_the_end_is_written_is_logged() -> None:
+    """A call that is cancelled after its deadline, while its end is written, is still logged."""
+    mailboxes = LocalMailboxes(MailboxLimits(concurrent=1))
+    graph: Any = None  # nothing is sent
+    ledger = SlowLedger(settle_s=1, retention_s=1)
+    runner = Runner(
+        Resources(graph=graph, ledger=ledger, mailboxes=mailboxes, settle_s=1, timeout_s=1)
+    )
+    request = FileRequest(HEAD, Attachment(name="n"), Violations()).seal((), file_bytes=0)
+    deadline = Deadline(10)
+    mailbox = mailbox_of(HEAD.sender.token, HEAD.post.group_id)
+    with capture_logs() as events:
+        async with mailboxes.slot(mailbox, within_s=0):  # so the delivery waits for its slot
+            call = asyncio.create_task(runner.deliver(request, deadline))
+            await asyncio.sleep(WRITTEN_WITHIN_S / 10)
+            deadline.expire(NotSent())
+            await asyncio.sleep(WRITTEN_WITHIN_S / 10)
+            call.cancel()
+            await asyncio.wait({call})
+        await runner.finish(within_s=WRITTEN_WITHIN_S)
+        await asyncio.sleep(0)
+    deadline.close()
+    assert call.cancelled()
+    assert [(event["event"], event["reason"]) for event in events] == [("detached", "NOT_SENT")]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from google.protobuf.message import Message as ProtobufMessage
 
-from graph_emulator.world import AttachmentDraft, StoredAttachment
+from graph_emulator.posts import AttachmentDraft, StoredAttachment
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment
 from graphattachments.v1.contact_pb2 import Contact
 from graphattachments.v1.event_pb2 import Event

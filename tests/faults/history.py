@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Sequence
 from urllib.parse import unquote
 
-from graph_emulator.world import StoredAttachment
+from graph_emulator.posts import StoredAttachment
 from tests.faults.traffic import Passage
 from tests.faults.verdict import Intent
 

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from graph_emulator.faults import Fault
-from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, new_id
+from graph_emulator.posts import AttachmentDraft, Post, StoredAttachment, new_id
 from graphattachments.v1.attachment_pb2 import PostRef
 from tests.faults import history, verdict
 from tests.faults.caller import Ended, Wish, call

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from attachment_gateway.settings import Settings
-from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, stored
+from graph_emulator.posts import AttachmentDraft, Post, StoredAttachment, stored
 from tests.faults import report
 from tests.faults.__main__ import SHORT
 from tests.faults.caller import Ended

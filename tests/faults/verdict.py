@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from graph_emulator.world import StoredAttachment
+from graph_emulator.posts import StoredAttachment
 from tests.faults.caller import Ended
 from tests.faults.contents import Content
 

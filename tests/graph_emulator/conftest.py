@@ -9,8 +9,8 @@ import pytest
 
 from graph_emulator.config import DEFAULT_CONFIG
 from graph_emulator.control import EmulatorClient
+from graph_emulator.posts import Post
 from graph_emulator.server import RunningEmulator, running
-from graph_emulator.world import Post
 
 Raw = Callable[[bytes], bytes]
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from graph_emulator.codec import decode, decode_list, encode
 from graph_emulator.faults import Fault, FaultAnswer
+from graph_emulator.posts import AttachmentDraft, Post, StoredAttachment, stored
 from graph_emulator.request_log import ReceivedRequest
 from graph_emulator.throttle import Peaks
-from graph_emulator.world import AttachmentDraft, Post, StoredAttachment, stored
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 ITEM = {"@odata.type": "microsoft.graph.event", "kind": "x", "nested": {"post": {}}}

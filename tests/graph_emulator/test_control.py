@@ -8,9 +8,9 @@ import pytest
 from graph_emulator.config import DEFAULT_CONFIG
 from graph_emulator.control import EmulatorClient
 from graph_emulator.faults import Fault, FaultAnswer
+from graph_emulator.posts import AttachmentDraft, Post
 from graph_emulator.server import RunningEmulator
 from graph_emulator.throttle import Peaks
-from graph_emulator.world import AttachmentDraft, Post
 
 
 def test_configure_changes_only_the_named_settings(control: EmulatorClient) -> None:

@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from graph_emulator.control import EmulatorClient
+from graph_emulator.posts import GROUP_ID, POST_ID, Post
 from graph_emulator.server import RunningEmulator
-from graph_emulator.world import GROUP_ID, POST_ID, Post
 
 Raw = Callable[[bytes], bytes]
 

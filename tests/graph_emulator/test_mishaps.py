@@ -10,7 +10,7 @@ import pytest
 
 from graph_emulator.control import EmulatorClient
 from graph_emulator.faults import Broken, Fault, FaultAnswer, Store
-from graph_emulator.world import Post
+from graph_emulator.posts import Post
 
 Raw = Callable[[bytes], bytes]
 BUSY = FaultAnswer(status=503, code="serviceNotAvailable", message="Try later.")

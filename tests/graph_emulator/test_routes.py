@@ -8,8 +8,7 @@ import httpx
 import pytest
 
 from graph_emulator.control import EmulatorClient
-from graph_emulator.server import RunningEmulator
-from graph_emulator.world import (
+from graph_emulator.posts import (
     CONVERSATION_ID,
     GROUP_ID,
     POST_ID,
@@ -17,6 +16,7 @@ from graph_emulator.world import (
     AttachmentDraft,
     Post,
 )
+from graph_emulator.server import RunningEmulator
 
 EVENT_BODY = {
     "@odata.type": "#microsoft.graph.itemAttachment",

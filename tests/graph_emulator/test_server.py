@@ -15,8 +15,8 @@ from graph_emulator.app import create_app
 from graph_emulator.config import EmulatorConfig
 from graph_emulator.control import EmulatorClient
 from graph_emulator.faults import Fault
+from graph_emulator.posts import Post
 from graph_emulator.server import running, serve
-from graph_emulator.world import Post
 
 FILE = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "n", "contentBytes": "AA=="}
 BEARER = {"Authorization": "Bearer secret"}

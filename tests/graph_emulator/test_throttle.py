@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from graph_emulator.config import EmulatorConfig
+from graph_emulator.posts import Post
 from graph_emulator.refusals import Refused
 from graph_emulator.throttle import Peaks, Throttle, app_id
-from graph_emulator.world import Post
 
 TWO = EmulatorConfig(concurrent_requests_per_group=2, retry_after_s=1.5)
 A, B, C = (Post(group_id="G", post_id=id_) for id_ in "abc")

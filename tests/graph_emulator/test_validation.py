@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from graph_emulator.posts import AttachmentDraft
 from graph_emulator.refusals import Refused
 from graph_emulator.validation import parse_attachment
-from graph_emulator.world import AttachmentDraft
 
 FILE = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "n", "contentBytes": "AA=="}
 EVENT = {"@odata.type": "#microsoft.graph.event", "subject": "s"}

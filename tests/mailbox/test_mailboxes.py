@@ -26,7 +26,7 @@ from attachment_gateway.mailbox.redis import RedisMailboxes
 from tests.support.redis_server import redis_server
 
 APP = "6731de76-14a6-49ae-97bc-6eba6914391e"
-PATIENCE_S = 60.0
+LONG_S = 60.0
 
 Open = Callable[..., Mailboxes]
 
@@ -139,7 +139,7 @@ class Visit:
         self.task = asyncio.create_task(self._visit(mailboxes, mailbox, options))
 
     async def _visit(self, mailboxes: Mailboxes, mailbox: str, options: dict[str, Any]) -> None:
-        async with mailboxes.slot(mailbox, **{"within_s": PATIENCE_S, **options}):
+        async with mailboxes.slot(mailbox, **{"within_s": LONG_S, **options}):
             self.began_s = asyncio.get_running_loop().time()
             self.began.set()
             await self.release.wait()
@@ -174,23 +174,27 @@ async def goes_at_once(mailboxes: Mailboxes, mailbox: str = "a/g", upload_bytes:
         pass
 
 
-async def test_slots_begin_in_the_order_of_arrival(open_mailboxes: Open) -> None:
-    """With a limit of 4, 64 slots begin in the order of arrival, at most 4 at the same time."""
-    mailboxes = open_mailboxes(concurrent=4)
+async def order_and_peak(mailboxes: Mailboxes, slots: int) -> tuple[list[int], int]:
+    """Return in which order these slots began, and how many there were at once at most."""
     inside, peak, order = 0, 0, []
 
     async def visit(number: int) -> None:
         nonlocal inside, peak
-        async with mailboxes.slot("a/g", within_s=PATIENCE_S):
+        async with mailboxes.slot("a/g", within_s=LONG_S):
             order.append(number)
             inside += 1
             peak = max(peak, inside)
             await asyncio.sleep(0.01)
             inside -= 1
 
-    await asyncio.gather(*map(visit, range(64)))
-    assert peak == 4
-    assert order == list(range(64))
+    await asyncio.gather(*map(visit, range(slots)))
+    return order, peak
+
+
+async def test_slots_begin_in_the_order_of_arrival(open_mailboxes: Open) -> None:
+    """With a limit of 4, 64 slots begin in the order of arrival, at most 4 at the same time."""
+    mailboxes = open_mailboxes(concurrent=4)
+    assert await order_and_peak(mailboxes, 64) == (list(range(64)), 4)
 
 
 async def test_mailboxes_have_slots_of_their_own(open_mailboxes: Open) -> None:
@@ -337,20 +341,7 @@ async def test_slots_keep_their_order_and_limit_after_a_pause(open_mailboxes: Op
     """After a pause slots begin in the order of arrival, at most 2 at the same time."""
     mailboxes = open_mailboxes(concurrent=2)
     await mailboxes.pause("a/g", 0.3)
-    inside, peak, order = 0, 0, []
-
-    async def visit(number: int) -> None:
-        nonlocal inside, peak
-        async with mailboxes.slot("a/g", within_s=PATIENCE_S):
-            order.append(number)
-            inside += 1
-            peak = max(peak, inside)
-            await asyncio.sleep(0.01)
-            inside -= 1
-
-    await asyncio.gather(*map(visit, range(12)))
-    assert order == list(range(12))
-    assert peak == 2
+    assert await order_and_peak(mailboxes, 12) == (list(range(12)), 2)
 
 
 async def test_a_pause_counts_without_limits(open_mailboxes: Open) -> None:
@@ -394,7 +385,7 @@ async def test_many_cancellations_keep_the_limits(open_mailboxes: Open) -> None:
 
     async def visit(lasts_s: float) -> None:
         nonlocal inside, begun
-        async with mailboxes.slot("a/g", upload_bytes=1000, within_s=PATIENCE_S):
+        async with mailboxes.slot("a/g", upload_bytes=1000, within_s=LONG_S):
             inside += 1
             begun += 1
             assert inside <= 3

@@ -18,7 +18,7 @@ from attachment_gateway.mailbox.redis import RedisMailboxes
 from attachment_gateway.mailbox.store import Begun
 from tests.support.redis_server import redis_server
 
-PATIENCE_S = 60.0
+LONG_S = 60.0
 
 Open = Callable[..., RedisMailboxes]
 
@@ -63,7 +63,7 @@ async def goes_at_once(mailboxes: RedisMailboxes, upload_bytes: int = 0) -> None
 
 
 async def goes_in_time(mailboxes: RedisMailboxes) -> None:
-    async with mailboxes.slot("a/g", within_s=PATIENCE_S):
+    async with mailboxes.slot("a/g", within_s=LONG_S):
         pass
 
 
@@ -87,7 +87,7 @@ async def test_replicas_share_the_slots(replica: Open) -> None:
 
     async def visit(which: int, number: int) -> None:
         nonlocal inside, peak
-        async with replicas[which].slot("a/g", within_s=PATIENCE_S):
+        async with replicas[which].slot("a/g", within_s=LONG_S):
             order.append((which, number))
             inside += 1
             peak = max(peak, inside)
@@ -117,7 +117,7 @@ async def test_replicas_begin_in_the_order_of_arrival(replica: Open) -> None:
     order = list[int]()
 
     async def visit(which: int) -> None:
-        async with replicas[which].slot("a/g", within_s=PATIENCE_S):
+        async with replicas[which].slot("a/g", within_s=LONG_S):
             order.append(which)
 
     async with replicas[0].slot("a/g", within_s=0):
@@ -135,7 +135,7 @@ async def test_a_small_upload_does_not_overtake_another_replicas(replica: Open) 
     order = list[int]()
 
     async def visit(mailboxes: RedisMailboxes, upload_bytes: int) -> None:
-        async with mailboxes.slot("a/g", upload_bytes=upload_bytes, within_s=PATIENCE_S):
+        async with mailboxes.slot("a/g", upload_bytes=upload_bytes, within_s=LONG_S):
             order.append(upload_bytes)
 
     await goes_at_once(one, 60)

@@ -113,13 +113,19 @@ def test_every_mentioned_make_target_exists(paper: str) -> None:
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", TEXTS[paper], re.MULTILINE)) <= targets
 
 
-def make(*arguments: str) -> str:
-    """Run make, which must succeed; return what it prints."""
-    made = subprocess.run(
-        ["make", *arguments], cwd=REPOSITORY, capture_output=True, text=True, check=False
+def printed_by(command: list[str], **environment: str) -> str:
+    """Run a command in the repository, which must succeed; return what it prints."""
+    finished = subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        timeout=60,
+        check=False,
     )
-    assert made.returncode == 0, made.stderr
-    return made.stdout
+    assert finished.returncode == 0, finished.stderr
+    return finished.stdout
 
 
 def test_every_mentioned_make_target_can_be_made() -> None:
@@ -129,9 +135,9 @@ def test_every_mentioned_make_target_can_be_made() -> None:
         for text in TEXTS.values()
         for target in re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE)
     }
-    listed = make("help")
+    listed = printed_by(["make", "help"])
     for target in mentioned:
-        make("--dry-run", target)
+        printed_by(["make", "--dry-run", target])
         assert f"make {target} " in listed
 
 
@@ -206,30 +212,12 @@ SHELL = [
 @pytest.mark.timeout(BUILT_WITHIN_S + 100)
 def test_every_command_runs_as_it_is_pasted(block: str, address: str, path: str) -> None:
     """Each command of a paper succeeds and prints one of the expected results."""
-    finished = subprocess.run(
-        ["bash", "-euc", adapted(block, address)],
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-        timeout=60,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
+    printed = printed_by(["bash", "-euc", adapted(block, address)], PATH=path)
     expected = ("AttachmentService", '"id": "AAMkAG', " passed")
-    assert any(words in finished.stdout for words in expected), finished.stdout
+    assert any(words in printed for words in expected), printed
 
 
 def test_the_python_example_runs_as_it_is_pasted(address: str) -> None:
     """The Python example prints the id of its attachment."""
     [example] = blocks("python", TEXTS["docs/callers.md"])
-    finished = subprocess.run(
-        [sys.executable, "-c", adapted(example, address)],
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-        timeout=60,
-        check=False,
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert finished.stdout.startswith("AAMkAG")
+    assert printed_by([sys.executable, "-c", adapted(example, address)]).startswith("AAMkAG")

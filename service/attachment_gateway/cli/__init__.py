@@ -5,13 +5,14 @@ the packages of the server.
 """
 
 from importlib import import_module
-from typing import ClassVar
 
 import click
 
+# The commands; each is in the module of its name.
+_COMMANDS = ("attach", "emulator", "serve", "upload", "worker")
+
 # The extra that a command needs besides the base install.
 _EXTRAS = {"serve": "server", "worker": "server", "emulator": "emulator"}
-
 
 # The commands that `--help` doesn't list.
 _HIDDEN = {"worker"}
@@ -20,24 +21,16 @@ _HIDDEN = {"worker"}
 class _Commands(click.Group):
     """The group of the commands, which imports a command's module when it is needed."""
 
-    modules: ClassVar = {
-        "attach": "attach",
-        "emulator": "emulator",
-        "serve": "serve",
-        "upload": "upload",
-        "worker": "worker",
-    }
-
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
-        """Return the names of the commands, sorted."""
-        return sorted(self.modules)
+        """Return the names of the commands, in order."""
+        return list(_COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 click's signature
         """Import a command; without its extra, return one that says what to install."""
-        if cmd_name not in self.modules:
+        if cmd_name not in _COMMANDS:
             return None
         try:
-            module = import_module(f"attachment_gateway.cli.{self.modules[cmd_name]}")
+            module = import_module(f"attachment_gateway.cli.{cmd_name}")
         except ModuleNotFoundError as error:
             extra = _EXTRAS.get(cmd_name)
             if extra is None or (error.name or "").startswith("attachment_gateway"):

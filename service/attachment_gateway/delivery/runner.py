@@ -51,13 +51,12 @@ class Runner:
         ids = graph_request.head.sender.ids
         running = self._start(delivery, reservation)
         try:
-            in_time = await deadline.outlasts(running)
+            if not await deadline.outlasts(running):
+                await _end(delivery, running, deadline, ids)
         except asyncio.CancelledError:
             deadline.expire(NotSent())
             _detach(delivery, running, deadline, ids)
             raise
-        if not in_time:
-            await _end(delivery, running, deadline, ids)
         return delivery.progress.attachment or _result(delivery, running, ids)
 
     async def finish(self, *, within_s: float) -> None:

@@ -98,9 +98,9 @@ class RequestHead:
         The head holds the body's length, and so grows with its digits: as many as the space for
         body and digits has, or one fewer if the largest body is one digit shorter than that space.
         """
-        reservation = self.sender.max_request_bytes - self._fixed_bytes
-        digits = len(str(reservation))
-        body = reservation - digits
+        space = self.sender.max_request_bytes - self._fixed_bytes
+        digits = len(str(space))
+        body = space - digits
         return body + 1 if len(str(body + 1)) < digits else body
 
 
@@ -147,10 +147,10 @@ class FileRequest:
         described = codec.attachment_to_json(attachment, violations, kind=FILE)
         violations.check()
         self._before = orjson.dumps(described).removesuffix(b"}") + _CONTENT
-        reservation = head.largest_body() - len(self._before) - len(_AFTER_CONTENT)
-        if reservation < 0:
+        space = head.largest_body() - len(self._before) - len(_AFTER_CONTENT)
+        if space < 0:
             raise AttachmentTooLarge(size_bytes=0)
-        self.max_size_bytes = reservation // QUANTUM_CHARS * QUANTUM_BYTES
+        self.max_size_bytes = space // QUANTUM_CHARS * QUANTUM_BYTES
 
     def check(self, size_bytes: int) -> None:
         """Raise AttachmentTooLarge if a file of `size_bytes` doesn't fit."""

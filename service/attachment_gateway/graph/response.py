@@ -23,7 +23,6 @@ _DELAY_S = re.compile(r"\d+(\.\d*)?")
 # `innerError` in the documentation, sometimes `innererror` on the wire.
 _INNER = ("innerError", "innererror")
 
-
 # A GUID has 36 characters. Another id may be longer, but has to fit into a trailer.
 _MAX_ID_CHARS = 128
 

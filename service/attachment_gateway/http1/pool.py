@@ -12,7 +12,7 @@ from attachment_gateway.http1.origin import Origin
 KEEPALIVE_S = 15.0
 
 # Event loops round their timers, and may call this much early.
-CLOCK_STEP_S = 0.002
+TIMER_EARLY_S = 0.002
 
 
 class Pool:
@@ -81,7 +81,7 @@ class Pool:
         self._expiring = None
         now = self._loop.time()
         for connection, since in list(self._idle.items()):
-            if not connection.is_open or since + KEEPALIVE_S <= now + CLOCK_STEP_S:
+            if not connection.is_open or since + KEEPALIVE_S <= now + TIMER_EARLY_S:
                 self._end(connection)
         self._expire_later()
 

@@ -109,7 +109,7 @@ class MemoryStore:
         self._entries.put(request_id, entry, expires_at)
 
     def claim(self, post: str, attachment_id: str, expires_at: float) -> None:
-        """Record the id of an attachment that a call has returned."""
+        """Record the id of an attachment that a delivery has created."""
         self._claimed.setdefault(post, {})[attachment_id] = expires_at
         self._claims.put((post, attachment_id), (post, attachment_id), expires_at)
 

@@ -107,7 +107,7 @@ class RedisLedger:
             await self._run("release_absent", lease)
 
     async def claimed(self, post: str) -> frozenset[str]:
-        """Return the ids that calls have returned."""
+        """Return the ids that deliveries have created."""
         return frozenset(
             each.decode() for each in await self._run("claimed", Lease(holder="", post=post))
         )

@@ -138,7 +138,7 @@ class SqliteLedger:
         )
 
     async def claimed(self, post: str) -> frozenset[str]:
-        """Return the ids that calls have returned."""
+        """Return the ids that deliveries have created."""
         return await self._read(lambda rules, now: rules.claimed(post, now))
 
     async def close(self) -> None:

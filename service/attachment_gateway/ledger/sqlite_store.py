@@ -118,7 +118,7 @@ class SqliteStore:
         )
 
     def claim(self, post: str, attachment_id: str, expires_at: float) -> None:
-        """Record the id of an attachment that a call has returned."""
+        """Record the id of an attachment that a delivery has created."""
         self._execute(CLAIM, (post_digest(post), attachment_id, expires_at))
 
     def claimed(self, post: str, now: float) -> frozenset[str]:

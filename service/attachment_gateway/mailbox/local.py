@@ -111,19 +111,19 @@ class LocalMailboxes:
             head = next(iter(queue.waiters))
             obstacle = queue.obstacle(head.size_bytes, now_s)
             if head.told.cancelled():  # its task is about to call `_withdraw`
-                queue.release(head)
+                queue.remove(head)
             elif obstacle is None:
-                queue.release(head)
+                queue.remove(head)
                 queue.begin(head.size_bytes, now_s)
                 head.told.set_result(now_s)
             elif obstacle.wait_s > head.until_s - now_s:
                 _refuse(queue, head, obstacle)
             else:
-                self._poll_now(queue, obstacle)
+                self._advance_after(queue, obstacle)
                 return
         self._forget_if_idle(queue, now_s)
 
-    def _poll_now(self, queue: MailboxQueue, obstacle: Obstacle) -> None:
+    def _advance_after(self, queue: MailboxQueue, obstacle: Obstacle) -> None:
         if obstacle.wait_s:
             delay_s = max(obstacle.wait_s, TICK_S)
             queue.timer = asyncio.get_running_loop().call_later(delay_s, self._advance, queue)
@@ -143,7 +143,7 @@ class LocalMailboxes:
     def _withdraw(self, queue: MailboxQueue, waiter: Waiter) -> None:
         """Remove a cancelled waiter, or undo the slot that it got while it was cancelled."""
         if waiter in queue.waiters:
-            queue.release(waiter)
+            queue.remove(waiter)
         elif not waiter.told.cancelled() and isinstance(began_s := waiter.told.result(), float):
             queue.undo(waiter.size_bytes, began_s)
         self._advance(queue)
@@ -173,5 +173,5 @@ class _Slot:
 
 def _refuse(queue: MailboxQueue, waiter: Waiter, obstacle: Obstacle | None) -> None:
     if obstacle is not None and not waiter.told.done():
-        queue.release(waiter)
+        queue.remove(waiter)
         waiter.told.set_result(obstacle.busy())

@@ -96,7 +96,7 @@ class MailboxQueue:
         self.waiters[waiter] = None
         self._waiting_bytes += waiter.size_bytes
 
-    def release(self, waiter: Waiter) -> None:
+    def remove(self, waiter: Waiter) -> None:
         """Remove a waiter."""
         del self.waiters[waiter]
         self._waiting_bytes -= waiter.size_bytes

@@ -7,7 +7,7 @@ MAX_ATTACHMENT_BYTES = 4 * 1024 * 1024 - 1024
 
 
 def fit_response(attachment: Attachment) -> Attachment:
-    """Return the attachment without its item, or with its id alone, if it is too large."""
+    """Return as much of the attachment as fits: all, all but its item, its id, or nothing."""
     if _fits(attachment):
         return attachment
     if attachment.WhichOneof("kind") == "item_attachment":

@@ -24,7 +24,6 @@ PUSHBACK = "grpc-retry-pushback-ms"
 # The pushback that makes clients' retry policies stop.
 NEVER = "-1"
 
-
 CODES: Mapping[Reason, StatusCode] = {
     Reason.INVALID_REQUEST: StatusCode.INVALID_ARGUMENT,
     Reason.STREAM_PROTOCOL: StatusCode.INVALID_ARGUMENT,

@@ -83,7 +83,7 @@ def new_id() -> str:
     return f"AAMkAG-{urlsafe_b64encode(secrets.token_bytes(42)).decode()}_BEgAQAA="
 
 
-class World:
+class Posts:
     """Posts and attachments. Raises `Refused` for what doesn't exist."""
 
     def __init__(self, *posts: Post) -> None:
@@ -137,9 +137,9 @@ class World:
         attachments = self._attachments.values()
         return [one for one in attachments if post_id in (None, one.post.post_id)]
 
-    def emptied(self) -> "World":
-        """Return a new world with the same posts; pending effects still change the old one."""
-        return World(*self._posts.values())
+    def emptied(self) -> "Posts":
+        """Return the posts without attachments; pending effects still change the old object."""
+        return Posts(*self._posts.values())
 
 
 def _key(group_id: str, thread_id: str, post_id: str) -> tuple[str, str, str]:

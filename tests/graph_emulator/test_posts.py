@@ -1,20 +1,20 @@
-"""world: posts and attachments."""
+"""posts: posts and attachments."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from graph_emulator.refusals import Refused
-from graph_emulator.world import (
+from graph_emulator.posts import (
     GROUP_ID,
     THREAD_ID,
     AttachmentDraft,
     Post,
+    Posts,
     StoredAttachment,
-    World,
     new_id,
     stored,
 )
+from graph_emulator.refusals import Refused
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 DRAFT = AttachmentDraft(kind="file", name="n", content=b"hello")
@@ -51,54 +51,54 @@ def test_stored_keeps_the_draft() -> None:
 
 def test_visible_attachments_of_a_post() -> None:
     """A read sees the post's attachments that are older than the lag and not deleted."""
-    world = World(Post())
+    posts = Posts(Post())
     first, second = stored(DRAFT, Post(), NOON), stored(DRAFT, Post(), NOON + SECOND)
     elsewhere = stored(DRAFT, Post(post_id="other"), NOON)
     for attachment in (first, second, elsewhere):
-        world.store(attachment)
+        posts.store(attachment)
 
-    assert world.visible(Post(), NOON + SECOND, 0) == [first, second]
-    assert world.visible(Post(), NOON + SECOND, 1) == [first]
-    assert world.visible(Post(), NOON, 1) == []
+    assert posts.visible(Post(), NOON + SECOND, 0) == [first, second]
+    assert posts.visible(Post(), NOON + SECOND, 1) == [first]
+    assert posts.visible(Post(), NOON, 1) == []
 
-    world.delete(first.id, NOON)
-    assert world.visible(Post(), NOON + SECOND, 0) == [second]
-    assert [one.deleted_at for one in world.record()] == [NOON, None, None]
+    posts.delete(first.id, NOON)
+    assert posts.visible(Post(), NOON + SECOND, 0) == [second]
+    assert [one.deleted_at for one in posts.record()] == [NOON, None, None]
 
 
 def test_an_attachment_is_found_on_its_post_only() -> None:
     """An attachment is found on its own post and not on another."""
-    world = World(Post())
+    posts = Posts(Post())
     attachment = stored(DRAFT, Post(), NOON)
-    world.store(attachment)
+    posts.store(attachment)
 
-    assert world.attachment(Post(), attachment.id, NOON, 0) == attachment
+    assert posts.attachment(Post(), attachment.id, NOON, 0) == attachment
     with pytest.raises(Refused):
-        world.attachment(Post(post_id="other"), attachment.id, NOON, 0)
+        posts.attachment(Post(post_id="other"), attachment.id, NOON, 0)
 
 
 def test_a_post_is_found_once_it_was_added() -> None:
     """A post is found once it was added, and not with another conversation."""
-    world = World(Post())
+    posts = Posts(Post())
     post = Post(group_id="G", conversation_id="c", thread_id="t", post_id="p")
     with pytest.raises(Refused):
-        world.post("G", None, "t", "p")
+        posts.post("G", None, "t", "p")
 
-    world.add_post(post)
+    posts.add_post(post)
 
-    assert world.post("g", None, "t", "p") == world.post("G", "c", "t", "p") == post
+    assert posts.post("g", None, "t", "p") == posts.post("G", "c", "t", "p") == post
     with pytest.raises(Refused):
-        world.post("G", "other", "t", "p")
+        posts.post("G", "other", "t", "p")
 
 
 def test_an_emptied_world_keeps_only_the_posts() -> None:
-    """An emptied world has the same posts, and no attachments of the old one, even later ones."""
-    world = World(Post())
-    world.add_post(Post(post_id="p"))
-    world.store(stored(DRAFT, Post(post_id="p"), NOON))
+    """An emptied posts has the same posts, and no attachments of the old one, even later ones."""
+    posts = Posts(Post())
+    posts.add_post(Post(post_id="p"))
+    posts.store(stored(DRAFT, Post(post_id="p"), NOON))
 
-    other = world.emptied()
-    world.store(stored(DRAFT, Post(post_id="p"), NOON))
+    other = posts.emptied()
+    posts.store(stored(DRAFT, Post(post_id="p"), NOON))
 
     assert other.record() == []
     assert other.post(GROUP_ID, None, THREAD_ID, "p") == Post(post_id="p")
