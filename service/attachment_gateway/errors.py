@@ -100,10 +100,10 @@ class ErrorResponse:
 
     def __str__(self) -> str:
         """Return the response as part of an error's sentence."""
-        told = f"Graph answered {self.http_status}"
+        words = f"Graph answered {self.http_status}"
         if self.code:
-            told += f" {self.code}"
-        return f"{told}: {self.message}" if self.message else told
+            words += f" {self.code}"
+        return f"{words}: {self.message}" if self.message else words
 
 
 class GatewayError(Exception):

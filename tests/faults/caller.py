@@ -64,7 +64,7 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class WantedAttachment:
     """An attachment that a caller wants; `request_id` is "" without one."""
 
     post: PostRef
@@ -87,7 +87,7 @@ async def nothing() -> None:
 
 async def call(
     stub: "AttachmentServiceAsyncStub",
-    wish: Wish,
+    wanted: WantedAttachment,
     *,
     deadline_s: float,
     cancel_after_s: float | None = None,
@@ -97,7 +97,7 @@ async def call(
     """Make a call, and cancel it if asked; await `midway` between the two halves of a file."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    made = _made(stub, wish, deadline_s, midway)
+    made = _made(stub, wanted, deadline_s, midway)
     cancelling = asyncio.create_task(_cancel(made, cancel_after_s, cancel_when))
     try:
         ended: dict[str, Any] = {"code": "OK", "attachment_id": (await made).attachment.id}
@@ -124,25 +124,27 @@ async def _cancel(made: grpc.aio.Call, after_s: float | None, when: asyncio.Even
 
 
 def _made(
-    stub: "AttachmentServiceAsyncStub", wish: Wish, deadline_s: float, midway: Midway
+    stub: "AttachmentServiceAsyncStub", wanted: WantedAttachment, deadline_s: float, midway: Midway
 ) -> Made:
     options: dict[str, Any] = {"timeout": deadline_s, "metadata": BEARER}
-    if wish.rpc == "upload":
-        return stub.UploadFileAttachment(_upload(wish, midway), **options)
+    if wanted.rpc == "upload":
+        return stub.UploadFileAttachment(_upload(wanted, midway), **options)
     request = CreateAttachmentRequest(
-        post=wish.post, attachment=wish.content.whole(), request_id=wish.request_id
+        post=wanted.post, attachment=wanted.content.whole(), request_id=wanted.request_id
     )
     return stub.CreateAttachment(request, **options)
 
 
-async def _upload(wish: Wish, midway: Midway) -> AsyncIterator[UploadFileAttachmentRequest]:
-    data = wish.content.data
+async def _upload(
+    wanted: WantedAttachment, midway: Midway
+) -> AsyncIterator[UploadFileAttachmentRequest]:
+    data = wanted.content.data
     yield UploadFileAttachmentRequest(
         header=UploadHeader(
-            post=wish.post,
-            attachment=wish.content.described(),
+            post=wanted.post,
+            attachment=wanted.content.described(),
             size_bytes=len(data),
-            request_id=wish.request_id,
+            request_id=wanted.request_id,
         )
     )
     half = len(data) // 2

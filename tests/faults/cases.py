@@ -35,7 +35,7 @@ class Case:
     family: str
     number: int
     seed: str
-    stage: str = "plain"
+    environment: str = "plain"
     script: str = "plain"
 
     rpc: Rpc = "upload"
@@ -82,7 +82,7 @@ class Case:
             *([f"{self.neighbours} neighbours"] if self.neighbours else []),
             *map(described, self.faults),
         ]
-        return f"{self.id} [{self.stage}] {self.rpc} {self.kind} {what}, {'; '.join(flags)}"
+        return f"{self.id} [{self.environment}] {self.rpc} {self.kind} {what}, {'; '.join(flags)}"
 
 
 def described(fault: WireFault | Fault) -> str:

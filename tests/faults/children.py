@@ -46,7 +46,7 @@ async def child(*command: str, log: Path, tree: Path | None = None) -> AsyncIter
 
     `tree` goes first on its import path; `log` gets its standard error.
     """
-    process = started((sys.executable, "-m", *command), env=environment(tree), log=log)
+    process = started((sys.executable, "-m", *command), env=process_environment(tree), log=log)
     try:
         assert process.stdout is not None
         async with asyncio.timeout(START_S):
@@ -78,7 +78,7 @@ def started(
         )
 
 
-def environment(tree: Path | None) -> dict[str, str]:
+def process_environment(tree: Path | None) -> dict[str, str]:
     """Return the environment for a process that imports from `tree` first."""
     paths: Sequence[str] = [str(tree)] if tree is not None else []
     inherited = os.environ.get("PYTHONPATH", "")

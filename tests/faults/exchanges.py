@@ -13,17 +13,17 @@ from tests.faults.wire_faults import AS_IT_IS, Head
 
 # How long to wait for a response whose client was cut off, and for one when Graph seems gone.
 UNHEARD_S = 10.0
-LAST_WORDS_S = 0.5
+LAST_RESPONSE_S = 0.5
 
 
 # What continues after the client's connection has ended.
-Rest = Callable[[], Coroutine[Any, Any, None]]
+Continuation = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Cut(Exception):
     """The client's connection ends here by `act`; `then` continues after its end."""
 
-    def __init__(self, act: str, then: Rest | None = None) -> None:
+    def __init__(self, act: str, then: Continuation | None = None) -> None:
         self.act = act
         self.then = then
 
@@ -49,14 +49,14 @@ class Exchange:
             await asyncio.wait({sending, answering}, return_when=asyncio.FIRST_COMPLETED)
             if sending.done() and isinstance(sending.exception(), GONE):
                 # Graph may have ended the connection with its response on the way.
-                await asyncio.wait({answering}, timeout=LAST_WORDS_S)
+                await asyncio.wait({answering}, timeout=LAST_RESPONSE_S)
                 return answering.done() and answering.result()
             if sending.done():
                 sending.result()
             if (
                 not await answering
             ):  # a response may be early, so the request goes on until Graph closes
-                closed = asyncio.ensure_future(self._upstream.swallow())
+                closed = asyncio.ensure_future(self._upstream.discard())
                 await asyncio.wait({sending, closed}, return_when=asyncio.FIRST_COMPLETED)
                 closed.cancel()
                 return False
@@ -124,8 +124,8 @@ class Exchange:
             self._traffic.last_at = time.time()
             await sink.send(piece, self._fault.shape)
 
-    async def _apply_fault(self, then: Rest | None = None) -> None:
-        if self._traffic.hook is not None and self._fault.strikes:
+    async def _apply_fault(self, then: Continuation | None = None) -> None:
+        if self._traffic.hook is not None and self._fault.calls_hook:
             await self._traffic.hook()
         if self._fault.pause_s:
             await asyncio.sleep(self._fault.pause_s)

@@ -50,7 +50,7 @@ FAMILIES: Mapping[str, Family] = {
     "redis": Family(20, families_process.redis, "the two above, on Redis", needs_ledger=True),
     "kill": Family(40, families_process.kill, "kill -9, restart, repeat"),
     "term": Family(20, families_process.term, "SIGTERM, restart, repeat"),
-    "storm": Family(1, families_process.storm, "sockets and memory after storms of cancels"),
+    "burst": Family(1, families_process.burst, "sockets and memory after bursts of cancels"),
     "pause": Family(12, families_process.pause, "a holder that stands still", needs_ledger=True),
 }
 

@@ -148,7 +148,7 @@ def lag(number: int, random: Random) -> dict[str, Any]:
     (store,) = combination(
         number, (("never", 0.0), ("before", 0.0), ("after", 0.2), ("after", 0.4))
     )
-    return {**file(random), "stage": "lag", "faults": (unclear_first(store, random),)}
+    return {**file(random), "environment": "lag", "faults": (unclear_first(store, random),)}
 
 
 def pages(number: int, random: Random) -> dict[str, Any]:
@@ -156,7 +156,7 @@ def pages(number: int, random: Random) -> dict[str, Any]:
     size, store = combination(number, (1, 2, 3), STORES)
     return {
         **file(random),
-        "stage": f"pages of {size}",
+        "environment": f"pages of {size}",
         "faults": (unclear_first(store, random),),
         "neighbours": random.randrange(1, 8),
         "twins": (Twin(30.0, same_name=True),) if random.random() < 0.3 else (),
@@ -165,11 +165,11 @@ def pages(number: int, random: Random) -> dict[str, Any]:
 
 def items(number: int, random: Random) -> dict[str, Any]:
     """Items after an unclear outcome, as Graph rewrites them or as they were sent."""
-    kind, rich, stage, store = combination(
+    kind, rich, environment, store = combination(
         number, KINDS[1:], (False, True), ("plain", "verbatim"), STORES
     )
-    made = anything(random, kind=kind, rpc="create", rich=rich, stage=stage)
-    comparable = not rich or stage == "verbatim" or store[0] == "never"
+    made = anything(random, kind=kind, rpc="create", rich=rich, environment=environment)
+    comparable = not rich or environment == "verbatim" or store[0] == "never"
     return {
         **made,
         "faults": (unclear_first(store, random),),
@@ -179,13 +179,13 @@ def items(number: int, random: Random) -> dict[str, Any]:
 
 def twins(number: int, random: Random) -> dict[str, Any]:
     """The same content was put there earlier by another client."""
-    stage, same_name, store = combination(
+    environment, same_name, store = combination(
         number, ("plain", "ahead", "behind"), (True, False), STORES
     )
     ago_s = random.choice((2.5, 5.0, 600.0, 86_400.0))
     twins = tuple(Twin(ago_s + extra, same_name) for extra in range(random.choice((1, 1, 2))))
     faults = (unclear_first(store, random),) if number % 8 else ()
-    return {**file(random), "stage": stage, "twins": twins, "faults": faults}
+    return {**file(random), "environment": environment, "twins": twins, "faults": faults}
 
 
 def sticky(number: int, random: Random) -> dict[str, Any]:

@@ -9,17 +9,17 @@ from tests.faults.families_graph import STORES, nth_look, unclear_first
 from tests.faults.wire_faults import WireFault
 
 # Where a gateway gets its signal: among the chunks, just after, in the exchange with Graph, ...
-STRIKES: tuple[tuple[str, WireFault | None], ...] = (
+SIGNAL_POINTS: tuple[tuple[str, WireFault | None], ...] = (
     ("chunks", None),
     ("soon", None),
-    ("wire", WireFault(strikes=True, at="nothing")),
-    ("wire", WireFault(strikes=True, at="body_middle")),
-    ("wire", WireFault(strikes=True, at="body_last")),
-    ("wire", WireFault(strikes=True, at="all")),
-    ("wire", WireFault(strikes=True, at="all", act="hang", late_s=DELAYS_S[2])),
-    ("wire", WireFault(strikes=True, side="answer", at="nothing")),
-    ("wire", WireFault(strikes=True, side="answer", at="body_middle")),
-    ("settling", WireFault(strikes=True, side="answer", at="all")),
+    ("wire", WireFault(calls_hook=True, at="nothing")),
+    ("wire", WireFault(calls_hook=True, at="body_middle")),
+    ("wire", WireFault(calls_hook=True, at="body_last")),
+    ("wire", WireFault(calls_hook=True, at="all")),
+    ("wire", WireFault(calls_hook=True, at="all", act="hang", late_s=DELAYS_S[2])),
+    ("wire", WireFault(calls_hook=True, side="answer", at="nothing")),
+    ("wire", WireFault(calls_hook=True, side="answer", at="body_middle")),
+    ("settling", WireFault(calls_hook=True, side="answer", at="all")),
     ("answered", None),
 )
 
@@ -42,7 +42,7 @@ def cancel(number: int, random: Random) -> dict[str, Any]:
 
 
 def _cancel_at_a_look(which: int, store: tuple[Store, float], random: Random) -> dict[str, Any]:
-    faults = (unclear_first(store, random), *nth_look(which, strikes=True, pause_s=0.1))
+    faults = (unclear_first(store, random), *nth_look(which, calls_hook=True, pause_s=0.1))
     made = anything(random, faults=faults, at="wire")
     return {**made, "script": "cancelled", "truth": "later"}
 
@@ -57,7 +57,7 @@ def together(number: int, random: Random) -> dict[str, Any]:
     faults = () if number % 6 == 5 else (*SPARED[:spared], unclear_first(store, random))
     return {
         **file(random),
-        "stage": "replicas",
+        "environment": "replicas",
         "script": "together",
         "at": other,
         "faults": faults,
@@ -70,7 +70,7 @@ def same(number: int, random: Random) -> dict[str, Any]:
     faults = () if number % 3 == 0 else (unclear_first(store, random),)
     return {
         **anything(random),
-        "stage": "replicas",
+        "environment": "replicas",
         "script": "same",
         "with_id": True,
         "faults": faults,
@@ -81,21 +81,21 @@ def same(number: int, random: Random) -> dict[str, Any]:
 def redis(number: int, random: Random) -> dict[str, Any]:
     """The families `together` and `same`, with a ledger in Redis."""
     made = together(number // 2, random) if number % 2 else same(number // 2, random)
-    return {**made, "stage": "replicas on redis"}
+    return {**made, "environment": "replicas on redis"}
 
 
 def kill(number: int, random: Random) -> dict[str, Any]:
-    """SIGKILL at a stage of the call, and the repeat at another gateway."""
-    return _struck("kill", number, random)
+    """SIGKILL at some point of the call, and the repeat at another gateway."""
+    return _signalled("kill", number, random)
 
 
 def term(number: int, random: Random) -> dict[str, Any]:
-    """SIGTERM at a stage of the call, and the repeat at another gateway."""
-    return _struck("term", number, random)
+    """SIGTERM at some point of the call, and the repeat at another gateway."""
+    return _signalled("term", number, random)
 
 
-def _struck(script: str, number: int, random: Random) -> dict[str, Any]:
-    ((at, fault),) = combination(number, STRIKES)
+def _signalled(script: str, number: int, random: Random) -> dict[str, Any]:
+    ((at, fault),) = combination(number, SIGNAL_POINTS)
     faults: tuple[WireFault | Fault, ...] = () if fault is None else (fault,)
     if at == "settling":
         store, after_s = random.choice(STORES)
@@ -112,19 +112,19 @@ def _struck(script: str, number: int, random: Random) -> dict[str, Any]:
     }
 
 
-def storm(number: int, random: Random) -> dict[str, Any]:
-    """Storms of cancels, on posts of their own."""
-    return {"script": "storm", "size_bytes": 300_000, "truth": "later"}
+def burst(number: int, random: Random) -> dict[str, Any]:
+    """Bursts of cancels, on posts of their own."""
+    return {"script": "burst", "size_bytes": 300_000, "truth": "later"}
 
 
 # Graph's front end passes only whole requests to the mailbox, so these are gathered.
 PAUSES = (
-    WireFault(strikes=True, at="body_first", gather=True),
-    WireFault(strikes=True, at="body_middle", gather=True),
-    WireFault(strikes=True, at="all", gather=True),
-    WireFault(strikes=True, at="all", act="hang", late_s=DELAYS_S[2]),
-    WireFault(strikes=True, side="answer", at="nothing"),
-    WireFault(strikes=True, side="answer", at="body_middle"),
+    WireFault(calls_hook=True, at="body_first", gather=True),
+    WireFault(calls_hook=True, at="body_middle", gather=True),
+    WireFault(calls_hook=True, at="all", gather=True),
+    WireFault(calls_hook=True, at="all", act="hang", late_s=DELAYS_S[2]),
+    WireFault(calls_hook=True, side="answer", at="nothing"),
+    WireFault(calls_hook=True, side="answer", at="body_middle"),
 )
 
 

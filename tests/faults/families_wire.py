@@ -85,5 +85,5 @@ def shape(number: int, random: Random) -> dict[str, Any]:
 
 
 def connect(number: int, random: Random) -> dict[str, Any]:
-    """The requests have no faults; the stage's connections fail."""
-    return {**anything(random), "stage": "connections"}
+    """The requests have no faults; the environment's connections fail."""
+    return {**anything(random), "environment": "connections"}

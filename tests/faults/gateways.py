@@ -11,7 +11,7 @@ from pathlib import Path
 import grpc.aio
 
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
-from tests.faults.children import Child, child, environment
+from tests.faults.children import Child, child, process_environment
 from tests.faults.timing import DRAIN_S, GRAPH_TIMEOUT_S, SETTLE_S
 
 _FLAGS: Mapping[str, object] = {
@@ -64,7 +64,7 @@ def known_flags(tree: Path | None) -> frozenset[str]:
     """Return the names of the flags that `serve` has in a tree."""
     shown = subprocess.run(
         [sys.executable, "-m", "attachment_gateway", "serve", "--help"],
-        env=environment(tree),
+        env=process_environment(tree),
         capture_output=True,
         text=True,
         check=True,

@@ -26,7 +26,7 @@ RECEIVE_BUFFER_BYTES = 128 * 1024
 MAX_HEAD_BYTES = 256 * 1024
 
 # What may happen to a connection before its first request.
-Mishap = Literal["none", "reset", "close", "hang", "slow"]
+ConnectionFault = Literal["none", "reset", "close", "hang", "slow"]
 SLOW_S = 0.3
 
 
@@ -39,7 +39,7 @@ class FaultProxy:
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
         self.port = 0
-        self.mishap: Callable[[], Mishap] = lambda: "none"
+        self.connection_fault: Callable[[], ConnectionFault] = lambda: "none"
         """Called for every new connection."""
         self.one_request_a_connection = False
 
@@ -82,7 +82,7 @@ class FaultProxy:
 
     async def _connection(self, client: Link) -> None:
         try:
-            if await self._met(client, self.mishap()):
+            if await self._apply_connection_fault(client, self.connection_fault()):
                 await self._exchanges(client)
         except Cut as cut:
             await _end(client, cut.act)
@@ -91,13 +91,13 @@ class FaultProxy:
         finally:
             client.close()
 
-    async def _met(self, client: Link, mishap: Mishap) -> bool:
-        """Apply a mishap to a new connection; return whether it is still open."""
-        if mishap == "slow":
+    async def _apply_connection_fault(self, client: Link, fault: ConnectionFault) -> bool:
+        """Apply a fault to a new connection; return whether it is still open."""
+        if fault == "slow":
             await asyncio.sleep(SLOW_S)
-        if mishap in ("none", "slow"):
+        if fault in ("none", "slow"):
             return True
-        await _end(client, mishap)
+        await _end(client, fault)
         return False
 
     async def _exchanges(self, client: Link) -> None:
@@ -124,7 +124,7 @@ async def _end(client: Link, act: str) -> None:
     if act == "reset":
         client.reset()
     elif act == "hang":
-        await client.swallow()
+        await client.discard()
     client.close()
 
 

@@ -42,7 +42,7 @@ class Link:
             if shape.bytes_per_s:
                 await asyncio.sleep(len(piece) / shape.bytes_per_s)
 
-    async def swallow(self) -> None:
+    async def discard(self) -> None:
         """Read and discard until the other end closes."""
         with contextlib.suppress(*GONE):
             while await self.reader.read(READ_BYTES):

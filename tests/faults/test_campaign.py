@@ -9,13 +9,13 @@ from attachment_gateway.settings import Settings
 from graph_emulator.posts import AttachmentDraft, Post, StoredAttachment, stored
 from tests.faults import report
 from tests.faults.__main__ import SHORT
+from tests.faults.bursts import Usage, grown
 from tests.faults.caller import Ended
 from tests.faults.campaign import Campaign
 from tests.faults.cases import Case
 from tests.faults.contents import Content
 from tests.faults.families import FAMILIES, case, cases
 from tests.faults.mutants import MUTATIONS, Mutation, mutant
-from tests.faults.storms import Usage, grown
 from tests.faults.verdict import Intent, in_time, violations
 
 
@@ -177,8 +177,8 @@ def test_each_effect_needs_its_own_request(
 def test_growth_over_the_tolerance_is_told() -> None:
     """Files and memory may grow by their tolerances and not by more."""
     before = Usage(files=10, rss_bytes=50_000_000)
-    storms = [Usage(files=90, rss_bytes=mb * 1_000_000) for mb in (90, 120, 130, 140)]
-    assert list(grown((before, Usage(files=14, rss_bytes=99_000_000)), storms)) == []
+    bursts = [Usage(files=90, rss_bytes=mb * 1_000_000) for mb in (90, 120, 130, 140)]
+    assert list(grown((before, Usage(files=14, rss_bytes=99_000_000)), bursts)) == []
     leaky = [Usage(files=90, rss_bytes=mb * 1_000_000) for mb in (80, 110, 140, 170)]
     assert list(grown((before, Usage(files=90, rss_bytes=0)), leaky)) == [
         "10 files became 90",

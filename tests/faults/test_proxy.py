@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.faults.proxy import FaultProxy, Mishap
+from tests.faults.proxy import ConnectionFault, FaultProxy
 from tests.faults.streams import Link
 from tests.faults.wire_faults import POINTS, Act, Head, Shape, WireFault
 
@@ -240,7 +240,7 @@ async def test_a_hook_holds_the_exchange(proxy: FaultProxy, upstream: Upstream) 
         seen.append(upstream.received[0])
 
     proxy.of(POST).hook = hook
-    came, _ = await exchange(proxy, WireFault(at="head", strikes=True))
+    came, _ = await exchange(proxy, WireFault(at="head", calls_hook=True))
     assert came == ANSWER
     assert seen == [REQUEST]
     assert upstream.received == [WHOLE]
@@ -263,16 +263,19 @@ async def test_an_end_by_graph_is_passed_on(proxy: FaultProxy, upstream: Upstrea
 
 
 @pytest.mark.parametrize(
-    ("mishap", "end"), [("reset", "RST"), ("close", "RST"), ("hang", "open"), ("slow", "open")]
+    ("fault", "end"),
+    [("reset", "RST"), ("close", "RST"), ("hang", "open"), ("slow", "open")],
 )
-async def test_mishaps_of_a_new_connection(proxy: FaultProxy, mishap: Mishap, end: str) -> None:
-    """A mishap happens to a connection before its first request."""
-    proxy.mishap = lambda: mishap
+async def test_faults_of_a_new_connection(
+    proxy: FaultProxy, fault: ConnectionFault, end: str
+) -> None:
+    """A fault happens to a connection before its first request."""
+    proxy.connection_fault = lambda: fault
     try:
         data, ended = await exchange(proxy)
     except ConnectionResetError:
         data, ended = b"", "RST"
-    assert data in ((b"", ANSWER) if mishap == "slow" else (b"",))
+    assert data in ((b"", ANSWER) if fault == "slow" else (b"",))
     assert ended in (end, "FIN")
 
 

@@ -11,7 +11,7 @@ DEADLINE_S = 20.0
 
 # After this time without traffic no request is on its way any more.
 QUIET_S = SETTLE_S + 0.6
-REST_AT_MOST_S = 20.0
+QUIET_AT_MOST_S = 20.0
 
 # How long a call is repeated until it is definite; includes a dead holder's lease.
 REPEAT_FOR_S = 40.0

@@ -62,7 +62,7 @@ class WireFault:
     late_s: float = 0.0
     shape: Shape = AS_IT_IS
     """Applies to both sides."""
-    strikes: bool = False
+    calls_hook: bool = False
     """Whether the traffic's hook is called at the point, before the pause and the act."""
     gather: bool = False
     """Whether the request is sent to Graph only once it is whole."""
@@ -84,8 +84,8 @@ class WireFault:
             parts.append(f"late {self.late_s:g}s")
         if self.shape != AS_IT_IS:
             parts.append(f"at {self.shape}")
-        if self.strikes:
-            parts.append("struck")
+        if self.calls_hook:
+            parts.append("with the hook")
         if self.gather:
             parts.append("gathered")
         if self.times != 1:

@@ -123,7 +123,7 @@ async def test_a_refusal_names_the_longer_of_pause_and_window() -> None:
     mailboxes = mailboxes_of(upload_bytes=10)
     await use_slot(mailboxes, 10)
     for pause_s, delay_s, why in (
-        (5, 10, "our own limit of 10 bytes in 10 s"),
+        (5, 10, "the gateway's limit of 10 bytes in 10 s"),
         (10, 10, "Graph asked to wait"),
         (15, 15, "Graph asked to wait"),
     ):

@@ -91,8 +91,8 @@ def test_the_mailbox_does_not_contain_the_token() -> None:
 def test_a_busy_mailbox_tells_the_reason_and_the_delay() -> None:
     """MailboxBusy's sentence has the reason and the delay."""
     limits = MailboxLimits(concurrent=4, upload_bytes=150_000_000)
-    assert limits.concurrent_reached == "our own limit of 4 requests at once"
-    assert limits.upload_bytes_reached == "our own limit of 150,000,000 bytes in 300 s"
+    assert limits.concurrent_reached == "the gateway's limit of 4 requests at once"
+    assert limits.upload_bytes_reached == "the gateway's limit of 150,000,000 bytes in 300 s"
     busy = MailboxBusy(retry_delay_s=2.5, why=GRAPH_ASKED)
     assert str(busy) == "the mailbox is busy (Graph asked to wait); come again in 2.5 s"
 
@@ -254,7 +254,7 @@ async def test_used_up_bytes_are_refused_at_once(open_mailboxes: Open) -> None:
     for upload_bytes in (30, 1):
         busy = await refused(mailboxes, upload_bytes=upload_bytes, within_s=20)
         assert 50 < busy.retry_delay_s < 61
-        assert busy.why == "our own limit of 100 bytes in 60 s"
+        assert busy.why == "the gateway's limit of 100 bytes in 60 s"
     waiting.task.cancel()
     await asyncio.wait({waiting.task})
     await goes_at_once(mailboxes, upload_bytes=20)
@@ -267,7 +267,7 @@ async def test_full_slots_are_refused_after_the_wait(open_mailboxes: Open) -> No
     began_s = asyncio.get_running_loop().time()
     for busy in await asyncio.gather(*(refused(mailboxes, within_s=0.2) for _ in range(3))):
         assert busy.retry_delay_s == SLOT_RETRY_DELAY_S
-        assert busy.why == "our own limit of 2 requests at once"
+        assert busy.why == "the gateway's limit of 2 requests at once"
     assert asyncio.get_running_loop().time() - began_s > 0.19
     await asyncio.gather(*(visit.end() for visit in visits))
     await goes_at_once(mailboxes)

@@ -175,7 +175,7 @@ async def test_the_heads_obstacle_refuses_those_behind_it(replica: Open, redis: 
     behind = [asyncio.create_task(visit(30)) for _ in range(3)]
     for busy in await asyncio.gather(*behind, return_exceptions=True):
         assert isinstance(busy, MailboxBusy)
-        assert busy.why == "our own limit of 100 bytes in 60 s"
+        assert busy.why == "the gateway's limit of 100 bytes in 60 s"
     head.cancel()
     await asyncio.wait({head})
 

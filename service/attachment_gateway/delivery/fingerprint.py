@@ -34,11 +34,11 @@ def fingerprint(graph_request: GraphRequest) -> bytes:
         described, content = graph_request.body[0], file_sha256(graph_request)
     else:
         described, content = _sorted(b"".join(graph_request.body)), b""
-    told = hashlib.sha256()
+    digest = hashlib.sha256()
     for part in (VERSION, post_key(graph_request.head.post).encode(), described, content):
-        told.update(b"%d:" % len(part))
-        told.update(part)
-    return told.digest()
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.digest()
 
 
 def _sorted(body: bytes) -> bytes:

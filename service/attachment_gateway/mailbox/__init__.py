@@ -47,12 +47,12 @@ class MailboxLimits:
     @property
     def concurrent_reached(self) -> str:
         """The sentence that says that all slots are taken."""
-        return f"our own limit of {self.concurrent} requests at once"
+        return f"the gateway's limit of {self.concurrent} requests at once"
 
     @property
     def upload_bytes_reached(self) -> str:
         """The sentence that says that the window has no bytes left."""
-        return f"our own limit of {self.upload_bytes:,} bytes in {self.upload_window_s:g} s"
+        return f"the gateway's limit of {self.upload_bytes:,} bytes in {self.upload_window_s:g} s"
 
 
 class MailboxBusy(Exception):

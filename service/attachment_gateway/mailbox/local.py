@@ -91,15 +91,15 @@ class LocalMailboxes:
         self._refuse_if_late(queue, waiter)
         deadline = loop.call_at(until_s, self._time_is_over, queue, waiter)
         try:
-            told = await waiter.told
+            turn = await waiter.turn
         except asyncio.CancelledError:
             self._withdraw(queue, waiter)
             raise
         finally:
             deadline.cancel()
-        if isinstance(told, MailboxBusy):
-            raise told
-        queue.begin_late(size_bytes, told, loop.time())
+        if isinstance(turn, MailboxBusy):
+            raise turn
+        queue.begin_late(size_bytes, turn, loop.time())
 
     def _advance(self, queue: MailboxQueue) -> None:
         """Begin the waiters that can begin, in order, and set a timer for the next one."""
@@ -110,12 +110,12 @@ class LocalMailboxes:
         while queue.waiters:
             head = next(iter(queue.waiters))
             obstacle = queue.obstacle(head.size_bytes, now_s)
-            if head.told.cancelled():  # its task is about to call `_withdraw`
+            if head.turn.cancelled():  # its task is about to call `_withdraw`
                 queue.remove(head)
             elif obstacle is None:
                 queue.remove(head)
                 queue.begin(head.size_bytes, now_s)
-                head.told.set_result(now_s)
+                head.turn.set_result(now_s)
             elif obstacle.wait_s > head.until_s - now_s:
                 _refuse(queue, head, obstacle)
             else:
@@ -144,7 +144,7 @@ class LocalMailboxes:
         """Remove a cancelled waiter, or undo the slot that it got while it was cancelled."""
         if waiter in queue.waiters:
             queue.remove(waiter)
-        elif not waiter.told.cancelled() and isinstance(began_s := waiter.told.result(), float):
+        elif not waiter.turn.cancelled() and isinstance(began_s := waiter.turn.result(), float):
             queue.undo(waiter.size_bytes, began_s)
         self._advance(queue)
 
@@ -172,6 +172,6 @@ class _Slot:
 
 
 def _refuse(queue: MailboxQueue, waiter: Waiter, obstacle: Obstacle | None) -> None:
-    if obstacle is not None and not waiter.told.done():
+    if obstacle is not None and not waiter.turn.done():
         queue.remove(waiter)
-        waiter.told.set_result(obstacle.busy())
+        waiter.turn.set_result(obstacle.busy())

@@ -29,12 +29,12 @@ class Obstacle:
 class Waiter:
     """One wait for a slot: its counted bytes and its deadline.
 
-    The result of `told` is the time at which the slot began, or the error that refuses it.
+    The result of `turn` is the time at which the slot began, or the error that refuses it.
     """
 
     size_bytes: int
     until_s: float
-    told: asyncio.Future[float | MailboxBusy]
+    turn: asyncio.Future[float | MailboxBusy]
 
 
 class MailboxQueue:

@@ -1,4 +1,4 @@
-"""A case on a stage: its post, its faults, its calls and the count."""
+"""A case that is run: its post, its faults, its calls and the count."""
 
 import asyncio
 import time
@@ -14,17 +14,17 @@ from graph_emulator.faults import Fault
 from graph_emulator.posts import AttachmentDraft, Post, StoredAttachment, new_id
 from graphattachments.v1.attachment_pb2 import PostRef
 from tests.faults import history, verdict
-from tests.faults.caller import Ended, Wish, call
+from tests.faults.caller import Ended, WantedAttachment, call
 from tests.faults.cases import Case
 from tests.faults.contents import Content
+from tests.faults.environments import Environment
 from tests.faults.gateways import Gateway
-from tests.faults.stages import Stage
 from tests.faults.timing import (
+    QUIET_AT_MOST_S,
     QUIET_S,
     REPEAT_AFTER_AT_MOST_S,
     REPEAT_AFTER_S,
     REPEAT_FOR_S,
-    REST_AT_MOST_S,
     SETTLE_S,
 )
 from tests.faults.traffic import Hook, Traffic
@@ -36,11 +36,11 @@ _FOR_NOW = {"GRAPH_UNAVAILABLE", "GRAPH_CONFLICT", "GRAPH_THROTTLED", "GRAPH_NOT
 
 
 @dataclass(slots=True, kw_only=True)
-class Play:
+class CaseRun:
     """The state of a case that is run. `again` is whether the gateway remembers request ids."""
 
     case: Case
-    stage: Stage
+    environment: Environment
     again: bool = False
     post: Post = field(default_factory=Post)
     intents: list[Intent] = field(default_factory=list)
@@ -51,14 +51,14 @@ class Play:
 
     @property
     def traffic(self) -> Traffic:
-        return self.stage.proxy.of(self.post.post_id)
+        return self.environment.proxy.of(self.post.post_id)
 
     async def set_up(self) -> None:
         """Add the post and its attachments to the emulator, and inject the faults."""
         random = Random(self.case.seed + "/post")
         group = str(UUID(int=random.getrandbits(128), version=4))
         self.post = Post(group_id=group, post_id=new_id())
-        await self.stage.ask_emulator(lambda control: control.add_post(self.post))
+        await self.environment.ask_emulator(lambda control: control.add_post(self.post))
         content = self.case.content()
         await self._place_others(content, random)
         self.intend(content)
@@ -69,10 +69,12 @@ class Play:
                 await self._inject(replace(fault, post_id=self.post.post_id))
 
     async def _inject(self, fault: Fault) -> None:
-        await self.stage.ask_emulator(lambda control: control.inject(fault))
+        await self.environment.ask_emulator(lambda control: control.inject(fault))
 
     async def _place(self, draft: AttachmentDraft, at: datetime) -> None:
-        placed = await self.stage.ask_emulator(lambda control: control.place(draft, self.post, at))
+        placed = await self.environment.ask_emulator(
+            lambda control: control.place(draft, self.post, at)
+        )
         self.placed.append(placed.id)
 
     async def _place_others(self, content: Content, random: Random) -> None:
@@ -84,7 +86,7 @@ class Play:
             name = content.name if number == 0 else f"neighbour {number}"
             draft = AttachmentDraft(kind="file", name=name, content=random.randbytes(100))
             drafts.append((random.uniform(2, 60), draft))
-        offset_s = self.stage.spec.emulator.get("clock_offset_s", 0.0)
+        offset_s = self.environment.spec.emulator.get("clock_offset_s", 0.0)
         for ago_s, draft in drafts:
             await self._place(draft, datetime.now(UTC) + timedelta(seconds=offset_s - ago_s))
 
@@ -96,8 +98,8 @@ class Play:
         self.intents.append(Intent(content=content, request_id=request_id))
         return self.intents[-1]
 
-    def when_struck(self, hook: Hook) -> None:
-        """Call the hook once, at the point of the first wire fault that strikes."""
+    def on_hook(self, hook: Hook) -> None:
+        """Call the hook once, at the point of the first wire fault that calls it."""
 
         async def once() -> None:
             self.traffic.hook = None
@@ -114,22 +116,22 @@ class Play:
             thread_id=self.post.thread_id,
             post_id=self.post.post_id,
         )
-        wish = Wish(
+        wanted = WantedAttachment(
             post=reference,
             content=intent.content,
             rpc=self.case.rpc,
             request_id=intent.request_id,
         )
-        ended = await call(gateway.stub, wish, **{"deadline_s": self.case.deadline_s, **how})
+        ended = await call(gateway.stub, wanted, **{"deadline_s": self.case.deadline_s, **how})
         intent.ends.append(ended)
         if self.first is None or ended.began_at < self.first.began_at:
             self.first = ended
         return ended
 
-    async def mend(self) -> None:
+    async def clear_faults(self) -> None:
         """Remove every fault of this post."""
         self.traffic.faults.clear()
-        await self.stage.ask_emulator(lambda control: control.clear_faults(self.post))
+        await self.environment.ask_emulator(lambda control: control.clear_faults(self.post))
 
     async def until_definite(self, gateway: Gateway, intent: Intent | None = None) -> None:
         """Repeat a call until it ends definitely, which without faults is as created."""
@@ -148,9 +150,9 @@ class Play:
                 return
             await asyncio.sleep(min(delay_s, REPEAT_AFTER_AT_MOST_S))
 
-    async def rest(self) -> None:
-        """Wait until the post has had no traffic for `QUIET_S`, at most `REST_AT_MOST_S`."""
-        end = time.time() + REST_AT_MOST_S
+    async def wait_until_quiet(self) -> None:
+        """Wait until the post has had no traffic for `QUIET_S`, at most `QUIET_AT_MOST_S`."""
+        end = time.time() + QUIET_AT_MOST_S
         while True:
             quiet_in_s = min(self.traffic.last_at + QUIET_S, end) - time.time()
             if quiet_in_s <= 0:
@@ -159,7 +161,7 @@ class Play:
 
     async def check(self) -> None:
         """Count what is stored now, and keep the violations."""
-        self.count(await self.stage.ask_emulator(lambda control: control.stored(self.post)))
+        self.count(await self.environment.ask_emulator(lambda control: control.stored(self.post)))
 
     def count(self, stored: Sequence[StoredAttachment]) -> None:
         """Compare what is stored on the post with what callers were told; keep the violations."""
@@ -171,7 +173,7 @@ class Play:
     @property
     def graph_was_in_time(self) -> bool:
         """Whether every request took effect within `SETTLE_S`."""
-        lag_s = self.stage.spec.emulator.get("lag_s", 0.0)
+        lag_s = self.environment.spec.emulator.get("lag_s", 0.0)
         sent = [
             one.sent_at
             for one in self.traffic.passages
@@ -185,9 +187,9 @@ class Play:
         return list(history.lines(self.intents, self.traffic.passages, self._effects()))
 
     def _effects(self) -> list[tuple[float, str]]:
-        offset_s = self.stage.spec.emulator.get("clock_offset_s", 0.0)
+        offset_s = self.environment.spec.emulator.get("clock_offset_s", 0.0)
         return history.effects(self.stored, self.placed, offset_s=offset_s)
 
     def own_gateway(self, ledger: str) -> AbstractAsyncContextManager[Gateway]:
         """Run a gateway that only this case uses."""
-        return self.stage.run(ledger)
+        return self.environment.run(ledger)

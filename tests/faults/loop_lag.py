@@ -9,7 +9,7 @@ from tests.faults.timing import LATE_BY_S
 _EVERY_S = 0.02
 
 
-class Pulse:
+class LoopLag:
     """Checks the clock every `_EVERY_S` and remembers when it was late."""
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class Pulse:
         """Return whether the machine has been late since a time of the loop's clock."""
         return self._late_at >= time_s
 
-    async def beat(self) -> None:
+    async def watch(self) -> None:
         """Check the clock until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
@@ -30,11 +30,11 @@ class Pulse:
 
 
 @asynccontextmanager
-async def beating() -> AsyncIterator[Pulse]:
-    """Run a pulse until the context ends."""
-    pulse = Pulse()
-    task = asyncio.create_task(pulse.beat())
+async def watched_loop() -> AsyncIterator[LoopLag]:
+    """Watch the event loop until the context ends."""
+    loop_lag = LoopLag()
+    task = asyncio.create_task(loop_lag.watch())
     try:
-        yield pulse
+        yield loop_lag
     finally:
         task.cancel()

@@ -15,46 +15,48 @@ from typing import Literal, TypeVar
 from graph_emulator.control import ConfigChanges, EmulatorClient
 from tests.faults.children import START_S, child, started
 from tests.faults.gateways import Gateway, gateway
-from tests.faults.proxy import FaultProxy, Mishap
+from tests.faults.proxy import ConnectionFault, FaultProxy
 
 LedgerKind = Literal["memory", "sqlite", "redis"]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StageSpec:
-    """The parts of a stage; `mishaps` are the shares of new connections that they hit."""
+class EnvironmentSpec:
+    """The parts of an environment; `connection_faults` gives each fault its share."""
 
     emulator: ConfigChanges = field(default_factory=ConfigChanges)
     replicas: int = 1
     ledger: LedgerKind = "sqlite"
-    mishaps: Mapping[Mishap, int] = field(default_factory=dict)
+    connection_faults: Mapping[ConnectionFault, int] = field(default_factory=dict)
 
 
 HOUR_S = 3600.0
 LAG_S = 0.4
 
-STAGES: Mapping[str, StageSpec] = {
-    "plain": StageSpec(),
-    "memory": StageSpec(ledger="memory"),
-    "lag": StageSpec(emulator={"lag_s": LAG_S}),
-    "pages of 1": StageSpec(emulator={"page_size": 1}),
-    "pages of 2": StageSpec(emulator={"page_size": 2}),
-    "pages of 3": StageSpec(emulator={"page_size": 3}),
-    "verbatim": StageSpec(emulator={"rewrite_items": False, "created_status": 200}),
-    "ahead": StageSpec(emulator={"clock_offset_s": HOUR_S}),
-    "behind": StageSpec(emulator={"clock_offset_s": -HOUR_S}),
-    "connections": StageSpec(mishaps={"none": 5, "reset": 1, "close": 1, "hang": 1, "slow": 1}),
-    "replicas": StageSpec(replicas=2),
-    "replicas on redis": StageSpec(replicas=2, ledger="redis"),
+ENVIRONMENTS: Mapping[str, EnvironmentSpec] = {
+    "plain": EnvironmentSpec(),
+    "memory": EnvironmentSpec(ledger="memory"),
+    "lag": EnvironmentSpec(emulator={"lag_s": LAG_S}),
+    "pages of 1": EnvironmentSpec(emulator={"page_size": 1}),
+    "pages of 2": EnvironmentSpec(emulator={"page_size": 2}),
+    "pages of 3": EnvironmentSpec(emulator={"page_size": 3}),
+    "verbatim": EnvironmentSpec(emulator={"rewrite_items": False, "created_status": 200}),
+    "ahead": EnvironmentSpec(emulator={"clock_offset_s": HOUR_S}),
+    "behind": EnvironmentSpec(emulator={"clock_offset_s": -HOUR_S}),
+    "connections": EnvironmentSpec(
+        connection_faults={"none": 5, "reset": 1, "close": 1, "hang": 1, "slow": 1}
+    ),
+    "replicas": EnvironmentSpec(replicas=2),
+    "replicas on redis": EnvironmentSpec(replicas=2, ledger="redis"),
 }
 
 
 @dataclass(slots=True, kw_only=True)
-class Stage:
-    """A stage that is running."""
+class Environment:
+    """An environment that is running."""
 
-    spec: StageSpec
+    spec: EnvironmentSpec
     control: EmulatorClient
     proxy: FaultProxy
     gateways: Sequence[Gateway]
@@ -68,11 +70,11 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(
+async def environment(
     name: str, *, folder: Path, logs: Path, tree: Path | None = None
-) -> AsyncIterator[Stage]:
-    """Set up a stage; `folder` is for its ledgers, `logs` for its processes' logs."""
-    spec = STAGES[name]
+) -> AsyncIterator[Environment]:
+    """Set up an environment; `folder` is for its ledgers, `logs` for its processes' logs."""
+    spec = ENVIRONMENTS[name]
     slug = name.replace(" ", "-")
     numbers = itertools.count()
 
@@ -91,10 +93,10 @@ async def stage(
         control = stack.enter_context(EmulatorClient(f"http://{emulator.address}/emulator"))
         await asyncio.to_thread(lambda: control.configure(**spec.emulator))
         proxy = await stack.enter_async_context(FaultProxy(host, int(port)))
-        _let_mishaps_happen(proxy, spec)
+        _add_connection_faults(proxy, spec)
         shared = await _ledger(spec.ledger, new_ledger, stack)
         gateways = [await stack.enter_async_context(run(shared)) for _ in range(spec.replicas)]
-        yield Stage(
+        yield Environment(
             spec=spec,
             control=control,
             proxy=proxy,
@@ -104,11 +106,11 @@ async def stage(
         )
 
 
-def _let_mishaps_happen(proxy: FaultProxy, spec: StageSpec) -> None:
-    if spec.mishaps:
+def _add_connection_faults(proxy: FaultProxy, spec: EnvironmentSpec) -> None:
+    if spec.connection_faults:
         random = Random(0)
-        names, weights = list(spec.mishaps), list(spec.mishaps.values())
-        proxy.mishap = lambda: random.choices(names, weights)[0]
+        names, weights = list(spec.connection_faults), list(spec.connection_faults.values())
+        proxy.connection_fault = lambda: random.choices(names, weights)[0]
         proxy.one_request_a_connection = True
 
 
