@@ -306,11 +306,19 @@ class GraphError(GatewayError):
 
 
 class GraphRejected(GraphError):
-    """Graph refused the attachment as invalid."""
+    """Graph refused the attachment; `has_reason` unless its response names no code."""
 
     reason = Reason.GRAPH_REJECTED
 
     advice = "nothing was created: correct the request"
+
+    def __init__(self, response: ErrorResponse, *, has_reason: bool = True) -> None:
+        if not has_reason:
+            self.advice = (
+                "it gave no reason, and nothing was created: the request, or something between the "
+                "gateway and Graph, may be at fault"
+            )
+        super().__init__(response)
 
 
 class GraphUnauthenticated(GraphError):

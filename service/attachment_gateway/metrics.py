@@ -26,6 +26,14 @@ _LOOK_UPS = Counter(
     namespace=_NAMESPACE,
 )
 
+_RECONCILIATIONS = Counter(
+    "reconciliations",
+    "Unclear attempts that were looked up, by result: baseline, stamp and name, by which the "
+    "attachment was recognised, absent, cannot_tell.",
+    ["result"],
+    namespace=_NAMESPACE,
+)
+
 SURPLUS = Counter(
     "surplus",
     "Surplus attachments, because Graph took longer than settle_s to create one.",
@@ -49,6 +57,12 @@ def calls(method: str, code: str, reason: str) -> Counter:
 def attempts(next_: str) -> Counter:
     """Return the counter of attempts with this next step."""
     return _ATTEMPTS.labels(next_)
+
+
+@cache
+def reconciliations(result: str) -> Counter:
+    """Return the counter of reconciliations with this result."""
+    return _RECONCILIATIONS.labels(result)
 
 
 @cache

@@ -15,13 +15,15 @@ from attachment_gateway.ledger.urls import MEMORY, is_redis, ledger_fault
 
 ENVIRONMENT_PREFIX = "ATTACHMENT_GATEWAY_"
 
+BASELINES = ("auto", "always", "never")
+
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 MAX_PORT = 65535
 
 MIB = 1024 * 1024
 
-_OFF_AT_0 = {"connection_age_s", "mailbox_concurrent", "mailbox_upload_bytes"}
+_OFF_AT_0 = {"clock_skew_s", "connection_age_s", "mailbox_concurrent", "mailbox_upload_bytes"}
 
 
 def _setting(default: object, about: str) -> Any:  # Any, because dataclasses.field() returns it
@@ -53,6 +55,13 @@ class Settings:
     )
     ledger_retention_s: float = _setting(
         86400.0, "how long a request id is remembered after its last use, seconds"
+    )
+    baseline: str = _setting(
+        "auto",
+        "whether a post is listed before it gets an attachment: auto, always or never",
+    )
+    clock_skew_s: float = _setting(
+        300.0, "how far Graph's stamps may lag behind its Date header, seconds"
     )
     settle_s: float = _setting(
         15.0, "how long Graph may still act on a request that it hasn't answered, seconds"
@@ -98,6 +107,8 @@ class Settings:
                 raise SettingError(f"{setting.name} is {value}; it must be {wanted}")
         if self.log_level not in LOG_LEVELS:
             raise SettingError(f"log_level is {self.log_level!r}; it must be one of {LOG_LEVELS}")
+        if self.baseline not in BASELINES:
+            raise SettingError(f"baseline is {self.baseline!r}; it must be one of {BASELINES}")
         _check_graph_url(self.graph_url)
         _check_listen(self.listen)
         if self.workers > 1:

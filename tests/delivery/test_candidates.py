@@ -1,186 +1,222 @@
-"""Tests of delivery/candidates.py: which listed attachments may be ours."""
+"""Tests of delivery/candidates.py: the table that says whose an attachment is, row by row."""
 
-import json
+import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from attachment_gateway.delivery import candidates
-from attachment_gateway.delivery.candidates import Age, Candidate, Recognizer, Sent
-from attachment_gateway.delivery.item_comparison import Comparison
-from attachment_gateway.errors import Violations
-from attachment_gateway.graph.base64_encoder import Base64Stream
-from attachment_gateway.graph.request import (
-    FileRequest,
-    GraphRequest,
+from attachment_gateway.delivery.baseline import Baseline
+from attachment_gateway.delivery.candidates import (
+    Candidate,
+    Evidence,
+    Ours,
+    Place,
+    Sought,
+    Verdict,
+    candidates_among,
+    judge,
+    next_look_s,
 )
-from attachment_gateway.graph.request import item_request as enclosed
-from attachment_gateway.graph.response import Response
+from attachment_gateway.delivery.names import Name
+from attachment_gateway.delivery.stamps import ReadClocks, SendClocks
 from attachment_gateway.graph.values import JsonObject
-from graphattachments.v1.attachment_pb2 import Attachment, ItemAttachment
-from graphattachments.v1.event_pb2 import Event
-from tests.support.graph_requests import HEAD
 
 NOON = 1_773_144_000.0  # 2026-03-10T12:00:00Z
-FILE_TYPE = "#microsoft.graph.fileAttachment"
 
+FILE = Sought(kind="fileAttachment", names=("a.txt",))
 
-def file(content: bytes, name: str = "a.txt") -> GraphRequest:
-    encoded = Base64Stream()
-    encoded.feed(content)
-    return FileRequest(HEAD, Attachment(name=name), Violations()).seal(
-        encoded.finish(), file_bytes=len(content)
-    )
+# Sent at noon, settled 15 s later, listed 4 s later; the baseline has OLD.
+BY_STAMP = Evidence(
+    clocks=ReadClocks(date_s=NOON + 4, read_at=504.0, wall_s=NOON + 4.2),
+    sent=SendClocks(wall_s=NOON + 0.2, boot_s=500.0),
+    baseline=None,
+    window_end=NOON + 15,
+    clock_skew_s=300.0,
+    seen=frozenset({"A", "B", "OLD"}),
+)
+BY_BASELINE = replace(BY_STAMP, baseline=Baseline.of([{"id": "OLD"}]))
 
-
-def item(subject: str) -> GraphRequest:
-    holder = ItemAttachment(event=Event(subject=subject))
-    return enclosed(HEAD, Attachment(name="a.txt", item_attachment=holder), Violations())
+NAMES = {Name.SAME: "a.txt", Name.PERHAPS: None, Name.OTHER: "b.txt"}
+STAMPS = {
+    Place.NEW: "2026-03-10T11:00:00Z",  # a stamp doesn't matter beside a baseline
+    Place.STAMPED: "2026-03-10T12:00:00Z",
+    Place.PERHAPS: "2026-03-10T11:59:59Z",
+    Place.OLD: "2026-03-10T11:54:59Z",
+}
 
 
 def listed(**properties: Any) -> JsonObject:
     return {
-        "@odata.type": FILE_TYPE,
+        "@odata.type": "#microsoft.graph.fileAttachment",
         "id": "A",
         "name": "a.txt",
-        "lastModifiedDateTime": "2026-03-10T12:00:05Z",
+        "lastModifiedDateTime": "2026-03-10T12:00:00Z",
         **properties,
     }
 
 
-def response(status: int, body: object, **headers: str) -> Response:
-    return Response(
-        http_status=status, headers=headers, body=json.dumps(body).encode(), offered=True
-    )
+def judged(
+    *attachments: JsonObject, evidence: Evidence, alike: tuple[str, ...] = ()
+) -> Verdict | str:
+    """Return the verdict on a list, or the id and the word of what is ours."""
+    candidates = candidates_among(attachments, evidence, FILE, frozenset())
+    found = judge(candidates, evidence, dict.fromkeys(alike, True))
+    return f"{found.candidate.id} by {found.by}" if isinstance(found, Ours) else found
 
 
-# Graph's Date is noon in a response that was asked for 9.5 s after the send, and came 10 s after.
-SENT = Sent.by(NOON, asked_s=9.5, answered_s=10.0)
+CANT, NOT = Verdict.CANT_TELL, Verdict.NOT_OURS
+BASELINE, STAMP, NAME = "A by baseline", "A by stamp", "A by name"
+
+# For each place: content alike, then not alike; under the same, perhaps the same, another name.
+ROWS = {
+    Place.NEW: ((BASELINE, BASELINE, BASELINE), (NAME, CANT, CANT)),
+    Place.STAMPED: ((STAMP, CANT, CANT), (CANT, CANT, NOT)),
+    Place.PERHAPS: ((CANT, CANT, CANT), (CANT, CANT, NOT)),
+    Place.OLD: ((NOT, NOT, NOT), (NOT, NOT, NOT)),
+}
+CELLS = [
+    (place, alike, name, ROWS[place][not alike][column])
+    for place, alike, (column, name) in itertools.product(ROWS, (True, False), enumerate(NAMES))
+]
 
 
-@pytest.mark.parametrize(
-    ("stamp", "age"),
-    [
-        ("2026-03-10T11:59:48Z", Age.BEFORE),
-        ("2026-03-10T11:59:49Z", Age.BEFORE),  # 11:59:50.0 is the earliest moment of the send
-        ("2026-03-10T11:59:50Z", Age.PERHAPS),
-        ("2026-03-10T11:59:51Z", Age.PERHAPS),
-        ("2026-03-10T11:59:52Z", Age.AFTER),
-        ("2026-03-10T11:59:49.999Z", Age.BEFORE),
-        ("2026-03-10T11:59:50.001Z", Age.PERHAPS),
-        ("2026-03-10T11:59:51.5Z", Age.AFTER),
-        ("2026-03-10T12:59:52+01:00", Age.AFTER),
-        ("", Age.PERHAPS),
-        ("yesterday", Age.PERHAPS),
-        (None, Age.PERHAPS),
-    ],
-)
-def test_the_age_is_uncertain_within_the_second_of_the_send(stamp: str | None, age: Age) -> None:
-    """A stamp is before or after the send, or uncertain within Graph's whole seconds."""
-    assert SENT.age(stamp) is age
-
-
-def test_a_response_without_a_date_leaves_the_age_uncertain() -> None:
-    """Without a Date in Graph's response the age of every attachment is uncertain."""
-    assert Sent.by(None, asked_s=1, answered_s=2).age("2026-03-10T11:59:48Z") is Age.PERHAPS
-
-
-def test_the_next_page_keeps_only_path_and_query() -> None:
-    """Of the next page's address only path and query are used, so the token goes to Graph only."""
-    body = {"value": [{"id": "A"}, "x"], "@odata.nextLink": "https://evil.example/v1.0/a/b?$skip=1"}
-    assert candidates.page(response(200, body), root_path="/v1.0") == candidates.Page(
-        ({"id": "A"},), "/a/b?$skip=1"
-    )
-    assert candidates.page(response(200, {"value": []}), root_path="") == candidates.Page((), "")
-
-
-@pytest.mark.parametrize(
-    ("status", "body"), [(200, {}), (200, {"value": None}), (200, []), (404, {"value": []})]
-)
-def test_a_response_without_a_list_is_no_page(status: int, body: object) -> None:
-    """A response without a list, or with an error status, is None and not an empty page."""
-    assert candidates.page(response(status, body), root_path="") is None
-
-
-def test_graphs_date_is_read_if_there_is_one() -> None:
-    """The Date of a response is read as a Unix time, and is None if there is none."""
-    assert candidates.date_of(response(200, {}, date="Tue, 10 Mar 2026 12:00:00 GMT")) == NOON
-    assert candidates.date_of(response(200, {})) is None
-
-
-@pytest.mark.parametrize(
-    ("properties", "suspected"),
-    [
-        ({}, True),
-        ({"name": "other"}, True),
-        ({"@odata.type": "microsoft.graph.fileAttachment"}, True),
-        ({"@odata.type": None}, True),
-        ({"lastModifiedDateTime": None}, True),
-        ({"@odata.type": "#microsoft.graph.itemAttachment"}, False),
-        ({"@odata.type": "#microsoft.graph.referenceAttachment"}, False),
-        ({"lastModifiedDateTime": "2026-03-10T11:59:00Z"}, False),
-        ({"id": "claimed"}, False),
-    ],
-)
-def test_a_candidate_is_new_of_the_kind_and_unclaimed(
-    properties: JsonObject, suspected: bool
+@pytest.mark.parametrize(("place", "alike", "name", "verdict"), CELLS)
+def test_every_cell_of_the_table(
+    place: Place, alike: bool, name: Name, verdict: Verdict | str
 ) -> None:
-    """A candidate is new, of the sent kind and unclaimed; its name doesn't matter."""
-    found = candidates.candidates_among(
-        [listed(**properties)], SENT, file(b"x"), frozenset({"claimed"})
-    )
-    assert bool(found) is suspected
+    """The place, the content and the name of an attachment say whose it is."""
+    evidence = BY_BASELINE if place is Place.NEW else BY_STAMP
+    attachment = listed(name=NAMES[name], lastModifiedDateTime=STAMPS[place])
+    old = listed(id="OLD", name="old", lastModifiedDateTime=STAMPS[Place.OLD])
+    alike_ids = ("A",) if alike else ()
+    assert judged(old, attachment, evidence=evidence, alike=alike_ids) == verdict
 
 
-def test_candidates_are_sorted_by_age_then_name() -> None:
-    """Certainly new candidates come before uncertain ones, and equal names before other names."""
-    doubtful = "2026-03-10T11:59:51Z"
-    listed_ones = [
-        listed(id="1", name="x", lastModifiedDateTime=doubtful),
-        listed(id="2", lastModifiedDateTime=doubtful),
-        listed(id="3", name="x"),
-        listed(id="4"),
+@pytest.mark.parametrize("name", NAMES.values())
+def test_what_the_baseline_has_is_not_ours(name: object) -> None:
+    """An attachment in the baseline is not ours, whatever its content, name and stamp are."""
+    assert judged(listed(id="OLD", name=name), evidence=BY_BASELINE, alike=("OLD",)) is NOT
+
+
+@pytest.mark.parametrize("stamp", [None, "2026-03-10T12:00:00", "0001-01-01T00:00:00Z"])
+def test_without_a_usable_stamp_nothing_is_identified(stamp: object) -> None:
+    """An attachment without a usable stamp may be ours if content or name are like ours."""
+    unstamped = listed(lastModifiedDateTime=stamp)
+    assert judged(unstamped, evidence=BY_STAMP, alike=("A",)) is CANT
+    assert judged(unstamped, evidence=BY_STAMP) is CANT
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        replace(BY_STAMP, sent=None),
+        replace(BY_STAMP, clocks=replace(BY_STAMP.clocks, date_s=None)),
+        replace(BY_STAMP, clocks=replace(BY_STAMP.clocks, wall_s=NOON + 124)),
+    ],
+    ids=["another machine", "no Date", "a wall clock that stepped"],
+)
+def test_without_clocks_that_agree_nothing_is_identified_by_its_stamp(evidence: Evidence) -> None:
+    """While the clocks don't agree, an attachment is neither ours nor excluded by its stamp."""
+    old = listed(lastModifiedDateTime="2026-03-09T12:00:00Z")
+    assert judged(listed(), evidence=evidence, alike=("A",)) is CANT
+    assert judged(old, evidence=evidence, alike=("A",)) is CANT
+
+
+@pytest.mark.parametrize(
+    ("stamp", "by_baseline", "by_stamp"),
+    [
+        ("2026-03-10T12:00:15Z", BASELINE, STAMP),
+        ("2026-03-10T12:00:16Z", CANT, CANT),
+        ("2026-03-10T12:05:15Z", CANT, CANT),
+        ("2026-03-10T12:05:16Z", NOT, NOT),
+    ],
+)
+def test_the_window_ends_what_can_be_ours(
+    stamp: str, by_baseline: Verdict | str, by_stamp: Verdict | str
+) -> None:
+    """After the window it is at best unknown, and by more than clock_skew_s after it not ours."""
+    clocks = ReadClocks(date_s=NOON + 400, read_at=900.0, wall_s=NOON + 400.2)
+    late = listed(lastModifiedDateTime=stamp)
+    old = listed(id="OLD", name="old", lastModifiedDateTime=STAMPS[Place.OLD])
+    for evidence, verdict in ((BY_BASELINE, by_baseline), (BY_STAMP, by_stamp)):
+        at_noon = replace(evidence, clocks=clocks)
+        assert judged(old, late, evidence=at_noon, alike=("A",)) == verdict
+
+
+def test_what_is_first_listed_after_the_window_without_a_stamp_cannot_be_told() -> None:
+    """Without a usable stamp, only what was listed before the window ended can be ours."""
+    unstamped = listed(lastModifiedDateTime=None)
+    old = listed(id="OLD", name="old")
+    assert judged(old, unstamped, evidence=BY_BASELINE, alike=("A",)) == BASELINE
+    late = replace(BY_BASELINE, seen=frozenset({"OLD"}))
+    assert judged(old, unstamped, evidence=late, alike=("A",)) is CANT
+    unknown_end = replace(late, window_end=None)
+    assert judged(old, listed(), evidence=unknown_end, alike=("A",)) is CANT
+
+
+def test_the_only_new_one_of_the_name_is_ours() -> None:
+    """By its name, only one is ours; with a second one of the name, neither can be told."""
+    old, other = listed(id="OLD", name="old"), listed(id="B", name="b.txt")
+    assert judged(old, listed(), other, evidence=BY_BASELINE) == NAME
+    assert judged(old, listed(), listed(id="B"), evidence=BY_BASELINE) is CANT
+    assert judged(old, listed(), listed(id="B", name=None), evidence=BY_BASELINE) is CANT
+    second = judged(old, listed(), listed(id="B"), evidence=BY_BASELINE, alike=("B",))
+    assert second == "B by baseline"
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "verdict"),
+    [
+        ("#microsoft.graph.itemAttachment", "b.txt", NOT),
+        ("#Microsoft.OutlookServices.ItemAttachment", "b.txt", NOT),
+        ("#microsoft.graph.itemAttachment", "a.txt", NAME),
+        ("#microsoft.graph.FILEATTACHMENT", "b.txt", CANT),
+        ("#microsoft.graph.strangeAttachment", "b.txt", CANT),
+        (None, "b.txt", CANT),
+        (7, "b.txt", CANT),
+    ],
+)
+def test_a_kind_excludes_only_with_another_name(
+    kind: object, name: str, verdict: Verdict | str
+) -> None:
+    """A type in any case or namespace excludes only if it is another known kind."""
+    old = listed(id="OLD", name="old")
+    attachment = listed(name=name, **{"@odata.type": kind})
+    assert judged(old, attachment, evidence=BY_BASELINE) == verdict
+
+
+def test_an_attachment_without_an_id_cannot_be_told() -> None:
+    """Without a usable id it can't be told, unless the baseline had as many of them."""
+    nameless = listed(id=None, name="b.txt")
+    old = listed(id="OLD", name="old")
+    assert judged(old, nameless, evidence=BY_BASELINE) is CANT
+    assert judged(nameless, evidence=BY_STAMP) is CANT
+    had_one = replace(BY_STAMP, baseline=Baseline.of([{"id": "OLD"}, {"id": None}]))
+    assert judged(old, nameless, evidence=had_one) is NOT
+    assert judged(old, nameless, nameless, evidence=had_one) is CANT
+
+
+def test_what_is_claimed_is_no_candidate() -> None:
+    """An attachment that another call has created is no candidate."""
+    claimed = frozenset({"A"})
+    found = candidates_among([listed(), listed(id="B")], BY_STAMP, FILE, claimed)
+    assert [each.id for each in found] == ["B"]
+
+
+def test_the_likeliest_candidate_is_first() -> None:
+    """Candidates are in the order of their place, and then of their name."""
+    attachments = [
+        listed(id="other", name="b.txt"),
+        listed(id="early", lastModifiedDateTime=STAMPS[Place.PERHAPS]),
+        listed(id="same"),
     ]
-    found = candidates.candidates_among(listed_ones, SENT, file(b"x"), frozenset())
-    assert [one.id for one in found] == ["4", "3", "2", "1"]
-
-
-@pytest.mark.parametrize(
-    ("evidence", "age", "name", "comparison"),
-    [
-        (b"x", Age.AFTER, "a.txt", Comparison.ALIKE),
-        (b"x", Age.AFTER, "other", Comparison.ALIKE),
-        (b"x", Age.PERHAPS, "a.txt", Comparison.ALIKE),
-        (b"x", Age.PERHAPS, "other", Comparison.CANT_TELL),
-        (b"y", Age.PERHAPS, "other", Comparison.OTHER),
-        (b"y", Age.AFTER, "a.txt", Comparison.OTHER),
-    ],
-)
-def test_a_file_is_compared_by_its_bytes(
-    evidence: bytes, age: Age, name: str, comparison: Comparison
-) -> None:
-    """A file is compared by its bytes, and by its name only in the second of the send."""
-    assert Recognizer(file(b"x")).judge(Candidate(listed(name=name), age), evidence) is comparison
-
-
-def test_an_item_is_compared_as_graph_expands_it() -> None:
-    """An item is compared with the item that Graph shows expanded."""
-    shown = {"item": {"@odata.type": "#microsoft.graph.event", "subject": "s"}}
-    recogniser = Recognizer(item("s"))
-    candidate = Candidate(listed(), Age.AFTER)
-    assert recogniser.judge(candidate, json.dumps(shown).encode()) is Comparison.ALIKE
-    shown["item"]["subject"] = "t"
-    assert recogniser.judge(candidate, json.dumps(shown).encode()) is Comparison.OTHER
-    assert recogniser.judge(candidate, b"<html>") is Comparison.CANT_TELL
-
-
-def test_a_file_is_read_raw_and_an_item_expanded() -> None:
-    """The evidence of a file is its raw bytes, and that of an item the expanded attachment."""
-    candidate = Candidate(listed(id="A/="), Age.AFTER)
-    assert Recognizer(file(b"x")).evidence_path("/p", candidate) == "/p/A%2F%3D/$value"
-    assert Recognizer(item("s")).evidence_path("/p", candidate) == (
-        "/p/A%2F%3D?$expand=microsoft.graph.itemattachment/item"
-    )
+    found = candidates_among(attachments, BY_STAMP, FILE, frozenset())
+    assert found == [
+        Candidate(listed=attachments[2], place=Place.STAMPED, name=Name.SAME),
+        Candidate(listed=attachments[0], place=Place.STAMPED, name=Name.OTHER),
+        Candidate(listed=attachments[1], place=Place.PERHAPS, name=Name.SAME),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -191,11 +227,11 @@ def test_a_file_is_read_raw_and_an_item_expanded() -> None:
         (2.25, 12.75, 4.5),
         (6.75, 8.25, 8.25),
         (15.0, 0.0, 1.5),
-        (99.0, -84.0, 1.5),
+        (16.5, -1.5, 1.5),
     ],
 )
-def test_look_ups_become_rarer_and_one_falls_on_the_settling(
+def test_looks_become_rarer_until_settled(
     looked_for_s: float, settled_in_s: float, wait_s: float
 ) -> None:
-    """The waits between look-ups grow, end at the moment of settling, and are even after it."""
-    assert candidates.next_look_s(looked_for_s, settled_in_s, 1.5) == wait_s
+    """Each wait is longer than the one before, and none passes the settling time."""
+    assert next_look_s(looked_for_s, settled_in_s, spacing_s=1.5) == wait_s

@@ -26,6 +26,8 @@ LEGAL = {
     (State.QUEUED, Event.INHERIT): State.INHERITED,
     (State.QUEUED, Event.INHERIT_UNNAMED): State.UNNAMED,
     (State.QUEUED, Event.SEND): State.SENDING,
+    (State.QUEUED, Event.REOPEN): State.INHERITED,
+    (State.WAITING, Event.REOPEN): State.UNCLEAR,
     (State.SENDING, Event.OFFER): State.OFFERED,
     (State.SENDING, Event.REFUSE): State.WAITING,
     (State.WAITING, Event.SEND): State.RESENDING,
@@ -59,7 +61,7 @@ WAYS = {
 
 DRAINING = GatewayDraining(retry_delay_s=1)
 UNAVAILABLE = GraphUnavailable("x", retry_delay_s=1)
-ATTEMPT = UnclearAttempt(offered_at=100.0, settled_at=115.0)
+ATTEMPT = UnclearAttempt(settled_at=115.0, clocks=None)
 
 
 def reached(state: State) -> Progress:
@@ -145,7 +147,7 @@ def test_an_unclear_delivery_ends_as_unknown() -> None:
     for created in (False, True):
         own, inherited = reached(State.OFFERED), reached(State.QUEUED)
         own.lose(ATTEMPT, created=created)
-        inherited.inherit(ATTEMPT, created=created)
+        inherited.inherit([ATTEMPT], created=created)
         for progress in (own, inherited):
             ended = progress.ledger_end(now=105.0, may_act_s=75.0)
             assert ended == EndedUnknown(settles_in_s=10.0, created=created)
@@ -180,7 +182,7 @@ def test_an_unclear_attempt_is_kept_after_a_later_success() -> None:
 def test_an_inherited_attempt_without_effect_leaves_nothing_sent() -> None:
     """After an earlier call's attempt is ruled out, this call has sent nothing."""
     progress = reached(State.QUEUED)
-    progress.inherit(ATTEMPT, created=False)
+    progress.inherit([ATTEMPT], created=False)
     progress.rule_out()
     assert (progress.state, progress.last_error) == (State.QUEUED, None)
     assert told_when_late(progress, DRAINING) is DRAINING
@@ -190,7 +192,7 @@ def test_an_inherited_attempt_without_effect_leaves_nothing_sent() -> None:
 def test_only_a_refusal_or_a_settled_absence_ends_a_possible_effect(
     events: list[Event],
 ) -> None:
-    """Only a refusal or a settled absence ends a possible effect; only three events begin one."""
+    """Only a refusal or a settled absence ends a possible effect; only four events begin one."""
     progress = Progress(joins=True)
     for event in events:
         before = progress.may_have_effect
@@ -201,4 +203,9 @@ def test_only_a_refusal_or_a_settled_absence_ends_a_possible_effect(
         if before and not progress.may_have_effect:
             assert event in {Event.REFUSE, Event.RULE_OUT}
         if not before and progress.may_have_effect:
-            assert event in {Event.OFFER, Event.INHERIT, Event.INHERIT_UNNAMED}
+            assert event in {
+                Event.OFFER,
+                Event.INHERIT,
+                Event.INHERIT_UNNAMED,
+                Event.REOPEN,
+            }

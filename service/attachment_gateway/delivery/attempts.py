@@ -14,12 +14,19 @@ import structlog
 from attachment_gateway import metrics
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery import response_judgement
+from attachment_gateway.delivery.baseline import Baseline
+from attachment_gateway.delivery.baseline_policy import BaselineSetting
 from attachment_gateway.delivery.held_lease import HeldLease
+from attachment_gateway.delivery.post_reader import Listing, ReadError
+from attachment_gateway.delivery.prefetch import ListedBaseline, listed_baseline
 from attachment_gateway.delivery.reconciliation import (
+    MAX_PAGES,
+    Absent,
     CannotTell,
+    Finding,
     Found,
-    LookUpError,
     Reconciliation,
+    besides,
 )
 from attachment_gateway.delivery.resources import Resources
 from attachment_gateway.delivery.response_judgement import (
@@ -30,6 +37,7 @@ from attachment_gateway.delivery.response_judgement import (
     Situation,
     Step,
 )
+from attachment_gateway.delivery.stamps import SendClocks, stamp_identifies
 from attachment_gateway.delivery.state import Event, Progress, UnclearAttempt
 from attachment_gateway.errors import (
     GatewayError,
@@ -38,10 +46,10 @@ from attachment_gateway.errors import (
     OutcomeUnknown,
     RequestInProgress,
 )
-from attachment_gateway.graph.attempt import Attempt
 from attachment_gateway.graph.request import GraphRequest
-from attachment_gateway.graph.response import NoResponse, Response, request_id_of
-from attachment_gateway.ledger import LEASE_S, Unsettled
+from attachment_gateway.graph.response import NoResponse, Response, http_date, request_id_of
+from attachment_gateway.ledger import LEASE_S, Acquired, Sending, SentAttempt
+from attachment_gateway.ledger.boot_clock import boot_time
 from attachment_gateway.mailbox import MailboxBusy, mailbox_of
 from graphattachments.v1.attachment_pb2 import Attachment
 
@@ -68,22 +76,32 @@ class Attempts:
         sender = graph_request.head.sender
         self._ids = sender.ids
         self._mailbox = mailbox_of(sender.token, graph_request.head.post.group_id)
+        self._wants_baseline = False
+        self._listed: ListedBaseline | None = None
+        self._looked_at: float | None = None
+        self._sent = SendClocks(wall_s=0.0, boot_s=0.0)
 
     @cached_property
     def _reconciliation(self) -> Reconciliation:  # most calls need no look-up
         return Reconciliation(
-            graph=self._resources.graph,
+            reader=self._resources.reader(self._graph_request.head),
             ledger=self._resources.ledger,
-            mailboxes=self._resources.mailboxes,
-            mailbox=self._mailbox,
             graph_request=self._graph_request,
             settle_s=self._resources.settle_s,
+            clock_skew_s=self._resources.clock_skew_s,
         )
 
-    async def run(self, unsettled: Unsettled | None) -> Attachment:
-        """Settle an earlier lease holder's unclear attempt, then send until this one is settled."""
-        if unsettled is not None:
-            await self._settle_inherited(unsettled)
+    async def run(
+        self, acquired: Acquired, *, wants_baseline: bool, listed: ListedBaseline | None
+    ) -> Attachment:
+        """Settle an earlier lease holder's unclear attempts, then send until this one is settled.
+
+        `listed`: the baseline that was recorded when the lease was acquired.
+        """
+        self._wants_baseline = wants_baseline
+        self._listed = listed
+        if acquired.attempts:
+            await self._settle_inherited(acquired)
         self._resources.retries.earn()
         number, on_new_connection = 0, False
         while self._progress.attachment is None:
@@ -98,37 +116,51 @@ class Attempts:
 
     async def _step(self, number: int, *, on_new_connection: bool) -> Step:
         """Send once and settle the outcome; `number` counts the attempts from 1."""
-        attempt, result = await self._send(on_new_connection=on_new_connection)
+        result = await self._send(on_new_connection=on_new_connection)
+        if isinstance(result, Done):
+            return result
         self._ids.graph_request_id = request_id_of(result)
         step = response_judgement.decide(result, self._graph_request, self._situation(number))
         metrics.attempts(step.word).inc()
+        self._resources.baselines.note_attempt(
+            self._mailbox, self._loop.time(), unclear=isinstance(step, LookUp)
+        )
         match step:
             case Done(attachment=attachment):
                 self._progress.create(attachment)
+                self._note_stamp(attachment, result)
                 await self._look_for_surplus(attachment)
             case GiveUp(error=error) | SendAgain(error=error):
                 self._progress.refuse(error)
             case LookUp(error=unknown):
-                return await self._settle(attempt, unknown, number)
+                return await self._settle(unknown, number)
         return step
 
-    async def _send(self, *, on_new_connection: bool) -> tuple[Attempt, Response | NoResponse]:
-        """Send once in a slot of the mailbox, after recording it in the ledger."""
+    async def _send(self, *, on_new_connection: bool) -> Response | NoResponse | Done:
+        """Send once in a slot of the mailbox, after recording it in the ledger.
+
+        Done if it turns out that an earlier attempt has created the attachment.
+        """
         try:
-            async with self._resources.mailboxes.slot(
-                self._mailbox,
-                upload_bytes=self._graph_request.size_bytes,
-                within_s=self._deadline.left_s(),
-            ):
-                if not await self._lease.record_sending(may_act_s(self._resources)):
-                    raise self._lost()
-                self._progress.advance(Event.SEND)
-                attempt = self._resources.graph.create_attachment(
-                    self._graph_request,
-                    may_offer=self._may_offer,
-                    on_new_connection=on_new_connection,
-                )
-                return attempt, await attempt.send()
+            while True:
+                if (found := await self._found_late()) is not None:
+                    return Done(attachment=found)
+                await self._list_baseline()
+                async with self._resources.mailboxes.slot(
+                    self._mailbox,
+                    upload_bytes=self._graph_request.size_bytes,
+                    within_s=self._deadline.left_s(),
+                ):
+                    if not self._is_ready():  # the slot was waited for
+                        continue
+                    await self._record_sending()
+                    self._progress.advance(Event.SEND)
+                    attempt = self._resources.graph.create_attachment(
+                        self._graph_request,
+                        may_offer=self._may_offer,
+                        on_new_connection=on_new_connection,
+                    )
+                    return await attempt.send()
         except MailboxBusy as busy:
             raise self._not_admitted(busy) from None
         except LedgerUnavailable as error:
@@ -136,52 +168,187 @@ class Attempts:
         finally:
             self._lease.sent()
 
+    async def _record_sending(self) -> None:
+        """Record the attempt with its baseline, unless that was done with the lease."""
+        if self._lease.is_sending:
+            return
+        if not await self._lease.record_sending(sending(self._resources, self._listed)):
+            raise self._lost()
+
     def _may_offer(self) -> bool:
         """Return whether the last piece may be offered; if so, record that it is."""
         if not self._lease.holds() or self._deadline.expired.done():
             return False
+        self._sent = SendClocks(wall_s=time.time(), boot_s=boot_time())
         self._progress.advance(Event.OFFER)
         return True
 
-    async def _settle(self, attempt: Attempt, unknown: OutcomeUnknown, number: int) -> Step:
+    # The baseline.
+
+    async def _list_baseline(self) -> None:
+        """List the post for the next attempt, if a baseline is wanted and there is no fresh one."""
+        if not self._wants_baseline or self._has_fresh_baseline():
+            return
+        self._lease.sent()  # what was recorded with the lease has another baseline
+        within_s = min(self._resources.settle_s, self._deadline.left_s())
+        self._listed = await listed_baseline(
+            self._resources.reader(self._graph_request.head), within_s=within_s
+        )
+        self._wants_baseline = self._listed is not None  # goes on without if it can't be had
+
+    def _has_fresh_baseline(self) -> bool:
+        listed = self._listed
+        return listed is not None and listed.is_fresh(self._loop.time(), self._resources.settle_s)
+
+    def _is_ready(self) -> bool:
+        """Return whether what the attempt rests on is young enough to send it now."""
+        return self._has_looked_lately() and (
+            not self._wants_baseline or self._has_fresh_baseline()
+        )
+
+    def _has_looked_lately(self) -> bool:
+        """Return whether nothing was unclear, or a look-up has just shown that nothing came."""
+        looked_at = self._looked_at
+        return looked_at is None or self._loop.time() - looked_at <= self._reconciliation.spacing_s
+
+    @property
+    def _baseline(self) -> Baseline | None:
+        return self._listed.baseline if self._listed is not None else None
+
+    # Settling.
+
+    async def _settle(self, unknown: OutcomeUnknown, number: int) -> Step:
         """Find out what an unclear attempt did. Raises `unknown` if that can't be settled."""
         ended_at = self._loop.time()
         unclear = UnclearAttempt(
-            offered_at=attempt.offered_at, settled_at=ended_at + self._resources.settle_s
+            settled_at=ended_at + self._resources.settle_s,
+            clocks=self._sent,
+            baseline=self._baseline,
         )
         self._progress.lose(unclear, created=unknown.created)
-        if (found := await self._found(unclear, unknown)) is not None:
+        if (found := await self._found(unknown)) is not None:
             return Done(attachment=found)
         since_s = self._loop.time() - ended_at
         step = response_judgement.decide_absent(unknown, self._situation(number), since_s=since_s)
         self._progress.rule_out(step.error)
         return step
 
-    async def _settle_inherited(self, unsettled: Unsettled) -> None:
-        """Find out what an earlier call's unclear attempt did. Raises OutcomeUnknown."""
+    async def _settle_inherited(self, acquired: Acquired) -> None:
+        """Find out what the earlier calls' attempts did. Raises OutcomeUnknown.
+
+        If all of them were settled, look once more: what is found undoes the absence.
+        """
+        unsettled = acquired.unsettled
+        created = unsettled is not None and unsettled.created
         unknown = OutcomeUnknown(
             "an earlier call with this request_id sent a request, and its outcome is not settled",
-            created=unsettled.created,
+            created=created,
         )
-        now = self._loop.time()
-        unclear = UnclearAttempt(
-            offered_at=now - unsettled.began_ago_s, settled_at=now + unsettled.settles_in_s
-        )
-        self._progress.inherit(unclear, created=unsettled.created)
-        if await self._found(unclear, unknown) is None:
-            self._progress.rule_out()
+        self._progress.inherit(map(self._inherited, acquired.attempts), created=created)
+        if unsettled is not None:
+            if await self._found(unknown) is None:
+                self._progress.rule_out()
+            return
+        self._progress.rule_out()
+        self._looked_at = float("-inf")
 
-    async def _found(self, unclear: UnclearAttempt, unknown: OutcomeUnknown) -> Attachment | None:
-        """Return what an unclear attempt created, or None if nothing. Raises `unknown`."""
-        finding = await self._reconciliation.settle(
-            unclear, awaited=lambda: not self._deadline.expired.done()
+    def _inherited(self, attempt: SentAttempt) -> UnclearAttempt:
+        clocks = None
+        if attempt.wall_s is not None:
+            clocks = SendClocks(wall_s=attempt.wall_s, boot_s=boot_time() - attempt.began_ago_s)
+        baseline = None if attempt.baseline is None else Baseline.unpacked(attempt.baseline)
+        return UnclearAttempt(
+            settled_at=self._loop.time() + attempt.settles_in_s, clocks=clocks, baseline=baseline
         )
+
+    async def _found(self, unknown: OutcomeUnknown) -> Attachment | None:
+        """Return what the unclear attempts created, or None if nothing. Raises `unknown`."""
+        finding = await self._reconciliation.settle(
+            self._progress.unclear, awaited=lambda: not self._deadline.expired.done()
+        )
+        if isinstance(finding, Absent) and not unknown.created:
+            await self._record_absent(finding.listing)
+            return None
+        return self._judged(finding, unknown)
+
+    def _judged(self, finding: Finding, unknown: OutcomeUnknown) -> Attachment:
+        """Return what was found. Raises `unknown` if nothing was."""
         if isinstance(finding, Found):
             self._progress.create(finding.attachment, found=True)
+            self._ids.recognised_by = finding.by
             return finding.attachment
-        if isinstance(finding, CannotTell) or unknown.created:
-            raise unknown
-        return None
+        if isinstance(finding, CannotTell) and finding.response is not None:
+            unknown.response = finding.response
+        raise unknown
+
+    async def _record_absent(self, listing: Listing) -> None:
+        """Record that the unclear attempts created nothing; `listing` showed it."""
+        self._looked_at = self._loop.time()
+        if not await self._lease.record_absent():
+            raise self._lost()
+        self._take_as_baseline(listing)
+
+    def _take_as_baseline(self, listing: Listing) -> None:
+        """Use a list, read after all earlier attempts were settled, for the next attempt."""
+        if self._resources.baselines.setting is BaselineSetting.NEVER:
+            return
+        baseline = Baseline.of(listing.listed)
+        if baseline is not None and self._looked_at is not None:
+            self._listed = ListedBaseline(baseline=baseline, asked_at=self._looked_at)
+
+    async def _found_late(self) -> Attachment | None:
+        """Look once more before sending again, unless the last look-up was just now.
+
+        Returns what came after its absence was settled. Raises OutcomeUnknown if that can't be
+        told, and the last attempt's error if the look-up fails.
+        """
+        if self._has_looked_lately():
+            return None
+        try:
+            finding = await self._reconciliation.look_up(self._progress.unclear)
+        except ReadError:
+            if self._progress.last_error is not None:
+                raise self._progress.last_error from None
+            self._looked_at = None  # an earlier call has settled the absence, and told it
+            return None
+        if isinstance(finding, Absent):
+            self._looked_at = self._loop.time()
+            self._take_as_baseline(finding.listing)
+            return None
+        self._progress.advance(Event.REOPEN)
+        late = OutcomeUnknown("an earlier request may have been carried out after it was settled")
+        return self._judged(finding, late)
+
+    async def _look_for_surplus(self, attachment: Attachment) -> None:
+        """After a success, log and count what an earlier unclear attempt has created as well."""
+        if not self._progress.unclear:
+            return
+        try:
+            listing = await self._reconciliation.reader.listing(max_pages=MAX_PAGES)
+            finding = await self._reconciliation.judge(
+                self._progress.unclear, besides(listing, attachment.id)
+            )
+        except ReadError:
+            return
+        if isinstance(finding, Found):
+            metrics.SURPLUS.inc()
+            log.error("surplus", attachment_id=finding.attachment.id, **self._ids.known())
+
+    def _note_stamp(self, attachment: Attachment, result: Response | NoResponse) -> None:
+        """Note whether the stamp of a new attachment would have identified it."""
+        policy = self._resources.baselines
+        if policy.setting is not BaselineSetting.AUTO or isinstance(result, NoResponse):
+            return
+        stamp_s = None
+        if attachment.HasField("last_modified_date_time"):
+            stamp_s = attachment.last_modified_date_time.ToNanoseconds() / 1e9
+        identify = stamp_identifies(
+            stamp_s,
+            http_date(result.headers.get("date", "")),
+            self._sent,
+            took_s=boot_time() - self._sent.boot_s,
+        )
+        policy.note_stamps(identify=identify, now=self._loop.time())
 
     async def _wait(self, again: SendAgain) -> None:
         """Wait until the request may be sent again. Raises `again.error` if it may not."""
@@ -199,20 +366,6 @@ class Attempts:
             await self._resources.mailboxes.pause(self._mailbox, again.wait_s)
         except LedgerUnavailable:  # other processes get the pause from Graph's responses
             await asyncio.sleep(again.wait_s)
-
-    async def _look_for_surplus(self, attachment: Attachment) -> None:
-        """After a success, log and count what an earlier unclear attempt has created as well."""
-        if not self._progress.unclear:
-            return
-        try:
-            finding = await self._reconciliation.look_up(
-                self._progress.unclear[0].offered_at, besides=attachment.id
-            )
-        except LookUpError:
-            return
-        if isinstance(finding, Found):
-            metrics.SURPLUS.inc()
-            log.error("surplus", attachment_id=finding.attachment.id, **self._ids.known())
 
     def _situation(self, number: int) -> Situation:
         return Situation(
@@ -248,3 +401,13 @@ def may_act_s(resources: Resources) -> float:
     This holds even if this process dies: the last piece is only offered before the lease ends.
     """
     return max(resources.timeout_s, LEASE_S) + resources.settle_s
+
+
+def sending(resources: Resources, listed: ListedBaseline | None) -> Sending:
+    """Return what the ledger records of an attempt that is about to be sent."""
+    return Sending(
+        settles_in_s=may_act_s(resources),
+        wall_s=time.time(),
+        baseline=None if listed is None else listed.baseline.packed(),
+        turn=None if listed is None else listed.turn,
+    )

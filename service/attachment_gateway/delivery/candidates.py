@@ -1,191 +1,196 @@
-"""Which of the attachments that Graph lists is ours. Pure functions: no I/O.
+"""Which of the attachments that Graph lists was created by an attempt. Pure functions: no I/O.
 
-Graph has no idempotency key, so an attachment is recognised by the time at which it was stored, on
-Graph's own clock, and by its content. The name must match as well if the times don't show whether
-the attachment was stored before or after the send.
+Graph has no idempotency key, and what it shows is not what was sent. So every attachment on the
+post is a candidate until something excludes it: the baseline, or the time at which it was stored.
+Its content and its name can identify it; a difference in them proves nothing.
 """
 
-import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import Enum
-from urllib.parse import quote, urlsplit
+from types import MappingProxyType
 
-import orjson
-
-from attachment_gateway.delivery.fingerprint import file_sha256
-from attachment_gateway.delivery.item_comparison import Comparison, compare_items
-from attachment_gateway.graph import codec
-from attachment_gateway.graph.request import FILE, GraphRequest
-from attachment_gateway.graph.response import Response, http_date
+from attachment_gateway.delivery.baseline import Baseline, id_of
+from attachment_gateway.delivery.names import Name, compare_names
+from attachment_gateway.delivery.stamps import ReadClocks, SendClocks
 from attachment_gateway.graph.values import JsonObject
 
-# `contentId` is missing because Graph refuses it here; `contentBytes`, because it is every file's
-# content.
-SELECT = "?$select=id,name,contentType,size,isInline,lastModifiedDateTime"
-
-EXPAND_ITEM = "?$expand=microsoft.graph.itemattachment/item"
-
-# The look-up of a post with more pages than this fails.
-MAX_PAGES = 200
-
-# The resolution of the `Date` header and of Graph's timestamps.
-CLOCK_STEP_S = 1.0
-
-_FILE_TYPE = "microsoft.graph.fileAttachment"
-_ITEM_TYPE = "microsoft.graph.itemAttachment"
+_KINDS = frozenset({"fileattachment", "itemattachment", "referenceattachment"})
 
 
-class Age(Enum):
-    """Whether an attachment was stored before or after a request was sent."""
+class Place(Enum):
+    """When an attachment came to the post, as far as the baseline or its stamp shows."""
 
-    BEFORE = "before"
-    PERHAPS = "perhaps"
-    AFTER = "after"
+    NEW = "new by the baseline"
+    STAMPED = "stamped in the second of the send or later"
+    PERHAPS = "stamped earlier by at most clock_skew_s, or not usably"
+    OLD = "in the baseline, or stamped earlier"
+
+
+class Verdict(Enum):
+    """Whether a candidate was created by the attempt."""
+
+    OURS = "ours"
+    OURS_IF_ONLY = "ours if it is the only new one of that name, and none is alike"
+    CANT_TELL = "can't tell"
+    NOT_OURS = "not ours"
+
+
+_BY_NAME = Mapping[Name, Verdict]
+
+
+def _row(same: Verdict, perhaps: Verdict, other: Verdict) -> _BY_NAME:
+    return MappingProxyType({Name.SAME: same, Name.PERHAPS: perhaps, Name.OTHER: other})
+
+
+_OURS, _IF_ONLY, _CANT, _NOT = Verdict
+
+# By place, and by whether the content is alike; the columns are the names: same, perhaps, other.
+TABLE: Mapping[Place, Mapping[bool, _BY_NAME]] = MappingProxyType(
+    {
+        Place.NEW: {True: _row(_OURS, _OURS, _OURS), False: _row(_IF_ONLY, _CANT, _CANT)},
+        Place.STAMPED: {True: _row(_OURS, _CANT, _CANT), False: _row(_CANT, _CANT, _NOT)},
+        Place.PERHAPS: {True: _row(_CANT, _CANT, _CANT), False: _row(_CANT, _CANT, _NOT)},
+        Place.OLD: {True: _row(_NOT, _NOT, _NOT), False: _row(_NOT, _NOT, _NOT)},
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sent:
-    """The times on Graph's clock between which a request was sent, in seconds since the epoch."""
+class Sought:
+    """What an attempt was to create: its kind (`fileAttachment`, …) and the names it may have."""
 
-    earliest: float
-    latest: float
+    kind: str
+    names: tuple[object, ...]
 
-    @classmethod
-    def by(cls, date: float | None, *, asked_s: float, answered_s: float) -> "Sent":
-        """Return the times, computed from the `Date` of a later response.
+    def name(self, listed: JsonObject) -> Name:
+        """Compare a listed attachment's name with those that were sent."""
+        return compare_names(self.names, listed.get("name"))
 
-        `asked_s` and `answered_s`: how long after the send that response was requested and
-        received. Without a `Date` (None) the request may have been sent at any time.
-        """
-        if date is None:
-            return cls(earliest=float("-inf"), latest=float("inf"))
-        return cls(earliest=date - answered_s, latest=date + CLOCK_STEP_S - asked_s)
-
-    def age(self, stamp: str | None) -> Age:
-        """Return whether an attachment with this timestamp was stored before or after the send."""
-        try:
-            stored = datetime.fromisoformat(stamp or "").timestamp()
-        except ValueError:
-            return Age.PERHAPS
-        if stored >= self.latest:
-            return Age.AFTER
-        step_s = 0.0 if "." in (stamp or "") else CLOCK_STEP_S
-        return Age.BEFORE if stored + step_s <= self.earliest else Age.PERHAPS
+    def is_other_kind(self, listed: JsonObject) -> bool:
+        """Return whether the type is certainly another one; Graph writes types in many ways."""
+        named = listed.get("@odata.type")
+        kind = named.rpartition(".")[2].lower() if isinstance(named, str) else ""
+        return kind in _KINDS and kind != self.kind.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A page of a list: its attachments, and the path of the next page, "" on the last."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What there is to place an attachment: the attempt's baseline, its clocks and its window.
 
-    attachments: tuple[JsonObject, ...]
-    next_path: str
-
-
-def page(response: Response, *, root_path: str) -> Page | None:
-    """Read a page; None if the response holds none.
-
-    Only the path and query of the next page's URL are used, so that the token is sent to no other
-    origin.
+    `window_end` is on Graph's clock; None if no stamp shows what is outside the window. `seen` are
+    the ids that were listed before the window ended.
     """
-    body = codec.parsed(response.body or b"")
-    value = body.get("value")
-    if response.http_status != 200 or not isinstance(value, list):
-        return None
-    link = body.get("@odata.nextLink")
-    next_path = ""
-    if isinstance(link, str):
-        parts = urlsplit(link)
-        next_path = f"{parts.path.removeprefix(root_path)}?{parts.query}"
-    return Page(tuple(one for one in value if isinstance(one, dict)), next_path)
+
+    clocks: ReadClocks
+    sent: SendClocks | None
+    baseline: Baseline | None
+    window_end: float | None
+    clock_skew_s: float
+    seen: frozenset[str] = frozenset()
+
+    def place(self, listed: JsonObject) -> Place:
+        """Return when an attachment came to the post."""
+        if self.baseline is not None and (attachment_id := id_of(listed)):
+            return Place.OLD if attachment_id in self.baseline else Place.NEW
+        second = self.clocks.second_of(self.sent)
+        stored_s = self.clocks.usable(listed.get("lastModifiedDateTime"))
+        if second is None or stored_s is None:
+            return Place.PERHAPS
+        if stored_s >= second:
+            return Place.STAMPED
+        return Place.PERHAPS if stored_s >= second - self.clock_skew_s else Place.OLD
+
+    def limit(self, listed: JsonObject, verdict: Verdict) -> Verdict:
+        """Return the verdict, as far as the window allows it."""
+        if verdict is Verdict.NOT_OURS:
+            return verdict
+        stored_s = self.clocks.usable(listed.get("lastModifiedDateTime"))
+        if stored_s is None or self.window_end is None:
+            return verdict if id_of(listed) in self.seen else Verdict.CANT_TELL
+        if stored_s > self.window_end + self.clock_skew_s:
+            return Verdict.NOT_OURS
+        return verdict if stored_s <= self.window_end else Verdict.CANT_TELL
 
 
-def date_of(response: Response) -> float | None:
-    """Return the response's `Date` in seconds since the epoch; None if it has none."""
-    return http_date(response.headers.get("date", ""))
-
-
-def id_of(described: JsonObject) -> str:
-    """Return an attachment's id, or "" if it has none."""
-    found = described.get("id")
-    return found if isinstance(found, str) else ""
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """An attachment that may be ours, as it was listed."""
+    """An attachment that isn't excluded by when it came; its content may have to be compared."""
 
-    described: JsonObject
-    age: Age
+    listed: JsonObject
+    place: Place
+    name: Name
 
     @property
     def id(self) -> str:
-        """The attachment's id."""
-        return id_of(self.described)
+        """The attachment's id, "" if it has none that can be used."""
+        return id_of(self.listed)
 
 
 def candidates_among(
-    listed: list[JsonObject], sent: Sent, graph_request: GraphRequest, cleared: frozenset[str]
+    listed: Sequence[JsonObject], evidence: Evidence, sought: Sought, claimed: frozenset[str]
 ) -> list[Candidate]:
-    """Return the candidates, most likely first: of the request's kind, not older, not `cleared`."""
-    wanted = _FILE_TYPE if graph_request.kind == FILE else _ITEM_TYPE
+    """Return the candidates, the most likely first.
+
+    Left out are those that `claimed` has, that the table excludes whatever their content is, and,
+    up to the baseline's number, those without an id.
+    """
     found = []
-    for described in listed:
-        stamp = described.get("lastModifiedDateTime")
-        candidate = Candidate(described, sent.age(stamp if isinstance(stamp, str) else None))
-        kind = described.get("@odata.type")
-        if (
-            candidate.age is not Age.BEFORE
-            and candidate.id not in cleared
-            and (not isinstance(kind, str) or kind.removeprefix("#") == wanted)
-        ):
+    known_without_id = 0 if evidence.baseline is None else evidence.baseline.without_id
+    for each in listed:
+        candidate = Candidate(listed=each, place=evidence.place(each), name=sought.name(each))
+        if not candidate.id and known_without_id:
+            known_without_id -= 1
+            continue
+        other = candidate.name is Name.OTHER and sought.is_other_kind(each)
+        if candidate.id in claimed or other or candidate.place is Place.OLD:
+            continue
+        if evidence.limit(each, Verdict.CANT_TELL) is not Verdict.NOT_OURS:
             found.append(candidate)
-    name = _described(graph_request).get("name")
-    return sorted(
-        found, key=lambda one: (one.age is not Age.AFTER, one.described.get("name") != name)
-    )
+    order = list(Place), list(Name)
+    return sorted(found, key=lambda one: (order[0].index(one.place), order[1].index(one.name)))
 
 
-class Recognizer:
-    """Compares an attachment's content with what a request creates."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ours:
+    """A candidate that the attempt has created, and by what it was recognised."""
 
-    def __init__(self, graph_request: GraphRequest) -> None:
-        self._is_file = graph_request.kind == FILE
-        self._sent = _described(graph_request)
-        self._sha256 = file_sha256(graph_request) if self._is_file else b""
-
-    def evidence_path(self, attachments_path: str, candidate: Candidate) -> str:
-        """Return the path of a candidate's content: a file's raw bytes, or JSON with the item."""
-        path = f"{attachments_path}/{quote(candidate.id, safe='')}"
-        return f"{path}/$value" if self._is_file else f"{path}{EXPAND_ITEM}"
-
-    def judge(self, candidate: Candidate, evidence: bytes) -> Comparison:
-        """Compare a candidate's content, `evidence`, with the request's.
-
-        A candidate whose age is PERHAPS may be an older attachment with the same content, so it is
-        only ALIKE if its name is the same, too.
-        """
-        comparison = self._compare(evidence)
-        named_otherwise = candidate.described.get("name") != self._sent.get("name")
-        if comparison is Comparison.ALIKE and candidate.age is Age.PERHAPS and named_otherwise:
-            return Comparison.CANT_TELL
-        return comparison
-
-    def _compare(self, evidence: bytes) -> Comparison:
-        if self._is_file:
-            same = hashlib.sha256(evidence).digest() == self._sha256
-            return Comparison.ALIKE if same else Comparison.OTHER
-        return compare_items(self._sent.get("item"), codec.parsed(evidence).get("item"))
+    candidate: Candidate
+    by: str
 
 
-def _described(graph_request: GraphRequest) -> Mapping[str, object]:
-    """Return a request's JSON, without a file's bytes."""
-    body = graph_request.body
-    described: Mapping[str, object] = orjson.loads(
-        body[0] + body[-1] if graph_request.kind == FILE else b"".join(body)
-    )
-    return described
+def judge(
+    candidates: Sequence[Candidate], evidence: Evidence, alike: Mapping[str, bool]
+) -> Ours | Verdict:
+    """Return the attachment that is ours; else CANT_TELL if one may be, else NOT_OURS.
+
+    `alike`, by id: whether the content is alike. What could not be examined is missing from it, and
+    counts as not alike.
+    """
+    verdicts = [
+        (each, evidence.limit(each.listed, _verdict(each, alike.get(each.id, False))))
+        for each in candidates
+    ]
+    for candidate, verdict in verdicts:
+        if verdict is Verdict.OURS:
+            by = "baseline" if candidate.place is Place.NEW else "stamp"
+            return Ours(candidate=candidate, by=by)
+    named = [
+        candidate
+        for candidate in candidates
+        if candidate.place is Place.NEW and candidate.name is not Name.OTHER
+    ]
+    for candidate, verdict in verdicts:
+        if verdict is Verdict.OURS_IF_ONLY and named == [candidate]:
+            return Ours(candidate=candidate, by="name")
+    is_excluded = all(verdict is Verdict.NOT_OURS for _, verdict in verdicts)
+    return Verdict.NOT_OURS if is_excluded else Verdict.CANT_TELL
+
+
+def _verdict(candidate: Candidate, alike: bool) -> Verdict:  # noqa: FBT001
+    if not candidate.id:
+        return Verdict.CANT_TELL
+    return TABLE[candidate.place][alike][candidate.name]
 
 
 def next_look_s(looked_for_s: float, settled_in_s: float, spacing_s: float) -> float:

@@ -8,9 +8,10 @@ import asyncio
 
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery import replay
-from attachment_gateway.delivery.attempts import Attempts, may_act_s
+from attachment_gateway.delivery.attempts import Attempts, may_act_s, sending
 from attachment_gateway.delivery.fingerprint import fingerprint, post_key
 from attachment_gateway.delivery.held_lease import HeldLease
+from attachment_gateway.delivery.prefetch import ListedBaseline
 from attachment_gateway.delivery.resources import Resources
 from attachment_gateway.delivery.state import Event, Progress
 from attachment_gateway.errors import RequestIdReused, RequestInProgress
@@ -21,9 +22,11 @@ from attachment_gateway.ledger import (
     InProgress,
     Lease,
     Reused,
-    Unsettled,
 )
 from graphattachments.v1.attachment_pb2 import Attachment
+
+# The baseline that is listed ahead, or None if there is none.
+Prefetch = asyncio.Task[ListedBaseline | None]
 
 
 class Delivery:
@@ -33,11 +36,17 @@ class Delivery:
     """
 
     def __init__(
-        self, resources: Resources, graph_request: GraphRequest, deadline: Deadline
+        self,
+        resources: Resources,
+        graph_request: GraphRequest,
+        deadline: Deadline,
+        prefetch: Prefetch | None = None,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._resources = resources
         self._graph_request = graph_request
         self._deadline = deadline
+        self._prefetch = prefetch
         self._lease = Lease(
             holder=graph_request.head.sender.ids.client_request_id,  # new for each call
             post=post_key(graph_request.head.post),
@@ -64,16 +73,34 @@ class Delivery:
             if known is not None:  # the answer is known without waiting for the post
                 return await self._answered(known)
         async with self._resources.locks.lock(self._lease.post):
-            standing = await self._held_lease.acquire(may_act_s(self._resources))
+            wants_baseline = self._prefetch is not None
+            listed = await self._prefetched()
+            is_known = wants_baseline and listed is None
+            standing = await self._held_lease.acquire(
+                None if is_known else sending(self._resources, listed)
+            )
             if isinstance(standing, Acquired):
-                return await self._attempted(standing.unsettled)
+                return await self._attempted(standing, listed, wants_baseline=wants_baseline)
         return await self._answered(standing)
 
-    async def _attempted(self, unsettled: Unsettled | None) -> Attachment:
+    async def _prefetched(self) -> ListedBaseline | None:
+        """Return the baseline that was listed ahead, if there is one that is young enough."""
+        listed = None if self._prefetch is None else await self._prefetch
+        if listed is None or not listed.is_fresh(self._loop.time(), self._resources.settle_s):
+            return None
+        return listed
+
+    async def _attempted(
+        self, acquired: Acquired, listed: ListedBaseline | None, *, wants_baseline: bool
+    ) -> Attachment:
         try:
-            return await self._attempts.run(unsettled)
+            return await self._attempts.run(
+                acquired,
+                wants_baseline=wants_baseline,
+                listed=listed if acquired.is_sending else None,
+            )
         finally:
-            now = asyncio.get_running_loop().time()
+            now = self._loop.time()
             end = self.progress.ledger_end(now=now, may_act_s=may_act_s(self._resources))
             await self._held_lease.release(end)
 

@@ -17,6 +17,7 @@ from attachment_gateway.ledger import (
     Ledger,
     Queued,
     Reused,
+    Sending,
 )
 
 # The interval at which the ledger is asked while another process is first in the queue. It is
@@ -48,47 +49,52 @@ class HeldLease:
         """
         return self._loop.time() < self._until - FENCE_S
 
-    async def acquire(self, settles_in_s: float) -> Acquired | Created | Reused | InProgress:
+    @property
+    def is_sending(self) -> bool:
+        """Whether an attempt is recorded as being sent, and the lease is held."""
+        return self._settles_in_s is not None and self.holds()
+
+    async def acquire(self, sending: Sending | None) -> Acquired | Created | Reused | InProgress:
         """Wait until the lease is the first in its queue, or the ledger has another answer.
 
-        If nothing is unsettled, acquiring also records that a request is about to be sent, as
-        `record_sending` does. Cancelling the wait releases the lease.
+        Unless there are earlier attempts, acquiring also records `sending`, as `record_sending`
+        does. Cancelling the wait releases the lease.
         """
         try:
-            return await self._acquired(settles_in_s)
+            return await self._acquired(sending)
         except BaseException:
             await self.release(EndedUnchanged())
             raise
 
-    async def _acquired(self, settles_in_s: float) -> Acquired | Created | Reused | InProgress:
+    async def _acquired(self, sending: Sending | None) -> Acquired | Created | Reused | InProgress:
         poll_s = POLL_FIRST_S
         while True:
             asked_at = self._loop.time()
-            standing = await self._ledger.acquire(self._lease, settles_in_s=settles_in_s)
+            standing = await self._ledger.acquire(self._lease, sending=sending)
             if isinstance(standing, Acquired):
-                self._settles_in_s = settles_in_s if standing.unsettled is None else None
+                if sending is not None and standing.is_sending:
+                    self._settles_in_s = sending.settles_in_s
                 self._extend(asked_at)
             if not isinstance(standing, Queued):
                 return standing
             await asyncio.sleep(poll_s)
             poll_s = min(poll_s * 2, POLL_MAX_S)
 
-    async def record_sending(self, settles_in_s: float) -> bool:
-        """Record that a request is about to be sent, and again at each renewal until `sent`.
+    async def record_sending(self, sending: Sending) -> bool:
+        """Record that an attempt is about to be sent, and again at each renewal until `sent`.
 
-        Graph may act on the request for `settles_in_s` after the last record. Returns whether the
-        lease is still held. While it is, what `acquire` has recorded isn't recorded again here.
+        Returns whether the lease is still held.
         """
-        if self._settles_in_s is not None and self.holds():
-            return True
         asked_at = self._loop.time()
-        self._settles_in_s = settles_in_s
-        held = await self._ledger.record_sending(
-            self._lease, settles_in_s=settles_in_s, is_new_attempt=True
-        )
+        self._settles_in_s = sending.settles_in_s
+        held = await self._ledger.record_sending(self._lease, sending)
         if held:
             self._extend(asked_at)
         return held
+
+    async def record_absent(self) -> bool:
+        """Record that the last attempt has created nothing; return whether the lease is held."""
+        return await self._ledger.record_absent(self._lease)
 
     def sent(self) -> None:
         """Note that the attempt has ended; the lease is still held."""
@@ -118,17 +124,10 @@ class HeldLease:
     async def _renew(self) -> None:
         asked_at = self._loop.time()
         try:
-            if await self._renewed():
+            if await self._ledger.renew(self._lease, settles_in_s=self._settles_in_s):
                 self._extend(asked_at)
             else:
                 self._until = 0.0
         except LedgerUnavailable as error:
             log.warning("ledger_not_renewed", why=error.why)
         self._renew_later()
-
-    async def _renewed(self) -> bool:
-        if self._settles_in_s is None:
-            return await self._ledger.renew(self._lease)
-        return await self._ledger.record_sending(
-            self._lease, settles_in_s=self._settles_in_s, is_new_attempt=False
-        )

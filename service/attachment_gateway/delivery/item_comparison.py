@@ -1,64 +1,109 @@
-"""Compare an item that was sent with one that Graph shows. Graph rewrites items as it stores them.
+"""Whether an item that Graph shows is the one that was sent. Graph rewrites what it stores.
 
-Graph returns plain values as they were sent, so a different one means another item. Values that
-Graph is known to rewrite (bodies, dates, recipients) are compared by their meaning. If that
-differs, the result is CANT_TELL: it may be another item, or a rewrite that isn't known here.
+Everything that was sent has to be recognised in what is shown, as far as Graph is known to keep it.
+A difference proves nothing: Graph may have changed the value, so the result is only "alike" or not.
 """
 
 import html
 import re
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
-from enum import Enum
+from types import MappingProxyType
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-_ODATA_TYPE = "@odata.type"
+from tzlocal.windows_tz import win_tz
+
+from attachment_gateway.delivery.names import CUT_CHARS
+
+# What Graph is reported to replace, reset or compute anew, so that it identifies nothing.
+_VOLATILE = frozenset(
+    {
+        *("@odata.type", "@odata.etag", "id", "changeKey", "createdDateTime"),
+        *("lastModifiedDateTime", "additionalProperties"),
+        *("isOnlineMeeting", "onlineMeetingProvider", "onlineMeetingUrl", "transactionId"),
+        *("isReminderOn", "reminderMinutesBeforeStart", "showAs", "sensitivity"),
+        *("originalStartTimeZone", "originalEndTimeZone", "responseRequested", "responseStatus"),
+        *("internetMessageId", "conversationId", "conversationIndex", "inferenceClassification"),
+        *("isDeliveryReceiptRequested", "isReadReceiptRequested", "isRead", "flag"),
+        *("fileAs", "displayName", "bodyPreview"),
+    }
+)
 
 
-class Comparison(Enum):
-    """The result of a comparison."""
+# Properties whose values are an enum's: Graph writes them in any letter case.
+_ENUMS = frozenset(
+    {
+        *("importance", "contentType", "type", "response", "flagStatus", "dayOfWeek"),
+        *("firstDayOfWeek", "index", "weekIndex"),
+    }
+)
 
-    ALIKE = "alike"
-    OTHER = "other"
-    CANT_TELL = "can't tell"
 
-
-def compare_items(sent: object, shown: object) -> Comparison:
-    """Compare an item as it was sent with one as Graph shows it, both as JSON."""
+def is_alike(sent: object, shown: object) -> bool:
+    """Return whether an item as it was sent is recognised in one that Graph shows, both as JSON."""
     if not isinstance(sent, Mapping) or not isinstance(shown, Mapping):
-        return Comparison.CANT_TELL
-    if _type(sent) != _type(shown):
-        return Comparison.OTHER
-    compared = {_compare(name, value, shown) for name, value in sent.items() if name != _ODATA_TYPE}
-    for comparison in (Comparison.OTHER, Comparison.CANT_TELL):
-        if comparison in compared:
-            return comparison
-    return Comparison.ALIKE if compared else Comparison.CANT_TELL
+        return False
+    compared = [name for name in sent if name not in _VOLATILE]
+    if not all(name in shown and _same(name, sent[name], shown[name]) for name in compared):
+        return False
+    return any(_identifies(sent[name]) for name in compared)
 
 
-def _type(item: Mapping[str, object]) -> str:
-    return str(item.get(_ODATA_TYPE, "")).removeprefix("#")
+def _identifies(value: object) -> bool:
+    """Return whether a value tells one item from another: a text, or something with a text in it.
+
+    Booleans, numbers and empty values are the same in many items.
+    """
+    if isinstance(value, Mapping):
+        return any(map(_identifies, value.values()))
+    if isinstance(value, list):
+        return any(map(_identifies, value))
+    return isinstance(value, str) and bool(value.strip())
 
 
-def _compare(name: str, sent: object, shown: Mapping[str, object]) -> Comparison:
-    if name not in shown:
-        return Comparison.CANT_TELL  # Graph drops properties that it doesn't use
+def _same(name: str, sent: object, shown: object) -> bool:
     normal = _NORMAL.get(name)
     if normal is not None:
-        return _unless_unlike(normal(sent) == normal(shown[name]))
-    if isinstance(sent, str | bool | int):
-        same = _plain(sent) == _plain(shown[name])
-        return Comparison.ALIKE if same else Comparison.OTHER
-    return _unless_unlike(sent == shown[name])
+        return normal(sent) == normal(shown)
+    return _recognised(sent, shown, is_enum=name in _ENUMS)
 
 
-def _unless_unlike(alike: bool) -> Comparison:  # noqa: FBT001
-    return Comparison.ALIKE if alike else Comparison.CANT_TELL
+def _recognised(sent: object, shown: object, *, is_enum: bool = False) -> bool:
+    """Return whether a value without a meaning known here is recognised in what is shown."""
+    if isinstance(sent, str):
+        if not isinstance(shown, str):
+            return False
+        return _same_text(_plain(sent), _plain(shown)) or (
+            is_enum and sent.casefold() == shown.casefold()
+        )
+    if isinstance(sent, Mapping):
+        return isinstance(shown, Mapping) and all(
+            name in _VOLATILE or _recognised(value, shown.get(name), is_enum=name in _ENUMS)
+            for name, value in sent.items()
+        )
+    if isinstance(sent, list):
+        return isinstance(shown, list) and _all_recognised(sent, shown)
+    if isinstance(sent, bool) or sent is None:  # a boolean that isn't set is shown as null
+        return bool(sent) == bool(shown)
+    return sent == shown
 
 
-def _plain(value: object) -> object:
-    """Return a plain value without the surrounding spaces, which Outlook trims."""
-    return value.strip() if isinstance(value, str) else value
+def _all_recognised(sent: Sequence[object], shown: Sequence[object]) -> bool:
+    """Return whether each element is recognised, in any order."""
+    return len(sent) == len(shown) and all(
+        any(_recognised(each, other) for other in shown) for each in sent
+    )
+
+
+def _same_text(sent: str, shown: str) -> bool:
+    """Return whether two texts are the same, or the shown one is cut."""
+    return sent == shown or (len(shown) >= CUT_CHARS and sent.startswith(shown))
+
+
+def _plain(text: str) -> str:
+    """Return a text without blanks and line breaks, in one composition."""
+    return "".join(unicodedata.normalize("NFC", text).split())
 
 
 # The meaning of each value that Graph rewrites. A value that can't be read stays as it is.
@@ -112,7 +157,7 @@ def _instant(value: object) -> object:
 
 
 def _zoned(value: object) -> object:
-    """Return a dateTimeTimeZone as a time in UTC, in whole seconds."""
+    """Return a dateTimeTimeZone as a time in UTC, in whole seconds; zones may be Windows' names."""
     if not isinstance(value, Mapping):
         return value
     moment = _moment(value.get("dateTime"), _zone(value.get("timeZone", "UTC")))
@@ -134,8 +179,8 @@ def _zone(name: object) -> tzinfo | None:
     if name == "UTC":
         return UTC
     try:
-        return ZoneInfo(str(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # also for Windows' zone names
+        return ZoneInfo(win_tz.get(str(name), str(name)))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
 
 
@@ -150,17 +195,36 @@ def _addresses(value: object) -> object:
     return sorted(str(_address(one)) for one in value) if isinstance(value, list) else value
 
 
+def _digits(value: object) -> object:
+    """Return a phone number's digits."""
+    if isinstance(value, list):
+        return sorted(str(_digits(each)) for each in value)
+    return "".join(filter(str.isdigit, value)) if isinstance(value, str) else value
+
+
+def _text(value: object) -> object:
+    """Return a text, plain or HTML, without spaces."""
+    return "".join(_without_markup(value).split()) if isinstance(value, str) else value
+
+
 _Normal = Callable[[object], object]
 
-_NORMAL: Mapping[str, _Normal] = {
-    "body": _body,
-    "uniqueBody": _body,
-    "bodyPreview": lambda value: "".join(value.split()) if isinstance(value, str) else value,
-    **dict.fromkeys(("start", "end", "dueDateTime", "reminderDateTime"), _zoned),
-    **dict.fromkeys(("receivedDateTime", "sentDateTime", "originalStart", "birthday"), _instant),
-    **dict.fromkeys(("from", "sender", "organizer"), _address),
-    **dict.fromkeys(
-        ("toRecipients", "ccRecipients", "bccRecipients", "replyTo", "attendees", "emailAddresses"),
-        _addresses,
-    ),
-}
+_NORMAL: Mapping[str, _Normal] = MappingProxyType(
+    {
+        **dict.fromkeys(("body", "uniqueBody"), _body),
+        "personalNotes": _text,
+        **dict.fromkeys(("businessPhones", "homePhones", "mobilePhone"), _digits),
+        **dict.fromkeys(("start", "end", "dueDateTime", "reminderDateTime"), _zoned),
+        **dict.fromkeys(
+            ("receivedDateTime", "sentDateTime", "originalStart", "birthday"), _instant
+        ),
+        **dict.fromkeys(("from", "sender", "organizer"), _address),
+        **dict.fromkeys(
+            (
+                *("toRecipients", "ccRecipients", "bccRecipients", "replyTo"),
+                *("attendees", "emailAddresses"),
+            ),
+            _addresses,
+        ),
+    }
+)

@@ -1,33 +1,34 @@
 """The reconciliation of an unclear attempt: look-ups in Graph until its outcome is settled.
 
 `candidates` decides which attachment is ours. A look-up that finds nothing proves nothing while
-Graph may still act on the request.
+Graph may still act on the request, and a list that isn't whole proves nothing at any time.
 """
 
 import asyncio
-import time
-from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from http import HTTPStatus
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import orjson
 
 from attachment_gateway import metrics
-from attachment_gateway.delivery import candidates
-from attachment_gateway.delivery.candidates import Candidate, Recognizer, Sent
+from attachment_gateway.delivery.candidates import (
+    Candidate,
+    Evidence,
+    Ours,
+    Verdict,
+    candidates_among,
+    judge,
+    next_look_s,
+)
+from attachment_gateway.delivery.content_comparison import ContentComparison
 from attachment_gateway.delivery.fingerprint import post_key
-from attachment_gateway.delivery.item_comparison import Comparison
+from attachment_gateway.delivery.post_reader import Listing, PostReader, ReadError
 from attachment_gateway.delivery.state import UnclearAttempt
-from attachment_gateway.errors import LedgerUnavailable
+from attachment_gateway.errors import ErrorResponse, LedgerUnavailable
 from attachment_gateway.graph import codec
-from attachment_gateway.graph.client import GraphClient
-from attachment_gateway.graph.request import FILE, GraphRequest
-from attachment_gateway.graph.response import Response, retry_after_s
-from attachment_gateway.graph.values import JsonObject
+from attachment_gateway.graph.request import ITEM, GraphRequest
 from attachment_gateway.ledger import Ledger
-from attachment_gateway.mailbox import MailboxBusy, Mailboxes
 from graphattachments.v1.attachment_pb2 import Attachment
 
 # The least time between the two look-ups that have to agree that there is nothing: this share of
@@ -43,47 +44,39 @@ GIVE_UP_AFTER_MIN_S = 5.0
 FAILED_WAIT_FIRST_S = 0.1
 FAILED_WAIT_MAX_S = 5.0
 
-# These won't change for this token and post, so a waiting caller doesn't prolong the look-ups.
-_HOPELESS = {
-    HTTPStatus.UNAUTHORIZED,
-    HTTPStatus.FORBIDDEN,
-    HTTPStatus.NOT_FOUND,
-    HTTPStatus.METHOD_NOT_ALLOWED,
-    HTTPStatus.GONE,
-    HTTPStatus.NOT_IMPLEMENTED,
-}
+# A look-up of a post with more pages than this fails.
+MAX_PAGES = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The attachment is on the post."""
+    """The attachment is on the post; `by`: the word for what it was recognised by."""
 
     word: ClassVar = "found"
 
     attachment: Attachment
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """No attachment on the post can be ours."""
+    """No attachment on the post can be ours; `listing` is the last look-up's."""
 
     word: ClassVar = "absent"
+
+    listing: Listing
 
 
 @dataclass(frozen=True, slots=True)
 class CannotTell:
-    """An attachment on the post may be ours or another's, or the look-ups failed."""
+    """An attachment on the post may be ours or another's, or the look-ups failed.
+
+    `response`: Graph's refusal of the last look-up, if there is one.
+    """
 
     word: ClassVar = "cannot_tell"
 
-
-class LookUpError(Exception):
-    """A look-up failed: the post's attachments could not be read."""
-
-    def __init__(self, *, hopeless: bool = False, wait_s: float = 0.0) -> None:
-        super().__init__()
-        self.hopeless = hopeless
-        self.wait_s = wait_s
+    response: ErrorResponse | None = None
 
 
 Finding = Found | Absent | CannotTell
@@ -91,146 +84,156 @@ Finding = Found | Absent | CannotTell
 
 @dataclass(slots=True, kw_only=True)
 class Reconciliation:
-    """Looks up one request's attachment, and remembers which of the post's aren't ours."""
+    """Looks up one request's attachment, and remembers what it has seen of the post."""
 
-    graph: GraphClient
+    reader: PostReader
     ledger: Ledger
-    mailboxes: Mailboxes
-    mailbox: str
     graph_request: GraphRequest
     settle_s: float
-    _cleared: set[str] = field(default_factory=set)
-    _recognizer: Recognizer | None = None
+    clock_skew_s: float
+    _comparison: ContentComparison = field(init=False)
+    _alike: dict[str, bool] = field(default_factory=dict)
+    _seen: dict[float, set[str]] = field(default_factory=dict)
+    """For each attempt's end of settling, the ids that were listed before."""
+    _possible: set[str] = field(default_factory=set)
+    """The ids of candidates that could be ours when they were listed."""
 
-    async def settle(self, attempt: UnclearAttempt, *, awaited: Callable[[], bool]) -> Finding:
+    def __post_init__(self) -> None:
+        self._comparison = ContentComparison(self.graph_request)
+
+    @property
+    def spacing_s(self) -> float:
+        """The least time between two look-ups that have to agree."""
+        return max(self.settle_s * SPACING_SHARE, SPACING_MIN_S)
+
+    async def settle(
+        self, attempts: Sequence[UnclearAttempt], *, awaited: Callable[[], bool]
+    ) -> Finding:
         """Look up the attachment until it is found or its absence is settled.
 
-        Returns CannotTell if neither can be settled. Look-ups that fail in passing are repeated
-        while `awaited()` is true, and for at least GIVE_UP_AFTER_MIN_S after the settling time.
+        `attempts`: every unclear attempt of the request id, of which the last isn't settled.
+        Returns CannotTell if it can't be settled. Look-ups that fail in passing are repeated while
+        `awaited()` is true, and for at least GIVE_UP_AFTER_MIN_S after the settling time.
         """
+        finding = await self._settle(attempts, awaited)
+        metrics.reconciliations(finding.by if isinstance(finding, Found) else finding.word).inc()
+        return finding
+
+    async def _settle(
+        self, attempts: Sequence[UnclearAttempt], awaited: Callable[[], bool]
+    ) -> Finding:
         loop = asyncio.get_running_loop()
-        spacing_s = max(self.settle_s * SPACING_SHARE, SPACING_MIN_S)
-        began_at, absent_at, failed_s = loop.time(), None, FAILED_WAIT_FIRST_S
+        began_at, failed_s = loop.time(), FAILED_WAIT_FIRST_S
+        settled_at = attempts[-1].settled_at
+        agreed: tuple[str, float] | None = None
         while True:
             asked_at = loop.time()
-            settled = asked_at >= attempt.settled_at
-            wait_s = candidates.next_look_s(
-                asked_at - began_at, attempt.settled_at - asked_at, spacing_s
-            )
+            is_settled = asked_at >= settled_at
+            wait_s = next_look_s(asked_at - began_at, settled_at - asked_at, self.spacing_s)
             try:
-                finding = await self.look_up(attempt.offered_at)
+                finding = await self.look_up(attempts)
                 metrics.look_ups(finding.word).inc()
-            except LookUpError as failure:
+            except ReadError as error:
                 metrics.look_ups("failed").inc()
-                if settled and not self._is_worthwhile(attempt, failure, awaited):
-                    return CannotTell()
-                wait_s = max(failure.wait_s, failed_s)
+                if is_settled and not self._is_worthwhile(settled_at, error, awaited):
+                    return CannotTell(error.response)
+                wait_s = max(error.wait_s, failed_s)
                 failed_s = min(failed_s * 2, FAILED_WAIT_MAX_S)
             else:
-                agreed = absent_at is not None and asked_at - absent_at >= spacing_s
-                if isinstance(finding, Found) or (
-                    settled and (agreed or isinstance(finding, CannotTell))
-                ):
+                if isinstance(finding, Found):
                     return finding
-                if settled and absent_at is None:
-                    absent_at = asked_at
+                word, since = agreed or ("", 0.0)
+                if word == finding.word and asked_at - since >= self.spacing_s:
+                    return finding
+                if is_settled and word != finding.word:
+                    agreed = finding.word, asked_at
             await asyncio.sleep(wait_s)
 
     def _is_worthwhile(
-        self, attempt: UnclearAttempt, failure: LookUpError, awaited: Callable[[], bool]
+        self, settled_at: float, error: ReadError, awaited: Callable[[], bool]
     ) -> bool:
-        give_up_after_s = max(self.settle_s, GIVE_UP_AFTER_MIN_S)
-        if awaited() and not failure.hopeless:
+        if awaited() and not error.is_lasting:
             return True
-        return asyncio.get_running_loop().time() < attempt.settled_at + give_up_after_s
+        give_up_after_s = max(self.settle_s, GIVE_UP_AFTER_MIN_S)
+        return asyncio.get_running_loop().time() < settled_at + give_up_after_s
 
-    async def look_up(self, offered_at: float, *, besides: str = "") -> Finding:
-        """Look up once what was offered at `offered_at`, on the loop's clock. Raises LookUpError.
+    async def look_up(self, attempts: Sequence[UnclearAttempt]) -> Finding:
+        """Look once for what any of the attempts has created. Raises ReadError.
 
-        `besides`: the id of an attachment to leave out.
+        It is also raised if a list that isn't whole shows nothing that can be ours.
         """
-        listed, sent = await self._list(offered_at)
+        listing = await self.reader.listing(max_pages=MAX_PAGES)
+        finding = await self.judge(attempts, listing)
+        if isinstance(finding, Absent) and not listing.is_whole:
+            raise ReadError
+        return finding
+
+    async def judge(self, attempts: Sequence[UnclearAttempt], listing: Listing) -> Finding:
+        """Return what a list shows of the attempts, the earliest first. Raises ReadError."""
+        now = asyncio.get_running_loop().time()
         try:
             claimed = await self.ledger.claimed(post_key(self.graph_request.head.post))
         except LedgerUnavailable:
-            raise LookUpError from None
-        cleared = frozenset(self._cleared | claimed | {besides})
-        verdict: Finding = Absent()
-        for candidate in candidates.candidates_among(listed, sent, self.graph_request, cleared):
-            finding = await self._examined(candidate)
-            if isinstance(finding, Found):
-                return finding
-            if isinstance(finding, CannotTell):
-                verdict = finding
-        return verdict
+            raise ReadError from None
+        self._possible -= claimed
+        verdict = Verdict.NOT_OURS
+        for attempt in attempts:
+            if now < attempt.settled_at:
+                self._seen.setdefault(attempt.settled_at, set()).update(listing.ids)
+            evidence = self._evidence(attempt, listing, now)
+            found = candidates_among(listing.listed, evidence, self._comparison.sought, claimed)
+            judged = judge(found, evidence, await self._compared(found))
+            if isinstance(judged, Ours):
+                return Found(await self._described(judged.candidate), judged.by)
+            if judged is Verdict.CANT_TELL:
+                verdict = judged
+                self._possible |= {each.id for each in found}
+        vanished = self._possible - listing.ids
+        is_absent = verdict is Verdict.NOT_OURS and not vanished
+        return Absent(listing) if is_absent else CannotTell()
 
-    async def _list(self, offered_at: float) -> tuple[list[JsonObject], Sent]:
-        """Return the post's attachments, and when the request was sent on Graph's clock."""
-        loop = asyncio.get_running_loop()
-        listed: list[JsonObject] = []
-        path = self.graph_request.head.path + candidates.SELECT
-        sent = None
-        for _ in range(candidates.MAX_PAGES):
-            asked_at = loop.time()
-            response = await self._get(path)
-            page = candidates.page(response, root_path=self.graph.root.path)
-            if page is None:
-                raise LookUpError
-            sent = sent or Sent.by(
-                candidates.date_of(response),
-                asked_s=asked_at - offered_at,
-                answered_s=loop.time() - offered_at,
-            )
-            listed += page.attachments
-            path = page.next_path
-            if not path:
-                return listed, sent
-        raise LookUpError(hopeless=True)
-
-    async def _examined(self, candidate: Candidate) -> Finding:
-        if self._recognizer is None:
-            self._recognizer = Recognizer(self.graph_request)
-        response = await self._get(
-            self._recognizer.evidence_path(self.graph_request.head.path, candidate),
-            or_none=HTTPStatus.NOT_FOUND,
+    def _evidence(self, attempt: UnclearAttempt, listing: Listing, now: float) -> Evidence:
+        baseline = attempt.baseline
+        clocks = listing.clocks
+        return Evidence(
+            clocks=clocks,
+            sent=attempt.clocks,
+            baseline=baseline if baseline is None or baseline.counts(listing.ids) else None,
+            window_end=clocks.window_end(attempt.settled_at - now, self.clock_skew_s),
+            clock_skew_s=self.clock_skew_s,
+            seen=frozenset(self._seen.get(attempt.settled_at, ())),
         )
-        if response.http_status == HTTPStatus.NOT_FOUND:  # deleted, or not visible yet
-            return Absent()
-        evidence = response.body or b""
-        match self._recognizer.judge(candidate, evidence):
-            case Comparison.ALIKE:
-                shown = (
-                    orjson.dumps(candidate.described)
-                    if self.graph_request.kind == FILE
-                    else evidence
-                )
-                found = codec.attachment_from_json(shown, kind=self.graph_request.kind)
-                return Found(found or Attachment(id=candidate.id))
-            case Comparison.OTHER:
-                self._cleared.add(candidate.id)
-                return Absent()
-            case Comparison.CANT_TELL:
-                return CannotTell()
 
-    async def _get(self, path: str, *, or_none: int = 200) -> Response:
-        """Read in a slot of the mailbox. Raises LookUpError unless a 200 (or `or_none`) arrives."""
-        try:
-            async with self.mailboxes.slot(self.mailbox, within_s=self.settle_s):
-                response = await self.graph.get(path, self.graph_request.head.sender)
-        except (MailboxBusy, LedgerUnavailable) as busy:
-            raise LookUpError(wait_s=getattr(busy, "retry_delay_s", 0.0)) from None
-        if isinstance(response, Response) and response.http_status in {HTTPStatus.OK, or_none}:
-            if response.http_status == HTTPStatus.OK and response.body is None:
-                raise LookUpError
-            return response
-        raise await self._failure(response)
+    async def _compared(self, candidates: Sequence[Candidate]) -> dict[str, bool]:
+        """Return, by id, whether the content is alike; what can't be read is missing.
 
-    async def _failure(self, response: object) -> LookUpError:
-        if not isinstance(response, Response):
-            return LookUpError()
-        if response.http_status != HTTPStatus.TOO_MANY_REQUESTS:
-            return LookUpError(hopeless=response.http_status in _HOPELESS)
-        wait_s = retry_after_s(response.headers, now=time.time()) or FAILED_WAIT_FIRST_S
-        with suppress(LedgerUnavailable):
-            await self.mailboxes.pause(self.mailbox, wait_s)
-        return LookUpError(wait_s=wait_s)
+        Each content is read once, and none after one that is alike.
+        """
+        for candidate in candidates:
+            if candidate.id in self._alike or not self._comparison.needs_content(candidate):
+                continue
+            content = await self.reader.content(self._comparison.path(candidate))
+            if content is not None:
+                self._alike[candidate.id] = self._comparison.is_alike(content)
+            if self._alike.get(candidate.id):
+                break
+        return self._alike
+
+    async def _described(self, candidate: Candidate) -> Attachment:
+        """Return the attachment as Graph describes it, an item with its properties."""
+        kind = self.graph_request.kind
+        shown = None
+        if kind == ITEM:
+            shown = await self.reader.content(self._comparison.path(candidate))
+        listed = orjson.dumps({**candidate.listed, "@odata.type": None})
+        for described in filter(None, (shown, listed)):
+            found = codec.attachment_from_json(described, kind=kind)
+            if found is not None and found.id == candidate.id:
+                return found
+        return Attachment(id=candidate.id)
+
+
+def besides(listing: Listing, attachment_id: str) -> Listing:
+    """Return a list without one attachment."""
+    listed = tuple(each for each in listing.listed if each.get("id") != attachment_id)
+    return replace(listing, listed=listed)

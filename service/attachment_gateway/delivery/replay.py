@@ -7,7 +7,7 @@ from http import HTTPStatus
 from urllib.parse import quote
 
 from attachment_gateway.deadline import Deadline
-from attachment_gateway.delivery.candidates import EXPAND_ITEM
+from attachment_gateway.delivery.content_comparison import EXPAND_ITEM
 from attachment_gateway.delivery.resources import Resources
 from attachment_gateway.errors import (
     GraphNotFound,

@@ -167,20 +167,28 @@ def judge(result: Response | NoResponse, graph_request: GraphRequest, *, now: fl
     if isinstance(result, NoResponse):
         raise _unclear(f"no response from Graph: {result.failure.value}", result.offered)
     if result.http_status // 100 == 2:
-        return _created(result, graph_request)
+        return _created(result, graph_request, now=now)
     raise _refusal(result, graph_request, read_error(result, now=now))
 
 
-def _created(response: Response, graph_request: GraphRequest) -> Attachment:
+def _created(response: Response, graph_request: GraphRequest, *, now: float) -> Attachment:
+    """Return the attachment that a 2XX describes. Raises OutcomeUnknown if it describes none.
+
+    A 2XX without Graph's request-id can come from a proxy on the way, and a 2XX can hold an error:
+    neither says that anything was created.
+    """
     body = response.body or b""
+    is_graphs = "request-id" in response.headers
+    if b'"error"' in body and codec.parsed(body).get("error") is not None:
+        failed = read_error(response, now=now)
+        raise OutcomeUnknown(f"{failed}, with an error in its body", response=failed)
     attachment = codec.attachment_from_json(body, kind=graph_request.kind)
-    if attachment is None:
-        error_response = ErrorResponse(http_status=response.http_status)
-        raise OutcomeUnknown(
-            f"{error_response}, with a body that describes no attachment",
-            response=error_response,
-            created=True,
-        )
+    if attachment is None or not (attachment.id or is_graphs):
+        succeeded = ErrorResponse(http_status=response.http_status)
+        what = f"{succeeded}, with a body that describes no attachment"
+        if not is_graphs:
+            what += " and no request-id of Graph's: it may come from a proxy"
+        raise OutcomeUnknown(what, response=succeeded, created=is_graphs)
     return attachment
 
 
@@ -238,6 +246,21 @@ def _throttled(error_response: ErrorResponse, _: GraphRequest) -> GatewayError:
     return GraphThrottled(error_response, retry_delay_s=_delay_s(error_response))
 
 
+def _bad_request(error_response: ErrorResponse, _: GraphRequest) -> GatewayError:
+    return GraphRejected(error_response, has_reason=bool(error_response.codes))
+
+
+def _proxy_refused(error_response: ErrorResponse, _: GraphRequest) -> GatewayError:
+    """Return the error for the proxy between the gateway and Graph: nothing reached Graph."""
+    return GatewayFault(response=error_response)
+
+
+def _refused_for_now(error_response: ErrorResponse, _: GraphRequest) -> GatewayError:
+    return GraphUnavailable(
+        str(error_response), retry_delay_s=_delay_s(error_response), response=error_response
+    )
+
+
 def _plain(error: Callable[[ErrorResponse], GatewayError]) -> _Rule:
     return lambda error_response, _: error(error_response)
 
@@ -263,16 +286,20 @@ _BY_WORDS_OF_400: Mapping[str, _Rule] = {
 }
 
 _BY_STATUS: Mapping[int, _Rule] = {
+    400: _bad_request,
     401: _plain(GraphUnauthenticated),
     403: _plain(GraphPermissionDenied),
     404: _not_found,
     405: _plain(GraphUnsupported),
+    407: _proxy_refused,
     # 408 is missing on purpose: it doesn't say whether Graph acted on the request.
     409: _plain(GraphConflict),
     410: _not_found,
     412: _plain(GraphConflict),
     413: _too_large,
+    421: _refused_for_now,  # misdirected: another connection may help
     423: _plain(GraphLocked),
+    425: _refused_for_now,  # too early
     429: _throttled,
     501: _plain(GraphUnsupported),
     507: _plain(GraphQuotaExceeded),

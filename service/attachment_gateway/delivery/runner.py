@@ -11,11 +11,14 @@ import structlog
 
 from attachment_gateway.admission import Reservation
 from attachment_gateway.deadline import Deadline
-from attachment_gateway.delivery.delivery import Delivery
+from attachment_gateway.delivery.delivery import Delivery, Prefetch
+from attachment_gateway.delivery.fingerprint import post_key
+from attachment_gateway.delivery.prefetch import prefetched
 from attachment_gateway.delivery.resources import Resources
 from attachment_gateway.delivery.told_when_late import told_when_late
 from attachment_gateway.errors import GatewayError, NotSent, OutcomeUnknown, Reason
-from attachment_gateway.graph.request import GraphRequest, SupportIds
+from attachment_gateway.graph.request import GraphRequest, RequestHead, SupportIds
+from attachment_gateway.ledger import Lease
 from graphattachments.v1.attachment_pb2 import Attachment
 
 # How long the deliveries that are cancelled when the process stops have to record how they ended.
@@ -41,13 +44,18 @@ class Runner:
         graph_request: GraphRequest,
         deadline: Deadline,
         reservation: Reservation | None = None,
+        prefetch: Prefetch | None = None,
     ) -> Attachment:
         """Create a request's attachment. Raises GatewayError.
 
-        The delivery shares the reservation and releases it when it ends.
+        The delivery shares the reservation and releases it when it ends. `prefetch`: the baseline
+        that `prefetch` lists; by default it is listed now, if it is wanted.
         """
         deadline.check()
-        delivery = Delivery(self._resources, graph_request, deadline)
+        prefetch = prefetch or self.prefetch(
+            graph_request.head, graph_request.request_id, graph_request.kind
+        )
+        delivery = Delivery(self._resources, graph_request, deadline, prefetch)
         ids = graph_request.head.sender.ids
         running = self._start(delivery, reservation)
         try:
@@ -58,6 +66,21 @@ class Runner:
             _detach(delivery, running, deadline, ids)
             raise
         return delivery.progress.attachment or _result(delivery, running, ids)
+
+    def prefetch(self, head: RequestHead, request_id: str, kind: str) -> Prefetch | None:
+        """Begin to list the post for a baseline; None if none is wanted.
+
+        Cancel it if the request is not delivered.
+        """
+        resources = self._resources
+        reader = resources.reader(head) if request_id else None
+        now = asyncio.get_running_loop().time()
+        if reader is None or not resources.baselines.wants(kind, reader.mailbox, now):
+            return None
+        lease = Lease(holder="", post=post_key(head.post), request_id=request_id)
+        return asyncio.create_task(
+            prefetched(reader, resources.ledger, lease, within_s=resources.settle_s)
+        )
 
     async def finish(self, *, within_s: float) -> None:
         """Wait at most `within_s` for the running deliveries, then cancel them."""

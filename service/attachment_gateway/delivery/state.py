@@ -5,11 +5,13 @@ its time is over, and what is recorded in the ledger. An event without a row in 
 a bug in this program and raises IllegalTransitionError.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
+from attachment_gateway.delivery.baseline import Baseline
+from attachment_gateway.delivery.stamps import SendClocks
 from attachment_gateway.errors import GatewayError
 from attachment_gateway.ledger import End, EndedAbsent, EndedCreated, EndedUnknown
 from graphattachments.v1.attachment_pb2 import Attachment
@@ -46,6 +48,7 @@ class Event(Enum):
     SUCCEED = "succeed"  # the attempt got a success with the attachment
     FIND = "find"  # a look-up found the attachment
     RULE_OUT = "rule out"  # it is settled that the unclear attempt created nothing
+    REOPEN = "reopen"  # a later list puts in doubt what was ruled out
 
 
 TRANSITIONS: Mapping[State, Mapping[Event, State]] = MappingProxyType(
@@ -56,10 +59,11 @@ TRANSITIONS: Mapping[State, Mapping[Event, State]] = MappingProxyType(
             Event.INHERIT: State.INHERITED,
             Event.INHERIT_UNNAMED: State.UNNAMED,
             Event.SEND: State.SENDING,
+            Event.REOPEN: State.INHERITED,
         },
         State.REPLAYING: {},  # what Graph shows is the answer; nothing is sent
         State.SENDING: {Event.OFFER: State.OFFERED, Event.REFUSE: State.WAITING},
-        State.WAITING: {Event.SEND: State.RESENDING},
+        State.WAITING: {Event.SEND: State.RESENDING, Event.REOPEN: State.UNCLEAR},
         State.RESENDING: {Event.OFFER: State.OFFERED, Event.REFUSE: State.WAITING},
         State.OFFERED: {
             Event.SUCCEED: State.CREATED,
@@ -97,10 +101,15 @@ class IllegalTransitionError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnclearAttempt:
-    """When an attempt was offered, and when Graph stops acting on it, on the loop's clock."""
+    """An attempt whose outcome was not known when it ended.
 
-    offered_at: float
+    `settled_at`: when Graph stops acting on it, on the loop's clock. `clocks`: when it was sent;
+    None if that was on another machine, or before this one's last start. `baseline`: None without.
+    """
+
     settled_at: float
+    clocks: SendClocks | None
+    baseline: Baseline | None = None
 
 
 class Progress:
@@ -134,10 +143,10 @@ class Progress:
         self.advance(Event.LOSE_NAME if created else Event.LOSE)
         self.unclear.append(attempt)
 
-    def inherit(self, attempt: UnclearAttempt, *, created: bool) -> None:
-        """Note that an earlier call's attempt is unclear; `created` if Graph reported a success."""
+    def inherit(self, attempts: Iterable[UnclearAttempt], *, created: bool) -> None:
+        """Note an earlier call's unclear attempts; `created` if Graph reported a success."""
         self.advance(Event.INHERIT_UNNAMED if created else Event.INHERIT)
-        self.unclear.append(attempt)
+        self.unclear.extend(attempts)
 
     def rule_out(self, error: GatewayError | None = None) -> None:
         """Note that an unclear attempt created nothing; `error` if it was this call's attempt."""

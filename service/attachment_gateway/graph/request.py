@@ -30,10 +30,14 @@ _AFTER_CONTENT = b'"}'
 # Dataclasses that every call makes aren't frozen: frozen ones take more than twice as long to make.
 @dataclass(slots=True)
 class SupportIds:
-    """The ids by which Microsoft's support finds a request; Graph's own is "" until it is known."""
+    """The ids by which Microsoft's support finds a request; Graph's own is "" until it is known.
+
+    `recognised_by`: how an attachment that was looked up was recognised, "" if none was.
+    """
 
     client_request_id: str
     graph_request_id: str = ""
+    recognised_by: str = ""
 
     def known(self) -> dict[str, str]:
         """Return the ids that are known, by their names."""
@@ -143,7 +147,7 @@ class FileRequest:
     """
 
     def __init__(self, head: RequestHead, attachment: Attachment, violations: Violations) -> None:
-        self._head = head
+        self.head = head
         described = codec.attachment_to_json(attachment, violations, kind=FILE)
         violations.check()
         self._before = orjson.dumps(described).removesuffix(b"}") + _CONTENT
@@ -160,7 +164,7 @@ class FileRequest:
     def size_bytes(self, file_bytes: int) -> int:
         """Return the size of the whole request with a file of `file_bytes`."""
         body = len(self._before) + encoded_size(file_bytes) + len(_AFTER_CONTENT)
-        return self._head.size_bytes(body) + body
+        return self.head.size_bytes(body) + body
 
     def seal(
         self,
@@ -177,7 +181,7 @@ class FileRequest:
         """
         body = (self._before, *content, _AFTER_CONTENT)
         return GraphRequest(
-            head=self._head,
+            head=self.head,
             body=body,
             kind=FILE,
             file_bytes=file_bytes,

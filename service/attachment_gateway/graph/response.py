@@ -4,6 +4,8 @@ import email.utils
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from functools import lru_cache
 
 from attachment_gateway.errors import MAX_CODE_BYTES, ErrorResponse, quoted
 from attachment_gateway.graph import codec
@@ -90,9 +92,14 @@ def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
     return min(max(at - (now if since is None else since), 0.0), MAX_RETRY_DELAY_S)
 
 
+@lru_cache(maxsize=64)  # `Date` is the same for a second
 def http_date(value: str) -> float | None:
-    """Return a date of RFC 9110 in seconds since the epoch; None if it is invalid."""
+    """Return a date of RFC 9110 in seconds since the epoch; None if it is invalid.
+
+    A date without a zone is in UTC, as HTTP means it.
+    """
     try:
-        return email.utils.parsedate_to_datetime(value).timestamp()
+        date = email.utils.parsedate_to_datetime(value)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None

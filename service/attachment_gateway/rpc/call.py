@@ -45,6 +45,8 @@ class Call:
         """Write the call's log event, and count the call."""
         metrics.calls(self._method, code, fields.get("reason", "")).inc()
         took_s = round(self._loop.time() - self._began_at, 3)
+        if self.ids.recognised_by:
+            fields["recognised_by"] = self.ids.recognised_by
         log.info(
             "call", method=self._method, code=code, took_s=took_s, **fields, **self.ids.known()
         )

@@ -9,7 +9,7 @@ from attachment_gateway.admission import Admission, CallAdmission
 from attachment_gateway.delivery.runner import Runner
 from attachment_gateway.errors import NotSent
 from attachment_gateway.graph.paths import GraphRoot
-from attachment_gateway.graph.request import ITEM, GraphRequest, Sender
+from attachment_gateway.graph.request import FILE, ITEM, GraphRequest, Sender
 from attachment_gateway.rpc.active_calls import ActiveCalls
 from attachment_gateway.rpc.call import Call, Context
 from attachment_gateway.rpc.deserialization import check_understood
@@ -81,19 +81,26 @@ class Servicer(AttachmentServiceServicer):
 
     async def _upload(self, call: Call) -> UploadFileAttachmentResponse:
         assembly = UploadAssembly(self._sender(call))
+        prefetch = None
         with CallAdmission(self._admission, call.deadline) as admission:
             kept_bytes = self._limits.stream_window_bytes
 
             def take(request: UploadFileAttachmentRequest) -> Awaitable[None] | None:
+                nonlocal prefetch
                 assembly.feed(request)
                 if admission.reservation is not None:
                     return None
+                prefetch = self._runner.prefetch(assembly.head, assembly.request_id, FILE)
                 return admission.admit(assembly.memory_bytes, kept_bytes=kept_bytes)
 
-            await call.read(take, idle_s=self._limits.stream_idle_s, is_whole=assembly.is_whole)
-            attachment = await self._runner.deliver(
-                assembly.finish(), call.deadline, admission.reservation
-            )
+            try:
+                await call.read(take, idle_s=self._limits.stream_idle_s, is_whole=assembly.is_whole)
+                attachment = await self._runner.deliver(
+                    assembly.finish(), call.deadline, admission.reservation, prefetch
+                )
+            finally:
+                if prefetch is not None:
+                    prefetch.cancel()
         return UploadFileAttachmentResponse(attachment=fit_response(attachment))
 
     async def _create(

@@ -9,6 +9,7 @@ import grpc.aio
 from grpc_health.v1 import health
 
 from attachment_gateway.admission import Admission
+from attachment_gateway.delivery.baseline_policy import BaselinePolicy, BaselineSetting
 from attachment_gateway.delivery.resources import Resources
 from attachment_gateway.delivery.runner import Runner
 from attachment_gateway.errors import SettingError
@@ -123,6 +124,8 @@ async def _resources(settings: Settings) -> AsyncIterator[Resources]:
             mailboxes=mailboxes,
             settle_s=settings.settle_s,
             timeout_s=settings.graph_timeout_s,
+            clock_skew_s=settings.clock_skew_s,
+            baselines=BaselinePolicy(BaselineSetting(settings.baseline)),
         )
 
 

@@ -82,6 +82,18 @@ class UploadAssembly:
         )
         return self._file_request.size_bytes(largest_bytes)
 
+    @property
+    def head(self) -> RequestHead:
+        """The request's head, known from the header on."""
+        if self._file_request is None:
+            raise StreamProtocol("no header has come; the header is the first message")
+        return self._file_request.head
+
+    @property
+    def request_id(self) -> str:
+        """The caller's request id, "" if it gave none."""
+        return self._request_id
+
     def is_whole(self) -> bool:
         """Return whether the footer has come, which is the last message by the contract."""
         return self._footer is not None
