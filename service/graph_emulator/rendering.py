@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from graph_emulator.posts import StoredAttachment
 from graph_emulator.refusals import UNKNOWN_SELECT, Refused
-from graph_emulator.rewrites import graph_time
+from graph_emulator.times import graph_time
 
 # According to a report, Graph gave a file of 816 bytes the size 1053.
 SIZE_OVERHEAD_BYTES = 1053 - 816
