@@ -9,10 +9,14 @@ from datetime import datetime
 from typing import Literal, get_args
 
 from graph_emulator.answers import Answer, Ids, error_body
+from graph_emulator.list_faults import Elements, halved, with_next_link, with_odd_element
+from graph_emulator.listing import age_header
 
 Store = Literal["never", "before", "after"]
 Cut = Literal["none", "unread", "before_answer", "mid_answer"]
 Broken = Literal["none", "truncated", "garbage"]
+
+_CHOICES = (("store", Store), ("cut", Cut), ("broken", Broken), ("elements", Elements))
 
 UNTIL_CLEARED = 0
 
@@ -63,13 +67,27 @@ class Fault:
     reset: bool = False
     """Whether the cut is by RST instead of FIN."""
 
+    age_s: int = 0
+    """The `Age` header of the response to a GET, as of a cache; 0 is none."""
+    next_link: str = ""
+    """The `@odata.nextLink` of a list's response; `{url}` in it stands for the requested URL."""
+    elements: Elements = ""
+    """What a list has in place of its last element: null, a number, a string, or it without id."""
+    partial: bool = False
+    """Whether a list's response leaves out the last half of its elements, without a link."""
+
+    @property
+    def of_lists(self) -> bool:
+        """Whether the fault strikes only lists, as their documents have what it changes."""
+        return bool(self.next_link or self.elements or self.partial)
+
     @property
     def strikes_unread(self) -> bool:
         """Whether the fault strikes before the body is read."""
         return self.early or self.cut == "unread"
 
     def __post_init__(self) -> None:
-        for name, known in (("store", Store), ("cut", Cut), ("broken", Broken)):
+        for name, known in _CHOICES:
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name} is one of {get_args(known)}, not {getattr(self, name)!r}")
         self._check_sense()
@@ -84,6 +102,10 @@ class Fault:
             raise ValueError("what wasn't read can't be stored")
         if normal and self.method != "GET" and self.store == "never":
             raise ValueError("the normal answer tells of an effect: store it before or after")
+        if (self.of_lists or self.age_s) and self.method != "GET":
+            raise ValueError("age_s, next_link, elements and partial are of GET")
+        if self.of_lists and (self.answer is not None or self.cut in ("unread", "before_answer")):
+            raise ValueError("next_link, elements and partial change the normal answer")
 
 
 class FaultQueue:
@@ -104,10 +126,11 @@ class FaultQueue:
         """Return the faults that are left, each with the remaining `times`."""
         return list(self._faults)
 
-    def take(self, method: str, post_id: str) -> Fault | None:
+    def take(self, method: str, post_id: str, *, of_list: bool = False) -> Fault | None:
         """Return the first fault that matches a request, None if none does, and use it up once."""
         for index, fault in enumerate(self._faults):
-            if fault.method == method and fault.post_id in (None, post_id):
+            here = fault.post_id in (None, post_id) and (of_list or not fault.of_lists)
+            if fault.method == method and here:
                 self._faults[index : index + 1] = _left(fault)
                 return fault
         return None
@@ -119,14 +142,27 @@ def _left(fault: Fault) -> Iterable[Fault]:
     return [replace(fault, times=fault.times - 1)] if fault.times > 1 else []
 
 
-def answer_of(fault: Fault, normal: Answer, ids: Ids, now: datetime) -> Answer:
-    """Return the response to a request that this fault strikes, without Graph's headers."""
-    answer = normal if fault.answer is None else _given(fault.answer, ids, now)
+def answer_of(fault: Fault, normal: Answer, ids: Ids, now: datetime, url: str = "") -> Answer:
+    """Return the response to a request that this fault strikes, without Graph's headers.
+
+    `url` is the requested URL, with its query.
+    """
+    given = None if fault.answer is None else _given(fault.answer, ids, now)
+    answer = given or _spoiled(fault, normal, url)
     return Answer(
         status=answer.status,
-        headers={**answer.headers, **fault.headers},
+        headers={**answer.headers, **age_header(fault.age_s), **fault.headers},
         body=_BREAK[fault.broken](answer.body),
     )
+
+
+def _spoiled(fault: Fault, answer: Answer, url: str) -> Answer:
+    """Return the normal response, of a list if the fault is of lists, with what it changes."""
+    if fault.partial:
+        answer = halved(answer)
+    if fault.elements:
+        answer = with_odd_element(answer, fault.elements)
+    return with_next_link(answer, fault.next_link, url) if fault.next_link else answer
 
 
 def _given(answer: FaultAnswer, ids: Ids, now: datetime) -> Answer:
