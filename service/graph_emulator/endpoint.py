@@ -16,7 +16,8 @@ from graph_emulator import front_end
 from graph_emulator.answers import Answer, Ids, graph_headers, refusal_answer
 from graph_emulator.emulator import Emulator
 from graph_emulator.exchange import ClientGone, Exchange
-from graph_emulator.faults import Fault, answer_of
+from graph_emulator.fault_answers import answer_of
+from graph_emulator.faults import Fault
 from graph_emulator.operations import WRITES, Call, Operation, Outcome, list_all
 from graph_emulator.posts import Post, Posts
 from graph_emulator.query import parse_query

@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from graph_emulator.answers import Answer, Ids
-from graph_emulator.faults import Broken, Fault, FaultAnswer, FaultQueue, answer_of
+from graph_emulator.fault_answers import answer_of
+from graph_emulator.faults import Broken, Fault, FaultAnswer, FaultQueue
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 IDS = Ids(request_id="theirs", client_request_id="ours")
