@@ -11,7 +11,7 @@ import httpx
 import orjson
 
 from graph_emulator.codec import decode, decode_list, encode
-from graph_emulator.config import EmulatorConfig
+from graph_emulator.config import EmulatorConfig, Stamps
 from graph_emulator.faults import Fault
 from graph_emulator.posts import AttachmentDraft, Post, StoredAttachment, new_id, stored
 from graph_emulator.request_log import ReceivedRequest
@@ -33,6 +33,18 @@ class ConfigChanges(TypedDict, total=False):
     echo_content_bytes: bool
     rewrite_items: bool
     clock_offset_s: float
+    date_offset_s: float
+    stamp_offset_s: float
+    stamps: Stamps
+    odd_items: bool
+    odd_types: bool
+    odd_names: bool
+    odd_bytes: bool
+    odd_ids: bool
+    value_missing: bool
+    list_lag_s: float
+    page_shuffle: bool
+    list_age_s: int
 
 
 class EmulatorClient:

@@ -25,6 +25,10 @@ class Emulator:
         """Return the time on the emulated clock."""
         return datetime.now(UTC) + timedelta(seconds=self.config.clock_offset_s)
 
+    def date(self) -> datetime:
+        """Return the time that the front end writes into `Date` and into errors."""
+        return self.now() + timedelta(seconds=self.config.date_offset_s)
+
     def configure(self, config: EmulatorConfig) -> None:
         """Replace the configuration."""
         self.config = config

@@ -16,8 +16,9 @@ from graph_emulator import front_end
 from graph_emulator.answers import Answer, Ids, graph_headers, refusal_answer
 from graph_emulator.emulator import Emulator
 from graph_emulator.exchange import ClientGone, Exchange
-from graph_emulator.faults import Fault, answer_of
-from graph_emulator.operations import WRITES, Call, Operation, Outcome
+from graph_emulator.fault_answers import answer_of
+from graph_emulator.faults import Fault
+from graph_emulator.operations import WRITES, Call, Operation, Outcome, list_all
 from graph_emulator.posts import Post, Posts
 from graph_emulator.query import parse_query
 from graph_emulator.refusals import METHOD_NOT_ALLOWED, NO_SUCH_ROUTE, TOO_LARGE, Refused
@@ -70,7 +71,8 @@ class GraphEndpoint:
         post = _post(posts, exchange.path_params)
         write = exchange.method in WRITES
         with self._emulator.throttle.place(config, app, post, write=write):
-            fault = self._emulator.faults.take(exchange.method, post.post_id)
+            of_list = operation is list_all
+            fault = self._emulator.faults.take(exchange.method, post.post_id, of_list=of_list)
             if fault is not None and fault.strikes_unread:
                 return _UNREAD, fault
             body = await exchange.read(config.max_request_bytes)
@@ -88,12 +90,13 @@ class GraphEndpoint:
         if refused.refusal is not TOO_LARGE:
             with suppress(Refused):
                 await exchange.read(self._emulator.config.max_request_bytes)
-        answer = refusal_answer(refused, ids, self._emulator.now())
+        answer = refusal_answer(refused, ids, self._emulator.date())
         await exchange.answer(self._signed(answer, ids))
 
     async def _go_wrong(self, exchange: Exchange, outcome: Outcome, fault: Fault, ids: Ids) -> None:
         await asyncio.sleep(fault.delay_s)
-        answer = answer_of(fault, outcome.answer, ids, self._emulator.now())
+        url = f"{_origin(exchange)}{exchange.target}"
+        answer = answer_of(fault, outcome.answer, ids, self._emulator.date(), url)
         if fault.answer is None or fault.answer.graph_headers:
             answer = self._signed(answer, ids)
         if fault.cut == "none":
@@ -113,7 +116,7 @@ class GraphEndpoint:
         return self._operations[method]
 
     def _call(self, exchange: Exchange, post: Post, body: bytes) -> Call:
-        origin = f"http://{exchange.headers.get('host', '')}"
+        origin = _origin(exchange)
         return Call(
             post=post,
             attachment_id=exchange.path_params.get("attachment"),
@@ -127,7 +130,7 @@ class GraphEndpoint:
 
     def _signed(self, answer: Answer, ids: Ids) -> Answer:
         """Return the response with the headers that every response of Graph carries."""
-        headers = {**graph_headers(ids, self._emulator.now()), **answer.headers}
+        headers = {**graph_headers(ids, self._emulator.date()), **answer.headers}
         return Answer(status=answer.status, headers=headers, body=answer.body)
 
     def _arrived(self, exchange: Exchange) -> ReceivedRequest:
@@ -148,6 +151,10 @@ class GraphEndpoint:
             answered_at=self._emulator.now(),
             status=exchange.status,
         )
+
+
+def _origin(exchange: Exchange) -> str:
+    return f"http://{exchange.headers.get('host', '')}"
 
 
 def _post(posts: Posts, ids: Mapping[str, str]) -> Post:

@@ -3,21 +3,19 @@
 A fault strikes only requests that pass the checks before it; other requests are refused as usual.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from typing import Literal, get_args
 
-from graph_emulator.answers import Answer, Ids, error_body
+from graph_emulator.list_faults import Elements
 
 Store = Literal["never", "before", "after"]
 Cut = Literal["none", "unread", "before_answer", "mid_answer"]
 Broken = Literal["none", "truncated", "garbage"]
 
-UNTIL_CLEARED = 0
+_CHOICES = (("store", Store), ("cut", Cut), ("broken", Broken), ("elements", Elements))
 
-# Half a character of UTF-8 and no JSON, so that every parser fails.
-_GARBAGE = b"\xc3<<<"
+UNTIL_CLEARED = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +61,27 @@ class Fault:
     reset: bool = False
     """Whether the cut is by RST instead of FIN."""
 
+    age_s: int = 0
+    """The `Age` header of the response to a GET, as of a cache; 0 is none."""
+    next_link: str = ""
+    """The `@odata.nextLink` of a list's response; `{url}` in it stands for the requested URL."""
+    elements: Elements = ""
+    """What a list has in place of its last element: null, a number, a string, or it without id."""
+    partial: bool = False
+    """Whether a list's response leaves out the last half of its elements, without a link."""
+
+    @property
+    def of_lists(self) -> bool:
+        """Whether the fault strikes only lists, as their documents have what it changes."""
+        return bool(self.next_link or self.elements or self.partial)
+
     @property
     def strikes_unread(self) -> bool:
         """Whether the fault strikes before the body is read."""
         return self.early or self.cut == "unread"
 
     def __post_init__(self) -> None:
-        for name, known in (("store", Store), ("cut", Cut), ("broken", Broken)):
+        for name, known in _CHOICES:
             if getattr(self, name) not in get_args(known):
                 raise ValueError(f"{name} is one of {get_args(known)}, not {getattr(self, name)!r}")
         self._check_sense()
@@ -84,6 +96,10 @@ class Fault:
             raise ValueError("what wasn't read can't be stored")
         if normal and self.method != "GET" and self.store == "never":
             raise ValueError("the normal answer tells of an effect: store it before or after")
+        if (self.of_lists or self.age_s) and self.method != "GET":
+            raise ValueError("age_s, next_link, elements and partial are of GET")
+        if self.of_lists and (self.answer is not None or self.cut in ("unread", "before_answer")):
+            raise ValueError("next_link, elements and partial change the normal answer")
 
 
 class FaultQueue:
@@ -104,10 +120,11 @@ class FaultQueue:
         """Return the faults that are left, each with the remaining `times`."""
         return list(self._faults)
 
-    def take(self, method: str, post_id: str) -> Fault | None:
+    def take(self, method: str, post_id: str, *, of_list: bool = False) -> Fault | None:
         """Return the first fault that matches a request, None if none does, and use it up once."""
         for index, fault in enumerate(self._faults):
-            if fault.method == method and fault.post_id in (None, post_id):
+            here = fault.post_id in (None, post_id) and (of_list or not fault.of_lists)
+            if fault.method == method and here:
                 self._faults[index : index + 1] = _left(fault)
                 return fault
         return None
@@ -117,28 +134,3 @@ def _left(fault: Fault) -> Iterable[Fault]:
     if fault.times == UNTIL_CLEARED:
         return [fault]
     return [replace(fault, times=fault.times - 1)] if fault.times > 1 else []
-
-
-def answer_of(fault: Fault, normal: Answer, ids: Ids, now: datetime) -> Answer:
-    """Return the response to a request that this fault strikes, without Graph's headers."""
-    answer = normal if fault.answer is None else _given(fault.answer, ids, now)
-    return Answer(
-        status=answer.status,
-        headers={**answer.headers, **fault.headers},
-        body=_BREAK[fault.broken](answer.body),
-    )
-
-
-def _given(answer: FaultAnswer, ids: Ids, now: datetime) -> Answer:
-    body = answer.body
-    if answer.code is not None:
-        body = error_body(answer.code, answer.message, ids, now)
-    headers = {} if answer.content_type is None else {"Content-Type": answer.content_type}
-    return Answer(status=answer.status, headers=headers, body=body)
-
-
-_BREAK: Mapping[Broken, Callable[[bytes], bytes]] = {
-    "none": lambda body: body,
-    "truncated": lambda body: body[: len(body) // 2],
-    "garbage": lambda body: (_GARBAGE * (len(body) // len(_GARBAGE) + 1))[: len(body)],
-}

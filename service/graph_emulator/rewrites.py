@@ -7,11 +7,11 @@ that tests find clients that expect an item back unchanged.
 
 import html
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime
 from typing import TypeGuard
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from graph_emulator.items import type_name
+from graph_emulator.times import graph_time, in_utc, seven_digits, zone_of
 
 _PAGE = (
     '<html><head>\r\n<meta http-equiv="Content-Type" content="text/html; charset=utf-8">'
@@ -36,17 +36,12 @@ def rewritten(item: Mapping[str, object], stored_at: datetime) -> dict[str, obje
     }
 
 
-def graph_time(time: datetime) -> str:
-    """Return an Edm.DateTimeOffset as Graph writes it: UTC, whole seconds, `Z`."""
-    return time.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
-
-
 def _as_it_is(value: object) -> object:
     return value
 
 
 def _date_time_offset(value: object) -> object:
-    utc = _in_utc(value, None)
+    utc = in_utc(value, None)
     return value if utc is None else graph_time(utc)
 
 
@@ -54,11 +49,10 @@ def _date_time_time_zone(value: object) -> object:
     """Convert a dateTimeTimeZone to UTC, with Graph's seven digits, if its zone is known."""
     if not isinstance(value, dict):
         return value
-    utc = _in_utc(value.get("dateTime"), _zone(value.get("timeZone", "UTC")))
+    utc = in_utc(value.get("dateTime"), zone_of(value.get("timeZone", "UTC")))
     if utc is None:
         return value
-    microseconds = utc.replace(tzinfo=None).isoformat(timespec="microseconds")
-    return {"dateTime": f"{microseconds}0", "timeZone": "UTC"}
+    return {"dateTime": seven_digits(utc), "timeZone": "UTC"}
 
 
 def _html_page(value: object) -> object:
@@ -127,24 +121,3 @@ def _is_body(value: object, content_type: str) -> TypeGuard[dict[str, object]]:
         and "content" in value
         and value.get("contentType", "text") == content_type
     )
-
-
-def _in_utc(value: object, zone: tzinfo | None) -> datetime | None:
-    """Read an ISO 8601 time, in `zone` if it has no offset; None if that is impossible."""
-    try:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if time is None or (time.tzinfo or zone) is None:
-            return None
-        return (time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC)
-    except (ValueError, OverflowError):  # in some zones the first or last day has no UTC
-        return None
-
-
-def _zone(name: object) -> tzinfo | None:
-    """Return an IANA zone; None for a Windows name, whose times stay unchanged."""
-    if name == "UTC":
-        return UTC  # works without a time zone database
-    try:
-        return ZoneInfo(str(name))
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: the name is a directory
-        return None

@@ -1,12 +1,13 @@
 """control: the control route and its client."""
 
 from datetime import UTC, datetime, timedelta
+from typing import get_type_hints
 
 import httpx
 import pytest
 
-from graph_emulator.config import DEFAULT_CONFIG
-from graph_emulator.control import EmulatorClient
+from graph_emulator.config import DEFAULT_CONFIG, EmulatorConfig
+from graph_emulator.control import ConfigChanges, EmulatorClient
 from graph_emulator.faults import Fault, FaultAnswer
 from graph_emulator.posts import AttachmentDraft, Post
 from graph_emulator.server import RunningEmulator
@@ -22,6 +23,11 @@ def test_configure_changes_only_the_named_settings(control: EmulatorClient) -> N
 
     assert (config.latency_s, config.page_size) == (0.5, 3)
     assert config.max_request_bytes == DEFAULT_CONFIG.max_request_bytes == 4_194_304
+
+
+def test_the_changes_are_those_of_the_configuration() -> None:
+    """`configure` takes each field of the configuration, with its type."""
+    assert get_type_hints(ConfigChanges) == get_type_hints(EmulatorConfig)
 
 
 def test_an_added_post_can_be_written_to(

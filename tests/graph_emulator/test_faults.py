@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from graph_emulator.answers import Answer, Ids
-from graph_emulator.faults import Broken, Fault, FaultAnswer, FaultQueue, answer_of
+from graph_emulator.fault_answers import answer_of
+from graph_emulator.faults import Broken, Fault, FaultAnswer, FaultQueue
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 IDS = Ids(request_id="theirs", client_request_id="ours")
@@ -27,6 +28,13 @@ GONE = FaultAnswer(status=504)
         {"early": True},
         {"early": True, "answer": GONE, "store": "after"},
         {"cut": "unread", "store": "before"},
+        {"elements": "odd", "method": "GET"},
+        {"next_link": "x", "store": "before"},
+        {"partial": True, "store": "before"},
+        {"age_s": 3, "store": "before"},
+        {"next_link": "x", "method": "GET", "answer": GONE},
+        {"elements": "null", "method": "GET", "cut": "before_answer"},
+        {"partial": True, "method": "GET", "cut": "unread"},
     ],
 )
 def test_contradictory_faults_are_invalid(senseless: dict[str, Any]) -> None:
@@ -45,6 +53,9 @@ def test_contradictory_faults_are_invalid(senseless: dict[str, Any]) -> None:
         {"cut": "unread", "reset": True},
         {"early": True, "answer": GONE},
         {"cut": "mid_answer", "store": "after"},
+        {"method": "GET", "next_link": "x", "elements": "null", "partial": True},
+        {"method": "GET", "partial": True, "cut": "mid_answer"},
+        {"method": "GET", "age_s": 3, "answer": GONE},
     ],
 )
 def test_consistent_faults_are_valid(sensible: dict[str, Any]) -> None:
@@ -76,6 +87,16 @@ def test_a_fault_is_taken_as_often_as_it_says() -> None:
     assert queue.pending() == [Fault(answer=GONE, times=1)]
     assert queue.take("POST", "p") is not None
     assert queue.take("POST", "p") is None
+
+
+@pytest.mark.parametrize("changes", [{"next_link": "x"}, {"elements": "null"}, {"partial": True}])
+def test_only_a_list_takes_a_fault_of_lists(changes: dict[str, Any]) -> None:
+    """A fault in a list's document is left by a single read and taken by a list."""
+    queue = FaultQueue()
+    queue.add(fault := Fault(method="GET", **changes))
+
+    assert queue.take("GET", "p") is None
+    assert queue.take("GET", "p", of_list=True) == fault
 
 
 def test_zero_times_lasts_until_cleared() -> None:

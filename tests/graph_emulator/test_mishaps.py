@@ -157,6 +157,59 @@ def test_a_proxys_response_has_no_graph_headers(
     assert sorted(answer.headers) == ["content-length", "content-type"]
 
 
+@pytest.mark.parametrize(("store", "count"), [("never", 0), ("before", 1)])
+def test_a_success_with_an_error_in_its_body(
+    graph: httpx.Client,
+    control: EmulatorClient,
+    attachments: str,
+    file_body: dict[str, object],
+    store: Store,
+    count: int,
+) -> None:
+    """A 200 of Graph can have an error as its body, with and without a stored attachment."""
+    failed = FaultAnswer(status=200, code="ErrorInternalServerError", message="Sorry.")
+    control.inject(Fault(answer=failed, store=store))
+
+    answer = graph.post(attachments, json=file_body)
+
+    assert answer.status_code == 200
+    assert answer.json()["error"]["code"] == "ErrorInternalServerError"
+    assert answer.json()["error"]["innerError"]["request-id"] == answer.headers["request-id"]
+    assert len(control.stored()) == count
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type", "body"),
+    [
+        (200, "text/html; charset=utf-8", b"<html>Please log in</html>"),
+        (201, "application/json", b'{"id":"1","status":"accepted"}'),
+        (202, "application/json", b'{"error":{"code":"Blocked","message":""}}'),
+        (200, None, b""),
+    ],
+)
+def test_a_success_of_a_middlebox(
+    raw: Raw,
+    control: EmulatorClient,
+    raw_request: bytes,
+    status: int,
+    content_type: str | None,
+    body: bytes,
+) -> None:
+    """A 2XX can come from a middlebox, without Graph's headers, and nothing is stored."""
+    given = FaultAnswer(status=status, body=body, content_type=content_type, graph_headers=False)
+    control.inject(Fault(answer=given))
+
+    head, _, received = raw(raw_request).partition(b"\r\n\r\n")
+
+    status_line, *headers = head.decode().split("\r\n")
+    assert status_line.startswith(f"HTTP/1.1 {status} ")
+    assert received == body
+    expected = {f"Content-Length: {len(body)}", "Connection: close"}
+    expected |= set() if content_type is None else {f"Content-Type: {content_type}"}
+    assert {one.lower() for one in headers} == {one.lower() for one in expected}
+    assert control.stored() == []
+
+
 @pytest.mark.parametrize("broken", ["truncated", "garbage"])
 def test_a_broken_body_of_a_stored_attachment(
     graph: httpx.Client,
