@@ -17,10 +17,14 @@ from attachment_gateway.ledger import (
     EndedUnknown,
     InProgress,
     Lease,
+    Sending,
+    Standing,
 )
 from attachment_gateway.ledger.memory import MemoryLedger
 
 LEASE_S = 0.3
+
+SENDING = Sending(settles_in_s=9, wall_s=0)
 
 
 @pytest.fixture(autouse=True)
@@ -37,20 +41,16 @@ class Ledger(MemoryLedger):
     def __init__(self) -> None:
         super().__init__(settle_s=0.1, retention_s=60, lease_s=LEASE_S)
         self.away = False
-        self.announced: list[tuple[float, bool]] = []
+        self.renewed: list[float | None] = []
 
-    async def renew(self, lease: Lease) -> bool:
+    async def renew(self, lease: Lease, *, settles_in_s: float | None = None) -> bool:
         self._check()
-        return await super().renew(lease)
+        self.renewed.append(settles_in_s)
+        return await super().renew(lease, settles_in_s=settles_in_s)
 
-    async def record_sending(
-        self, lease: Lease, *, settles_in_s: float, is_new_attempt: bool
-    ) -> bool:
+    async def record_sending(self, lease: Lease, sending: Sending) -> bool:
         self._check()
-        self.announced.append((settles_in_s, is_new_attempt))
-        return await super().record_sending(
-            lease, settles_in_s=settles_in_s, is_new_attempt=is_new_attempt
-        )
+        return await super().record_sending(lease, sending)
 
     async def release(self, lease: Lease, end: End) -> None:
         self._check()
@@ -76,7 +76,7 @@ async def test_a_lease_holds_until_its_release() -> None:
     ledger = Ledger()
     lease = HeldLease(ledger, wanted("a"))
     assert not lease.holds()
-    assert await lease.acquire(9) == Acquired()
+    assert await lease.acquire(SENDING) == Acquired(is_sending=True)
     for _ in range(20):
         assert lease.holds()
         await asyncio.sleep(LEASE_S / 10)
@@ -88,12 +88,12 @@ async def test_the_second_lease_waits_for_the_release_of_the_first() -> None:
     """The second lease on a post waits until the first one is released."""
     ledger = Ledger()
     first, second = HeldLease(ledger, wanted("a")), HeldLease(ledger, wanted("b"))
-    await first.acquire(9)
-    entering = asyncio.create_task(second.acquire(9))
+    await first.acquire(SENDING)
+    entering = asyncio.create_task(second.acquire(SENDING))
     await asyncio.sleep(2 * LEASE_S)
     assert not entering.done()
     await first.release(EndedAbsent())
-    assert await entering == Acquired()
+    assert await entering == Acquired(is_sending=True)
     await second.release(EndedAbsent())
 
 
@@ -101,8 +101,8 @@ async def test_a_request_in_progress_is_reported_at_once() -> None:
     """A lease with the request id of a running delivery doesn't wait: it gets InProgress."""
     ledger = Ledger()
     first = HeldLease(ledger, wanted("a", "id"))
-    await first.acquire(9)
-    assert isinstance(await HeldLease(ledger, wanted("b", "id")).acquire(9), InProgress)
+    await first.acquire(SENDING)
+    assert isinstance(await HeldLease(ledger, wanted("b", "id")).acquire(SENDING), InProgress)
     await first.release(EndedAbsent())
 
 
@@ -110,7 +110,7 @@ async def test_a_lease_ends_while_the_ledger_is_away() -> None:
     """A lease that can't be renewed ends, and holds again if the ledger returns in time."""
     ledger = Ledger()
     lease = HeldLease(ledger, wanted("a"))
-    await lease.acquire(9)
+    await lease.acquire(SENDING)
     ledger.away = True
     with capture_logs() as log:
         await until(lambda: not lease.holds())
@@ -124,8 +124,8 @@ async def test_a_lease_that_was_taken_over_may_not_send() -> None:
     """A lease that another holder has taken over holds nothing, may not send and writes no end."""
     ledger = Ledger()
     paused, successor = HeldLease(ledger, wanted("a", "id")), HeldLease(ledger, wanted("b", "id"))
-    await paused.acquire(9)
-    assert await paused.record_sending(9)
+    await paused.acquire(SENDING)
+    assert await paused.record_sending(SENDING)
     ledger.away = True
     await until(lambda: not paused.holds())
     await asyncio.sleep(LEASE_S / 10)
@@ -133,39 +133,38 @@ async def test_a_lease_that_was_taken_over_may_not_send() -> None:
     standing = await ledger.acquire(wanted("b", "id"))
     assert isinstance(standing, Acquired)
     assert standing.unsettled is not None
-    assert not await paused.record_sending(9)
+    assert not await paused.record_sending(SENDING)
     assert not paused.holds()
-    await successor.acquire(9)
+    await successor.acquire(SENDING)
     await paused.release(EndedAbsent())  # has no effect on the ledger
     assert not isinstance(await ledger.find(wanted("c", "id")), Created)
     await successor.release(EndedUnknown(settles_in_s=0))
 
 
-async def test_each_renewal_announces_a_running_attempt_again() -> None:
-    """Each renewal announces the running attempt to the ledger, and stops when it has ended."""
+async def test_each_renewal_prolongs_a_running_attempt() -> None:
+    """Each renewal prolongs the running attempt in the ledger, until the attempt has ended."""
     ledger = Ledger()
     lease = HeldLease(ledger, wanted("a", "id"))
-    await lease.acquire(9)
-    assert await lease.record_sending(7)
-    await until(lambda: len(ledger.announced) >= 2)
+    await lease.acquire(SENDING)
+    await until(lambda: len(ledger.renewed) >= 2)
     lease.sent()
-    announced = len(ledger.announced)
-    await asyncio.sleep(LEASE_S)
-    assert set(ledger.announced) == {(9, False)}
-    assert len(ledger.announced) <= announced + 1
-    assert await lease.record_sending(7)
+    renewed = len(ledger.renewed)
+    await until(lambda: len(ledger.renewed) >= renewed + 2)
+    assert ledger.renewed[:2] == [9, 9]
+    assert ledger.renewed[-1] is None
+    assert await lease.record_sending(SENDING)
+    assert lease.is_sending
     await lease.release(EndedAbsent())
-    assert ledger.announced[-1] == (7, True)
 
 
 async def test_a_lease_keeps_the_settling_time_of_an_earlier_attempt() -> None:
     """A new lease gets the settling time of an earlier attempt, and doesn't extend it."""
     ledger = Ledger()
     first = HeldLease(ledger, wanted("a", "id"))
-    await first.acquire(9)
+    await first.acquire(SENDING)
     await first.release(EndedUnknown(settles_in_s=5))
     second = HeldLease(ledger, wanted("b", "id"))
-    standing = await second.acquire(9)
+    standing = await second.acquire(SENDING)
     assert isinstance(standing, Acquired)
     assert standing.unsettled is not None
     assert standing.unsettled.settles_in_s <= 5
@@ -176,7 +175,7 @@ async def test_an_end_that_cannot_be_written_is_logged() -> None:
     """An end that the ledger can't take is logged, and doesn't raise."""
     ledger = Ledger()
     lease = HeldLease(ledger, wanted("a"))
-    await lease.acquire(9)
+    await lease.acquire(SENDING)
     ledger.away = True
     with capture_logs() as log:
         await lease.release(EndedAbsent())
@@ -187,10 +186,28 @@ async def test_a_cancelled_wait_leaves_the_queue() -> None:
     """A lease whose wait is cancelled leaves the queue at once."""
     ledger = Ledger()
     first = HeldLease(ledger, wanted("a"))
-    await first.acquire(9)
-    waiting = asyncio.create_task(HeldLease(ledger, wanted("b", "id")).acquire(9))
+    await first.acquire(SENDING)
+    waiting = asyncio.create_task(HeldLease(ledger, wanted("b", "id")).acquire(SENDING))
     await asyncio.sleep(0.05)
     waiting.cancel()
     await asyncio.wait({waiting})
     await first.release(EndedAbsent())
     assert await ledger.acquire(wanted("c", "id")) == Acquired()
+
+
+async def test_a_cancelled_acquisition_leaves_no_attempt() -> None:
+    """If acquiring is cancelled after it has recorded an attempt, the attempt never was."""
+    ledger = Ledger()
+
+    class Cancelled(MemoryLedger):
+        async def acquire(self, lease: Lease, *, sending: Sending | None = None) -> Standing:
+            await ledger.acquire(lease, sending=sending)
+            raise asyncio.CancelledError
+
+        async def release(self, lease: Lease, end: End) -> None:
+            await ledger.release(lease, end)
+
+    broken = Cancelled(settle_s=0.1, retention_s=60)
+    with pytest.raises(asyncio.CancelledError):
+        await HeldLease(broken, wanted("a", "id")).acquire(SENDING)
+    assert await ledger.acquire(wanted("b", "id")) == Acquired()

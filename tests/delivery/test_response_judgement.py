@@ -319,9 +319,60 @@ def test_an_unclear_attempt_is_looked_up_only_if_offered(status: int) -> None:
 
 def test_an_unreadable_2xx_is_looked_up_as_created() -> None:
     """An unreadable 2XX is looked up, with an error that says that it was created."""
-    step = decide(response(201, b"{"), FILE, at())
+    step = decide(response(201, b"{", request_id="R"), FILE, at())
     assert isinstance(step, LookUp)
     assert step.error.created
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>Welcome</html>",
+        b"null",
+        {"status": "ok"},
+        {"name": "login", "size": 3},
+        {"error": {"code": "UnknownError", "message": "x"}},
+        {"id": "A=", "error": {"code": "UnknownError"}},
+        {"id": "A=", "error": "x"},
+    ],
+)
+def test_a_2xx_of_a_proxy_or_with_an_error_says_nothing(body: object) -> None:
+    """A 2XX that holds an error, or that isn't Graph's, may or may not have created anything."""
+    step = decide(response(200, body), FILE, at())
+    assert isinstance(step, LookUp)
+    assert not step.error.created
+    assert decide_absent(step.error, at(), since_s=0.0).error.reason == "GRAPH_UNAVAILABLE"
+
+
+def test_a_2xx_of_graph_with_an_error_is_unclear() -> None:
+    """Graph's request-id doesn't make a success of an error; its code is told."""
+    failed = {"error": {"code": "UnknownError", "message": "x"}}
+    step = decide(response(200, failed, request_id="R"), FILE, at())
+    assert isinstance(step, LookUp)
+    assert not step.error.created
+    assert step.error.response is not None
+    assert step.error.response.code == "UnknownError"
+
+
+@pytest.mark.parametrize("status", [421, 425])
+def test_a_misdirected_or_early_request_is_sent_again(status: int) -> None:
+    """A request that was refused for its connection or for coming too early can be repeated."""
+    assert isinstance(decide(response(status), FILE, at()), SendAgain)
+    assert fault(response(status)).reason == "GRAPH_UNAVAILABLE"
+
+
+def test_a_proxy_that_refuses_is_the_operators_matter() -> None:
+    """A 407 is not Graph's, and says nothing about the request."""
+    assert fault(response(407)).reason == "GATEWAY_ERROR"
+
+
+def test_a_400_without_a_code_is_told_as_such() -> None:
+    """A bare 400 gives no reason, and isn't called the caller's mistake."""
+    told = str(fault(response(400, b"")))
+    assert "gave no reason" in told
+    assert "correct the request" not in told
+    assert "correct the request" in str(fault(response(400, error("ErrorInvalidIdMalformed"))))
 
 
 @pytest.mark.parametrize("status", [302, 400, 401, 403, 404, 405, 410, 413, 422, 423, 501, 507])

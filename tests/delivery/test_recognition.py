@@ -1,0 +1,280 @@
+"""Tests of what the gateway tells when Graph shows something else than what it was given.
+
+Each is a whole delivery over sockets: the first POST's answer is lost, and the look-ups see what
+users report of Graph.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import grpc.aio
+import pytest
+
+from attachment_gateway.server.gateway import running
+from attachment_gateway.settings import BASELINES, Settings
+from graph_emulator.config import EmulatorConfig
+from graph_emulator.control import EmulatorClient
+from graph_emulator.faults import Fault, FaultAnswer
+from graph_emulator.posts import AttachmentDraft, Post
+from graph_emulator.server import RunningEmulator
+from graph_emulator.server import running as emulator_running
+from graphattachments.v1.attachment_pb2 import (
+    Attachment,
+    FileAttachment,
+    ItemAttachment,
+    PostRef,
+)
+from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
+from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from graphattachments.v1.contact_pb2 import Contact
+from graphattachments.v1.event_pb2 import Event
+from graphattachments.v1.message_pb2 import Message
+from tests.support.calls import BEARER, QUICK, AsyncStub
+
+FILE = Attachment(name="a.txt", file_attachment=FileAttachment(content_bytes=b"hello, world"))
+LONG = "Minutes of the meeting " * 13
+
+ITEMS = {
+    "online meeting": Event(subject="Planning", is_online_meeting=True),
+    "time zone": Event(subject="Planning", original_start_time_zone="Europe/Berlin"),
+    "receipt": Message(subject="Minutes", is_delivery_receipt_requested=False),
+    "long subject": Message(subject=LONG),
+    "notes": Contact(surname="Lovelace", personal_notes="One\nTwo"),
+    "file as": Contact(surname="Lovelace", file_as="Ada L."),
+}
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[RunningEmulator]:
+    """A local Graph."""
+    with emulator_running() as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def control(emulator: RunningEmulator) -> Iterator[EmulatorClient]:
+    """The control client of the local Graph, cleared and set to its usual behaviour."""
+    with EmulatorClient(emulator.control_url) as control:
+        control.clear()
+        control.configure(**asdict(EmulatorConfig()))
+        yield control
+
+
+@pytest.fixture
+def post(control: EmulatorClient) -> Post:
+    """A new post in the local Graph."""
+    return control.add_post()
+
+
+@pytest.fixture
+async def stubs(emulator: RunningEmulator, tmp_path: Path) -> AsyncIterator[dict[str, AsyncStub]]:
+    """A client of a gateway with each setting of `baseline`, by the setting."""
+    async with AsyncExitStack() as stack:
+        stubs = {}
+        for baseline in BASELINES:
+            settings = Settings(
+                listen=f"unix:{tmp_path}/{baseline}",
+                graph_url=emulator.url,
+                baseline=baseline,
+                **QUICK,
+            )
+            gateway = await stack.enter_async_context(running(settings))
+            channel = grpc.aio.insecure_channel(gateway.address)
+            stubs[baseline] = AttachmentServiceStub(await stack.enter_async_context(channel))
+        yield stubs
+
+
+def item(held: Event | Message | Contact, name: str = "item") -> Attachment:
+    holder = ItemAttachment(**{held.DESCRIPTOR.name.lower(): held})  # type: ignore[arg-type]  # by name
+    return Attachment(name=name, item_attachment=holder)
+
+
+async def outcome(
+    stub: AsyncStub,
+    post: Post,
+    attachment: Attachment,
+    *,
+    request_id: str | None = None,
+    timeout_s: float = 8.0,
+) -> str:
+    """Create an attachment, and return its id or the reason of the error."""
+    reference = PostRef(group_id=post.group_id, thread_id=post.thread_id, post_id=post.post_id)
+    request = CreateAttachmentRequest(
+        post=reference,
+        attachment=attachment,
+        request_id=str(uuid4()) if request_id is None else request_id,
+    )
+    try:
+        return (
+            await stub.CreateAttachment(request, metadata=BEARER, timeout=timeout_s)
+        ).attachment.id
+    except grpc.aio.AioRpcError as error:
+        return _reason(error)
+
+
+def _reason(error: grpc.aio.AioRpcError) -> str:
+    assert error.code() is grpc.StatusCode.UNKNOWN, error
+    return "OUTCOME_UNKNOWN"
+
+
+def lost(**how: Any) -> Fault:
+    """Return a fault: the attachment is stored, and the answer is lost."""
+    return Fault(answer=FaultAnswer(status=503, code="UnknownError"), **{"store": "before", **how})
+
+
+def place(control: EmulatorClient, post: Post, age_s: float = 0.0, **draft: Any) -> str:
+    """Place an attachment of somebody else, and return its id."""
+    described = {"kind": "file", "name": "a.txt", "content": b"hello, world", **draft}
+    at = datetime.now(UTC) - timedelta(seconds=age_s)
+    return control.place(AttachmentDraft(**described), post, at).id
+
+
+def stored(control: EmulatorClient, post: Post) -> list[str]:
+    return [one.id for one in control.stored(post)]
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize("held", ITEMS.values(), ids=ITEMS)
+async def test_a_rewritten_item_is_not_created_twice(
+    stubs: dict[str, AsyncStub],
+    control: EmulatorClient,
+    post: Post,
+    held: Event | Message | Contact,
+    baseline: str,
+) -> None:
+    """An item that Graph rewrites is found by the baseline, and is at worst unknown without."""
+    control.configure(odd_items=True, odd_types=True)
+    control.inject(lost())
+    told = await outcome(stubs[baseline], post, item(held))
+    [created] = stored(control, post)
+    assert told == created or (baseline == "never" and told == "OUTCOME_UNKNOWN")
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize(
+    "oddity",
+    [
+        {"odd_types": True},
+        {"odd_names": True},
+        {"odd_bytes": True},
+        {"stamp_offset_s": -2.0},
+        {"stamp_offset_s": 2.0},
+        {"stamp_offset_s": -120.0},
+        {"date_offset_s": -120.0},
+        {"date_offset_s": 120.0},
+        {"stamps": "missing"},
+        {"stamps": "null"},
+        {"stamps": "no zone"},
+        {"stamps": "year one"},
+        {"stamps": "future"},
+        {"stamps": "fraction"},
+        {"value_missing": True},
+        {"odd_ids": True},
+    ],
+    ids=str,
+)
+async def test_a_file_that_is_shown_otherwise_is_not_created_twice(
+    stubs: dict[str, AsyncStub],
+    control: EmulatorClient,
+    post: Post,
+    oddity: dict[str, Any],
+    baseline: str,
+) -> None:
+    """Whatever Graph changes of a file, its stamp or its Date, one attachment comes to be."""
+    place(control, post, 600, name="old.txt", content=b"old")
+    control.configure(**oddity)
+    control.inject(lost())
+    told = await outcome(stubs[baseline], post, FILE)
+    [_, created] = stored(control, post)
+    assert told in {created, "OUTCOME_UNKNOWN"}
+    hidden = {"odd_ids", "odd_names"} & set(oddity)
+    if baseline == "always" and not hidden:
+        assert told == created
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"next_link": "http://[::1"},
+        {"next_link": "not a url"},
+        {"next_link": "https://evil.example/x?a=b"},
+        {"next_link": "{url}"},
+        {"age_s": 7},
+        {"elements": "null"},
+        {"elements": "string"},
+        {"elements": "id null"},
+        {"partial": True},
+    ],
+    ids=str,
+)
+async def test_a_list_that_is_not_whole_proves_nothing(
+    stubs: dict[str, AsyncStub],
+    control: EmulatorClient,
+    post: Post,
+    fault: dict[str, Any],
+    baseline: str,
+) -> None:
+    """After lists that aren't whole, the attachment is found, and not created twice."""
+    place(control, post, 600, name="old.txt", content=b"old")
+    control.inject(lost())
+    control.inject(Fault(method="GET", times=4, **fault))
+    told = await outcome(stubs[baseline], post, FILE)
+    [_, created] = stored(control, post)
+    assert told == created or fault in ({"elements": "id null"}, {"partial": True})
+
+
+@pytest.mark.parametrize("times", [1, 0])
+async def test_a_link_that_is_no_url_never_fails_the_call(
+    stubs: dict[str, AsyncStub], control: EmulatorClient, post: Post, times: int
+) -> None:
+    """While every list is unreadable the outcome is unknown, and the next repeat finds it."""
+    control.inject(lost(store="never"))
+    control.inject(Fault(method="GET", times=times, post_id=post.post_id, next_link="http://[::1"))
+    request_id = str(uuid4())
+    told = await outcome(stubs["never"], post, FILE, request_id=request_id)
+    if times == 0:
+        assert told == "OUTCOME_UNKNOWN"
+        assert stored(control, post) == []
+        control.clear_faults(post)
+        told = await outcome(stubs["never"], post, FILE, request_id=request_id)
+    assert stored(control, post) == [told]
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+async def test_an_older_attachment_is_not_claimed_when_graphs_date_is_behind(
+    stubs: dict[str, AsyncStub], control: EmulatorClient, post: Post, baseline: str
+) -> None:
+    """With a Date that is behind, an older twin seems new by its stamp; it is never claimed."""
+    old = place(control, post, 5)
+    control.configure(date_offset_s=-10.0)
+    control.inject(lost(store="never"))
+    told = await outcome(stubs[baseline], post, FILE)
+    if baseline == "always":
+        assert stored(control, post) == [old, told]
+    else:
+        assert told == "OUTCOME_UNKNOWN"
+        assert stored(control, post) == [old]
+
+
+async def test_an_unknown_outcome_is_found_out_by_a_repeat(
+    stubs: dict[str, AsyncStub], control: EmulatorClient, post: Post
+) -> None:
+    """A repeat tries again to find out, with the baseline that its first call had."""
+    control.configure(value_missing=True, odd_names=True)
+    control.inject(lost())
+    refused = FaultAnswer(status=403)
+    control.inject(Fault(method="GET", times=0, post_id=post.post_id, answer=refused))
+    request_id = str(uuid4())
+    place(control, post, 600, name="old.txt", content=b"old")
+    told = await outcome(stubs["always"], post, FILE, request_id=request_id)
+    assert told == "OUTCOME_UNKNOWN"
+    control.configure(value_missing=False, odd_names=False)
+    control.clear_faults(post)
+    again = await outcome(stubs["always"], post, FILE, request_id=request_id)
+    assert stored(control, post)[1:] == [again]
