@@ -14,8 +14,8 @@ from tests.faults import report
 from tests.faults.campaign import Campaign, Result
 from tests.faults.families import FAMILIES, cases
 
-CASES = 2000
-SHORT = ("1", 150)
+CASES = 3000
+SHORT = ("1", 220)
 
 
 def main() -> int:

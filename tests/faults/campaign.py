@@ -31,7 +31,7 @@ THREADS = 32
 
 # Cases with gateways of their own start processes.
 OWN_GATEWAYS_AT_ONCE = 6
-_WITH_OWN_GATEWAYS = {"kill", "term", "pause", "burst"}
+_WITH_OWN_GATEWAYS = {"kill", "term", "pause", "burst", "steps"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,6 +45,8 @@ class Result:
     unproven: bool = False
     """Whether the machine was late in every try, so that the violations prove nothing."""
     took_s: float = 0.0
+    exceptions: int = 0
+    """The number of twins that were taken for the caller's own, as the rules let them."""
     history: list[str] = field(default_factory=list)
     """One line for each event."""
 
@@ -117,7 +119,7 @@ class _EnvironmentRunner:
 
     async def _run_in_slot(self, case: Case, on: Environment) -> tuple[Result, CaseRun]:
         async with AsyncExitStack() as stack:
-            if case.script in _WITH_OWN_GATEWAYS:
+            if case.script in _WITH_OWN_GATEWAYS or case.family == "vanished":
                 await stack.enter_async_context(self.own)
             else:
                 await stack.enter_async_context(self.slots)
@@ -141,6 +143,7 @@ class _EnvironmentRunner:
             violations=run.found,
             unproven=bool(run.found) and shaky,
             took_s=loop.time() - began,
+            exceptions=run.exceptions,
             history=run.history(),
         )
         return result, run

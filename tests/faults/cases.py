@@ -17,15 +17,24 @@ Rpc = Literal["upload", "create"]
 Truth = Literal["known", "later", "never"]
 
 
+Baseline = Literal["auto", "always", "never"]
+
+BASELINES: tuple[Baseline, ...] = ("auto", "always", "never")
+
+
 @dataclass(frozen=True, slots=True)
 class Twin:
-    """The same content, put there earlier by another client."""
+    """The same content, put there by another client: `ago_s` before the case begins.
+
+    A negative `ago_s` is a time after the first POST was passed on to Graph.
+    """
 
     ago_s: float
     same_name: bool
 
     def __str__(self) -> str:
-        return f"{'twin' if self.same_name else 'renamed twin'} {self.ago_s:g}s ago"
+        when = f"{self.ago_s:g}s ago" if self.ago_s >= 0 else f"{-self.ago_s:g}s after the POST"
+        return f"{'twin' if self.same_name else 'renamed twin'} {when}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +47,7 @@ class Case:
     environment: str = "plain"
     script: str = "plain"
 
+    baseline: Baseline = "auto"
     rpc: Rpc = "upload"
     kind: Kind = "file"
     size_bytes: int = 1000
@@ -64,6 +74,20 @@ class Case:
         """The case's id, for `--only`."""
         return f"{self.family}/{self.number:04}"
 
+    @property
+    def may_claim_a_twin(self) -> bool:
+        """Whether the rules let a call take a twin's attachment for its own.
+
+        They do if it came within the window, under the same name or with a baseline, or if Graph
+        left it out of the baseline's list.
+        """
+        is_partial = any(isinstance(fault, Fault) and fault.partial for fault in self.faults)
+        if is_partial and self.baseline != "never":
+            return True
+        return any(
+            twin.ago_s < 1 and (twin.same_name or self.baseline != "never") for twin in self.twins
+        )
+
     def content(self) -> Content:
         """Return the content that is sent."""
         return contents.made(
@@ -82,7 +106,8 @@ class Case:
             *([f"{self.neighbours} neighbours"] if self.neighbours else []),
             *map(described, self.faults),
         ]
-        return f"{self.id} [{self.environment}] {self.rpc} {self.kind} {what}, {'; '.join(flags)}"
+        where = f"[{self.environment}, {self.baseline}]"
+        return f"{self.id} {where} {self.rpc} {self.kind} {what}, {'; '.join(flags)}"
 
 
 def described(fault: WireFault | Fault) -> str:

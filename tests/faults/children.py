@@ -10,6 +10,9 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 START_S = 30.0
+
+# The folder that has the package `tests`.
+ROOT = Path(__file__).parents[2]
 LAST_WORDS_CHARS = 2000
 
 
@@ -80,6 +83,6 @@ def started(
 
 def process_environment(tree: Path | None) -> dict[str, str]:
     """Return the environment for a process that imports from `tree` first."""
-    paths: Sequence[str] = [str(tree)] if tree is not None else []
     inherited = os.environ.get("PYTHONPATH", "")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([*paths, *filter(None, [inherited])])}
+    paths = [*([str(tree)] if tree is not None else []), str(ROOT), inherited]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

@@ -10,14 +10,15 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Literal, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from graph_emulator.control import ConfigChanges, EmulatorClient
+from tests.faults.cases import BASELINES, Baseline
 from tests.faults.children import START_S, child, started
 from tests.faults.gateways import Gateway, gateway
 from tests.faults.proxy import ConnectionFault, FaultProxy
 
-LedgerKind = Literal["memory", "sqlite", "redis"]
+LedgerKind = Literal["sqlite", "redis"]
 T = TypeVar("T")
 
 
@@ -31,12 +32,20 @@ class EnvironmentSpec:
     connection_faults: Mapping[ConnectionFault, int] = field(default_factory=dict)
 
 
+class Run(Protocol):
+    """Runs a gateway on a ledger; `clock` is the file of its wall clock's steps."""
+
+    def __call__(
+        self, ledger: str, baseline: Baseline, clock: Path | None = None
+    ) -> AbstractAsyncContextManager[Gateway]:
+        """Return the gateway as a context."""
+
+
 HOUR_S = 3600.0
 LAG_S = 0.4
 
 ENVIRONMENTS: Mapping[str, EnvironmentSpec] = {
     "plain": EnvironmentSpec(),
-    "memory": EnvironmentSpec(ledger="memory"),
     "lag": EnvironmentSpec(emulator={"lag_s": LAG_S}),
     "pages of 1": EnvironmentSpec(emulator={"page_size": 1}),
     "pages of 2": EnvironmentSpec(emulator={"page_size": 2}),
@@ -47,6 +56,19 @@ ENVIRONMENTS: Mapping[str, EnvironmentSpec] = {
     "connections": EnvironmentSpec(
         connection_faults={"none": 5, "reset": 1, "close": 1, "hang": 1, "slow": 1}
     ),
+    "odd": EnvironmentSpec(emulator={"odd_items": True, "odd_types": True}),
+    "odd names": EnvironmentSpec(emulator={"odd_items": True, "odd_names": True}),
+    "odd bytes": EnvironmentSpec(emulator={"odd_bytes": True, "odd_types": True}),
+    "odd ids": EnvironmentSpec(emulator={"odd_ids": True}),
+    "no content": EnvironmentSpec(emulator={"value_missing": True}),
+    "stamps behind": EnvironmentSpec(emulator={"stamp_offset_s": -2.0}),
+    "stamps ahead": EnvironmentSpec(emulator={"stamp_offset_s": 2.0}),
+    "date behind": EnvironmentSpec(emulator={"date_offset_s": -10.0}),
+    "date ahead": EnvironmentSpec(emulator={"date_offset_s": 10.0}),
+    "no stamps": EnvironmentSpec(emulator={"stamps": "mixed"}),
+    "list lag": EnvironmentSpec(emulator={"list_lag_s": LAG_S}),
+    "shuffled": EnvironmentSpec(emulator={"page_size": 2, "page_shuffle": True}),
+    "cached": EnvironmentSpec(emulator={"list_age_s": 5}),
     "replicas": EnvironmentSpec(replicas=2),
     "replicas on redis": EnvironmentSpec(replicas=2, ledger="redis"),
 }
@@ -59,10 +81,11 @@ class Environment:
     spec: EnvironmentSpec
     control: EmulatorClient
     proxy: FaultProxy
-    gateways: Sequence[Gateway]
+    gateways: Mapping[Baseline, Sequence[Gateway]]
+    """By the setting `baseline`; all share a ledger."""
     new_ledger: Callable[[], str]
-    run: Callable[[str], AbstractAsyncContextManager[Gateway]]
-    """Run a gateway for one case on a ledger, as a context."""
+    run: Run
+    """Run a gateway for one case, as a context."""
 
     async def ask_emulator(self, ask: Callable[[EmulatorClient], T]) -> T:
         """Call a method of the emulator's control client in a thread."""
@@ -81,9 +104,12 @@ async def environment(
     def new_ledger() -> str:
         return f"sqlite:///{folder / slug}-{next(numbers)}.db"
 
-    def run(ledger: str) -> AbstractAsyncContextManager[Gateway]:
+    def run(
+        ledger: str, baseline: Baseline, clock: Path | None = None
+    ) -> AbstractAsyncContextManager[Gateway]:
         url = f"http://127.0.0.1:{proxy.port}/v1.0"
-        return gateway(url, ledger=ledger, tree=tree, log=logs / f"{slug}.log")
+        log = logs / f"{slug}.log"
+        return gateway(url, ledger=ledger, baseline=baseline, tree=tree, log=log, clock=clock)
 
     async with AsyncExitStack() as stack:
         emulator = await stack.enter_async_context(
@@ -95,7 +121,12 @@ async def environment(
         proxy = await stack.enter_async_context(FaultProxy(host, int(port)))
         _add_connection_faults(proxy, spec)
         shared = await _ledger(spec.ledger, new_ledger, stack)
-        gateways = [await stack.enter_async_context(run(shared)) for _ in range(spec.replicas)]
+        gateways: dict[Baseline, Sequence[Gateway]] = {
+            baseline: [
+                await stack.enter_async_context(run(shared, baseline)) for _ in range(spec.replicas)
+            ]
+            for baseline in BASELINES
+        }
         yield Environment(
             spec=spec,
             control=control,
@@ -115,8 +146,6 @@ def _add_connection_faults(proxy: FaultProxy, spec: EnvironmentSpec) -> None:
 
 
 async def _ledger(kind: LedgerKind, new_ledger: Callable[[], str], stack: AsyncExitStack) -> str:
-    if kind == "memory":
-        return "memory:"
     return new_ledger() if kind == "sqlite" else await stack.enter_async_context(_redis())
 
 

@@ -134,3 +134,5 @@ class Exchange:
 
     def _sent(self) -> None:
         self._passage.sent_at = self._traffic.last_at = time.time()
+        if self._request.method == "POST":
+            self._traffic.posted.set()

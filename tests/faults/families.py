@@ -11,15 +11,15 @@ from fnmatch import fnmatchcase
 from random import Random
 from typing import Any
 
-from tests.faults import families_graph, families_process, families_wire
-from tests.faults.cases import Case
+from tests.faults import families_graph, families_odd, families_process, families_wire
+from tests.faults.cases import BASELINES, Case
 
 Make = Callable[[int, Random], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """A family of cases; `weight` is its number of cases in a campaign of 2,000."""
+    """A family of cases; `weight` is its number of cases in a campaign of 3,000."""
 
     weight: int
     make: Make
@@ -40,6 +40,15 @@ FAMILIES: Mapping[str, Family] = {
     "pages": Family(60, families_graph.pages, "look-ups by pages"),
     "items": Family(90, families_graph.items, "items, rewritten and verbatim"),
     "twins": Family(80, families_graph.twins, "the same bytes, there before"),
+    "odd": Family(330, families_odd.odd, "a Graph that shows what it stored in other ways"),
+    "clocks": Family(120, families_odd.clocks, "stamps and Date that lag, lead, or are missing"),
+    "lists": Family(150, families_odd.lists, "lists that aren't whole"),
+    "proxies": Family(90, families_odd.proxies, "2XX of a proxy, or with an error in it"),
+    "others": Family(150, families_odd.others, "twins by another client in and after the window"),
+    "steps": Family(30, families_process.steps, "wall clocks that step at one of two replicas"),
+    "vanished": Family(
+        20, families_process.vanished, "a ledger's file that vanishes", needs_ledger=True
+    ),
     "sticky": Family(90, families_graph.sticky, "a clear no behind an unclear outcome"),
     "deadline": Family(60, families_graph.deadline, "deadlines that are too short"),
     "cancel": Family(70, families_process.cancel, "callers that cancel"),
@@ -58,7 +67,13 @@ FAMILIES: Mapping[str, Family] = {
 def case(seed: str, family: str, number: int) -> Case:
     """Make one case."""
     own = f"{seed}/{family}/{number}"
-    made = FAMILIES[family].make(number, Random(own))
+    made = {
+        "baseline": Random(f"{own}/baseline").choice(BASELINES),
+        **FAMILIES[family].make(number, Random(own)),
+    }
+    if made.get("truth") == "by baseline":
+        has_baseline = made["baseline"] == "always" and made.get("with_id", True)
+        made["truth"] = "known" if has_baseline else "never"
     return Case(family=family, number=number, seed=own, **made)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from graph_emulator.faults import Fault, FaultAnswer, Store
 from tests.faults.cases import Twin
 from tests.faults.draws import DELAYS_S, KINDS, anything, combination, file
-from tests.faults.timing import GRAPH_TIMEOUT_S, LATEST_S
+from tests.faults.timing import CLOCK_SKEW_S, GRAPH_TIMEOUT_S, LATEST_S
 from tests.faults.wire_faults import WireFault
 
 # By these statuses Graph says that it created nothing, which the gateway believes.
@@ -159,7 +159,7 @@ def pages(number: int, random: Random) -> dict[str, Any]:
         "environment": f"pages of {size}",
         "faults": (unclear_first(store, random),),
         "neighbours": random.randrange(1, 8),
-        "twins": (Twin(30.0, same_name=True),) if random.random() < 0.3 else (),
+        "twins": (Twin(600.0, same_name=True),) if random.random() < 0.3 else (),
     }
 
 
@@ -173,7 +173,7 @@ def items(number: int, random: Random) -> dict[str, Any]:
     return {
         **made,
         "faults": (unclear_first(store, random),),
-        "truth": "known" if comparable else "never",
+        "truth": "known" if comparable else "by baseline",
     }
 
 
@@ -185,7 +185,14 @@ def twins(number: int, random: Random) -> dict[str, Any]:
     ago_s = random.choice((2.5, 5.0, 600.0, 86_400.0))
     twins = tuple(Twin(ago_s + extra, same_name) for extra in range(random.choice((1, 1, 2))))
     faults = (unclear_first(store, random),) if number % 8 else ()
-    return {**file(random), "environment": environment, "twins": twins, "faults": faults}
+    is_excluded = environment == "plain" and ago_s > CLOCK_SKEW_S
+    return {
+        **file(random),
+        "environment": environment,
+        "twins": twins,
+        "faults": faults,
+        "truth": "known" if is_excluded or not faults else "by baseline",
+    }
 
 
 def sticky(number: int, random: Random) -> dict[str, Any]:

@@ -117,6 +117,35 @@ def burst(number: int, random: Random) -> dict[str, Any]:
     return {"script": "burst", "size_bytes": 300_000, "truth": "later"}
 
 
+def steps(number: int, random: Random) -> dict[str, Any]:
+    """The wall clock of one of two replicas steps while a request is out."""
+    step_s, store = combination(number, (120.0, -120.0, 86_400.0, 3.0, -3.0), STORES)
+    first = (unclear_first(store, random),)
+    hold = WireFault(side="answer", at="nothing", calls_hook=True, pause_s=0.7)
+    return {
+        **anything(random),
+        "script": "steps",
+        "faults": (hold,) if number % 2 else (*first, *nth_look(1, calls_hook=True)),
+        "moments": (step_s, random.choice((0.0, step_s))),
+        "with_id": True,
+        "truth": "never",
+    }
+
+
+def vanished(number: int, random: Random) -> dict[str, Any]:
+    """The ledger's file vanishes after a call, or in the middle of one."""
+    how, at = combination(number, ("delete", "move", "replace", "truncate"), ("wire", "answered"))
+    hold = WireFault(side="answer", at="nothing", calls_hook=True, pause_s=0.3)
+    return {
+        **anything(random),
+        "script": f"{how} ledger",
+        "at": at,
+        "faults": (hold,) if at == "wire" else (),
+        "with_id": True,
+        "truth": "never",
+    }
+
+
 # Graph's front end passes only whole requests to the mailbox, so these are gathered.
 PAUSES = (
     WireFault(calls_hook=True, at="body_first", gather=True),

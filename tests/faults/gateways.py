@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc.aio
 
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.faults import stepped_clock
 from tests.faults.children import Child, child, process_environment
 from tests.faults.timing import DRAIN_S, GRAPH_TIMEOUT_S, SETTLE_S
 
@@ -47,13 +48,23 @@ class Gateway:
 
 @asynccontextmanager
 async def gateway(
-    graph_url: str, *, ledger: str, log: Path, tree: Path | None = None
+    graph_url: str,
+    *,
+    ledger: str,
+    baseline: str,
+    log: Path,
+    tree: Path | None = None,
+    clock: Path | None = None,
 ) -> AsyncIterator[Gateway]:
-    """Run a gateway and kill it when the context ends."""
-    flags = {**_FLAGS, "graph-url": graph_url, "ledger": ledger}
+    """Run a gateway and kill it when the context ends.
+
+    `clock`: a file with the seconds by which its wall clock is stepped.
+    """
+    flags = {**_FLAGS, "graph-url": graph_url, "ledger": ledger, "baseline": baseline}
     known = known_flags(tree)
     command = [f"--{name}={value}" for name, value in flags.items() if name in known]
-    async with child("attachment_gateway", "serve", *command, tree=tree, log=log) as process:
+    module = ("attachment_gateway",) if clock is None else (stepped_clock.__name__, str(clock))
+    async with child(*module, "serve", *command, tree=tree, log=log) as process:
         options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(process.address, options=options) as channel:
             yield Gateway(process, channel)

@@ -65,9 +65,9 @@ MUTATIONS: Mapping[str, Mutation] = {
     "no look-up": Mutation(
         file="delivery/attempts.py",
         old="""finding = await self._reconciliation.settle(
-            unclear, awaited=lambda: not self._deadline.expired.done()
+            self._progress.unclear, awaited=lambda: not self._deadline.expired.done()
         )""",
-        new="finding = None",
+        new="return None",
         cases=("late/000?", "status/00??"),
         violated=("duplicate",),
     ),
@@ -80,14 +80,14 @@ MUTATIONS: Mapping[str, Mutation] = {
     ),
     "uncertainty not sticky": Mutation(
         file="delivery/attempts.py",
-        old="if isinstance(finding, CannotTell) or unknown.created:",
-        new="if unknown.created:",
+        old="if isinstance(finding, Absent) and not unknown.created:",
+        new="if not isinstance(finding, Found) and not unknown.created:",
         cases=("sticky/000?", "sticky/001?", "sticky/002?", "sticky/003?"),
         violated=("denied", "duplicate"),
     ),
     "no write-ahead": Mutation(
         file="delivery/held_lease.py",
-        old="self._ledger.acquire(self._lease, settles_in_s=settles_in_s)",
+        old="self._ledger.acquire(self._lease, sending=sending)",
         new="self._ledger.acquire(self._lease)",
         cases=("kill/000?",),
         violated=("duplicate",),

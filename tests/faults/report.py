@@ -4,15 +4,27 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from tests.faults.campaign import Result
+from tests.faults.cases import BASELINES
 from tests.faults.families import FAMILIES
 
-HEADINGS = ("family", "cases", "created", "nothing", "unknown", "knowable", "cut off", "violations")
+HEADINGS = (
+    "family",
+    "cases",
+    "created",
+    "nothing",
+    "unknown",
+    "knowable",
+    "cut off",
+    "twins",
+    "violations",
+)
 
 
 def table(results: Sequence[Result]) -> Iterator[str]:
     """Yield a line for each family and one for all: how the first calls ended.
 
-    `knowable` counts the unknown and cut off calls whose outcome could have been known in time.
+    `knowable` counts the unknown and cut off calls whose outcome could have been known in time,
+    `twins` the attachments of others that the rules let a call take for its own.
     """
     yield _line(HEADINGS)
     for family in FAMILIES:
@@ -20,6 +32,10 @@ def table(results: Sequence[Result]) -> Iterator[str]:
         if of_family:
             yield _line((family, *_counts(of_family))) + _skipped(of_family)
     yield _line(("all", *_counts(results)))
+    yield ""
+    for baseline in BASELINES:
+        of_baseline = [result for result in results if result.case.baseline == baseline]
+        yield _line((baseline, *_counts(of_baseline)))
     yield ""
     for reason, count in sorted(_reasons(results).items()):
         yield f"{count:7}  {reason}"
@@ -62,6 +78,7 @@ def _counts(results: Sequence[Result]) -> tuple[object, ...]:
         says["unknown"],
         sum(map(knowable, results)),
         says["cut off"],
+        sum(result.exceptions for result in results),
         sum(map(violated, results)),
     )
 

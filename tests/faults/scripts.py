@@ -1,8 +1,10 @@
 """The course of a case: plain, or with cancels and signals."""
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from random import Random
 
 from tests.faults.bursts import burst
@@ -18,11 +20,79 @@ Script = Callable[[CaseRun], Awaitable[None]]
 
 async def plain(run: CaseRun) -> None:
     """Call once, count, and repeat the call if it can be repeated."""
-    ended = await run.call(run.environment.gateways[0])
+    later = asyncio.create_task(run.place_later())
+    ended = await run.call(run.gateways[0])
+    await later
     await run.wait_until_quiet()
     await run.check()
     if run.intents[0].request_id and run.again and (ended.says != "created" or run.case.again):
-        await _repeat_without_faults(run, run.environment.gateways[0])
+        await _repeat_without_faults(run, run.gateways[0])
+
+
+async def steps(run: CaseRun) -> None:
+    """Step the wall clocks of two replicas while the first has a request out; repeat at both."""
+    ledger = run.environment.new_ledger()
+    clocks = [Path(f"{ledger.removeprefix('sqlite:///')}.{number}") for number in range(2)]
+    for clock in clocks:
+        clock.write_text("0")
+    async with (
+        run.own_gateway(ledger, clocks[0]) as first,
+        run.own_gateway(ledger, clocks[1]) as second,
+    ):
+        reached = asyncio.Event()
+
+        async def step() -> None:
+            for clock, step_s in zip(clocks, run.case.moments, strict=True):
+                clock.write_text(str(step_s))
+            reached.set()
+
+        run.on_hook(step)
+        first_call = asyncio.create_task(run.call(first))
+        hook = asyncio.create_task(reached.wait())
+        await asyncio.wait({first_call, hook}, return_when=asyncio.FIRST_COMPLETED)
+        hook.cancel()
+        await run.call(second)
+        await first_call
+        await run.clear_faults()
+        for gateway in (second, first):
+            await run.call(gateway)
+        await run.wait_until_quiet()
+        await run.check()
+
+
+def vanishing(vanish: Callable[[Path], object]) -> Script:
+    """Return the script in which a ledger's file vanishes, and the gateway has to notice."""
+
+    async def vanished(run: CaseRun) -> None:
+        ledger = run.environment.new_ledger()
+
+        async def strike() -> None:
+            await asyncio.to_thread(vanish, Path(ledger.removeprefix("sqlite:///")))
+
+        async with run.own_gateway(ledger) as gateway:
+            if run.case.at == "wire":
+                run.on_hook(strike)
+            await run.call(gateway)
+            if run.case.at != "wire" or run.traffic.hook is not None:
+                await strike()
+            await run.call(gateway)
+            ended = await run.call(gateway, run.intend(run.intents[0].content))
+            if ended.reason != "LEDGER_UNAVAILABLE":
+                run.found.append(f"the ledger is gone, and a new call ended as {ended}")
+            await run.wait_until_quiet()
+            await run.check()
+
+    return vanished
+
+
+def _move(file: Path) -> None:
+    file.rename(file.with_suffix(".moved"))
+
+
+def _replace(file: Path) -> None:
+    other = file.with_suffix(".other")
+    other.write_bytes(b"")
+    other.replace(file)
 
 
 async def cancelled(run: CaseRun) -> None:
@@ -30,15 +100,15 @@ async def cancelled(run: CaseRun) -> None:
     if run.case.at == "wire":
         reached = asyncio.Event()
         run.on_hook(_setting(reached))
-        await run.call(run.environment.gateways[0], cancel_when=reached)
+        await run.call(run.gateways[0], cancel_when=reached)
     for moment in run.case.moments:
-        ended = await run.call(run.environment.gateways[0], cancel_after_s=moment)
+        ended = await run.call(run.gateways[0], cancel_after_s=moment)
         if ended.says == "created" or not (run.intents[0].request_id and run.again):
             break
     await run.wait_until_quiet()
     await run.check()
     if run.intents[0].request_id and run.again:
-        await _repeat_without_faults(run, run.environment.gateways[0])
+        await _repeat_without_faults(run, run.gateways[0])
 
 
 def _setting(event: asyncio.Event) -> Hook:
@@ -52,22 +122,20 @@ async def together(run: CaseRun) -> None:
     """Attach the same bytes by two callers at once, through two replicas."""
     one = run.intents[0]
     other = run.intend(one.content, with_id=run.case.at != "other without id")
-    await asyncio.gather(
-        run.call(run.environment.gateways[0], one), run.call(run.environment.gateways[-1], other)
-    )
+    await asyncio.gather(run.call(run.gateways[0], one), run.call(run.gateways[-1], other))
     await run.wait_until_quiet()
     await run.check()
-    for intent, gateway in zip((one, other), run.environment.gateways[::-1], strict=True):
+    for intent, gateway in zip((one, other), run.gateways[::-1], strict=True):
         if intent.request_id and run.again and intent.known != "created":
             await _repeat_without_faults(run, gateway, intent)
 
 
 async def same(run: CaseRun) -> None:
     """Send the same request id to two replicas at once."""
-    await asyncio.gather(*(run.call(gateway) for gateway in run.environment.gateways))
+    await asyncio.gather(*(run.call(gateway) for gateway in run.gateways))
     await run.wait_until_quiet()
     await run.check()
-    for gateway in run.environment.gateways:
+    for gateway in run.gateways:
         await _repeat_without_faults(run, gateway)
 
 
@@ -151,6 +219,11 @@ async def _repeat_without_faults(
 
 SCRIPTS: Mapping[str, Script] = {
     "plain": plain,
+    "steps": steps,
+    "delete ledger": vanishing(Path.unlink),
+    "move ledger": vanishing(_move),
+    "replace ledger": vanishing(_replace),
+    "truncate ledger": vanishing(lambda file: os.truncate(file, 0)),
     "cancelled": cancelled,
     "together": together,
     "same": same,

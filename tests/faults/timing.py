@@ -6,6 +6,9 @@ LATEST_S = 0.9 * SETTLE_S
 
 GRAPH_TIMEOUT_S = 1.0
 
+# How far Graph's stamps may lag its `Date`: the setting's default.
+CLOCK_SKEW_S = 300.0
+
 # Twice what a timeout, settling, look-ups and sending again take.
 DEADLINE_S = 20.0
 

@@ -1,5 +1,6 @@
 """The requests between a gateway and Graph, by post, and the faults to inject."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
@@ -26,6 +27,8 @@ class Traffic:
     faults: list[WireFault] = field(default_factory=list)
     hook: Hook | None = None
     last_at: float = 0.0
+    posted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the first POST was passed on to Graph as a whole."""
 
     def take(self, method: str) -> WireFault:
         """Return the first fault for this method and use it up once."""

@@ -1,6 +1,6 @@
 """Compares what Graph stored with what callers were told. No networking code."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -40,15 +40,26 @@ class Intent:
 
 
 def violations(
-    intents: Sequence[Intent], placed: Iterable[str], stored: Sequence[StoredAttachment]
+    intents: Sequence[Intent],
+    placed: Iterable[str],
+    stored: Sequence[StoredAttachment],
+    claimable: Iterable[str] = (),
 ) -> list[str]:
     """Return where what is stored on a post differs from what its callers were told.
 
-    All intents have the same content; `placed` are the ids that others put there.
+    All intents have the same content; `placed` are the ids that others put there, `claimable` those
+    of them that a call may take for its own if its own attachment isn't there.
     """
     others = set(placed)
-    ours = [one for one in stored if one.id not in others]
-    found = [*_altered(intents, ours), *_miscounted(intents, ours), *_misnamed(intents, ours)]
+    own = [one for one in stored if one.id not in others]
+    answered = set(claimable) & {each for intent in intents for each in intent.ids}
+    claimed = [one for one in stored if one.id in answered]
+    ours = [*own, *claimed[: max(len(intents) - len(own), 0)]]
+    found = [
+        *_altered(intents, own),
+        *_miscounted(intents, ours),
+        *_misnamed(intents, own, answered),
+    ]
     if gone := [one.id for one in stored if one.deleted_at is not None]:
         found.append(f"deleted: {len(gone)}")
     return found
@@ -72,13 +83,17 @@ def _miscounted(intents: Sequence[Intent], ours: Sequence[StoredAttachment]) -> 
         yield f"{word}: {len(ours)} stored, callers know of: {told}"
 
 
-def _misnamed(intents: Sequence[Intent], ours: Sequence[StoredAttachment]) -> Iterable[str]:
+def _misnamed(
+    intents: Sequence[Intent], ours: Sequence[StoredAttachment], claimed: Collection[str]
+) -> Iterable[str]:
     names = {one.id: one.name for one in ours}
     answered: set[str] = set()
     for intent in intents:
         if len(intent.ids) > 1:
             yield f"two ids for one request id: {len(intent.ids)}"
         for id_ in intent.ids:
+            if id_ in claimed:
+                continue
             if id_ not in names:
                 yield "an id that is nobody's, or another's"
             elif names[id_] != intent.content.name:
