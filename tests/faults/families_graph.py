@@ -191,7 +191,7 @@ def twins(number: int, random: Random) -> dict[str, Any]:
         "environment": environment,
         "twins": twins,
         "faults": faults,
-        "truth": "known" if is_excluded or not faults else "by baseline",
+        "truth": "known" if is_excluded or not faults else "never",
     }
 
 

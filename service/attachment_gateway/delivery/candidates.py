@@ -197,8 +197,10 @@ def next_look_s(looked_for_s: float, settled_in_s: float, spacing_s: float) -> f
     """Return how long to wait until the next look-up, in seconds.
 
     The first waits are short, because most attachments are listed at once. Each is longer than the
-    one before, but none passes the settling time; after that they are `spacing_s`.
+    one before, but none passes the settling time, nor half a `spacing_s` before it: what is listed
+    then came in the window, even without a stamp. After that they are `spacing_s`.
     """
     if settled_in_s <= 0:
         return spacing_s
-    return min(max(2 * looked_for_s, spacing_s / 2), settled_in_s)
+    last_s = settled_in_s - spacing_s / 2
+    return min(max(2 * looked_for_s, spacing_s / 2), last_s if last_s > 0 else settled_in_s)

@@ -29,6 +29,7 @@ from attachment_gateway.errors import ErrorResponse, LedgerUnavailable
 from attachment_gateway.graph import codec
 from attachment_gateway.graph.request import ITEM, GraphRequest
 from attachment_gateway.ledger import Ledger
+from attachment_gateway.ledger.boot_clock import boot_time
 from graphattachments.v1.attachment_pb2 import Attachment
 
 # The least time between the two look-ups that have to agree that there is nothing: this share of
@@ -195,11 +196,12 @@ class Reconciliation:
     def _evidence(self, attempt: UnclearAttempt, listing: Listing, now: float) -> Evidence:
         baseline = attempt.baseline
         clocks = listing.clocks
+        read_at = now - (boot_time() - clocks.read_at)  # on the loop's clock
         return Evidence(
             clocks=clocks,
             sent=attempt.clocks,
-            baseline=baseline if baseline is None or baseline.counts(listing.ids) else None,
-            window_end=clocks.window_end(attempt.settled_at - now, self.clock_skew_s),
+            baseline=baseline if baseline is None or baseline.counts(listing.listed) else None,
+            window_end=clocks.window_end(attempt.settled_at - read_at, self.clock_skew_s),
             clock_skew_s=self.clock_skew_s,
             seen=frozenset(self._seen.get(attempt.settled_at, ())),
         )

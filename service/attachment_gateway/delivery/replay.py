@@ -82,10 +82,19 @@ def _judged(response: Response | NoResponse, graph_request: GraphRequest) -> Att
 async def _shown(
     resources: Resources, graph_request: GraphRequest, attachment_id: str, deadline: Deadline
 ) -> Response | NoResponse:
-    head = graph_request.head
-    path = f"{head.path}/{quote(attachment_id, safe='')}"
+    """Read the attachment, an item with its properties if Graph shows them."""
+    path = f"{graph_request.head.path}/{quote(attachment_id, safe='')}"
     if graph_request.kind == ITEM:
-        path += EXPAND_ITEM
+        response = await _read(resources, graph_request, path + EXPAND_ITEM, deadline)
+        if not _is_gone(response):
+            return response
+    return await _read(resources, graph_request, path, deadline)
+
+
+async def _read(
+    resources: Resources, graph_request: GraphRequest, path: str, deadline: Deadline
+) -> Response | NoResponse:
+    head = graph_request.head
     mailbox = mailbox_of(head.sender.token, head.post.group_id)
     try:
         async with resources.mailboxes.slot(mailbox, within_s=deadline.left_s()):

@@ -73,12 +73,13 @@ class ReadClocks:
     def window_end(self, settles_in_s: float, clock_skew_s: float) -> float | None:
         """Return the end of a send's window on Graph's clock, `settles_in_s` after `read_at`.
 
-        None if `Date` and the wall clock differ by more than `clock_skew_s`: then no stamp shows
+        `Date` has no fraction, so the end may be up to a second late, which is the resolution of
+        most stamps. None if `Date` and the wall clock differ by more than `clock_skew_s`: then no stamp shows
         what is outside the window.
         """
         if self.graph_s is None or abs(self.graph_s - self.wall_s) > clock_skew_s:
             return None
-        return self.graph_s + settles_in_s
+        return self.graph_s + SECOND / 2 + settles_in_s
 
 
 def second_of_send(date_s: float, sent: SendClocks, *, took_s: float) -> float:
