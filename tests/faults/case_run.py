@@ -75,7 +75,7 @@ class CaseRun:
     async def _inject(self, fault: Fault) -> None:
         await self.environment.ask_emulator(lambda control: control.inject(fault))
 
-    async def _place(self, draft: AttachmentDraft, at: datetime) -> None:
+    async def place(self, draft: AttachmentDraft, at: datetime) -> None:
         placed = await self.environment.ask_emulator(
             lambda control: control.place(draft, self.post, at)
         )
@@ -93,7 +93,7 @@ class CaseRun:
             drafts.append((CLOCK_SKEW_S + random.uniform(10, 60), draft))
         offset_s = self.environment.spec.emulator.get("clock_offset_s", 0.0)
         for ago_s, draft in drafts:
-            await self._place(draft, datetime.now(UTC) + timedelta(seconds=offset_s - ago_s))
+            await self.place(draft, datetime.now(UTC) + timedelta(seconds=offset_s - ago_s))
 
     async def place_later(self) -> None:
         """Place the twins that come after the first POST has been passed on, each in its time."""
@@ -103,7 +103,7 @@ class CaseRun:
                 await self.traffic.posted.wait()
                 await asyncio.sleep(-twin.ago_s)
                 draft = content.draft(content.name if twin.same_name else "twin.bin")
-                await self._place(draft, datetime.now(UTC))
+                await self.place(draft, datetime.now(UTC))
 
     def intend(self, content: Content, *, with_id: bool | None = None) -> Intent:
         """Add an intent for one more attachment with this content."""

@@ -74,8 +74,8 @@ class ReadClocks:
         """Return the end of a send's window on Graph's clock, `settles_in_s` after `read_at`.
 
         `Date` has no fraction, so the end may be up to a second late, which is the resolution of
-        most stamps. None if `Date` and the wall clock differ by more than `clock_skew_s`: then no stamp shows
-        what is outside the window.
+        most stamps. None if `Date` and the wall clock differ by more than `clock_skew_s`: then no
+        stamp shows what is outside the window.
         """
         if self.graph_s is None or abs(self.graph_s - self.wall_s) > clock_skew_s:
             return None
