@@ -31,7 +31,7 @@ OWNED_ELSEWHERE = {
     "client/errors": ("client/test_sync", "its errors are the client's"),
     "client/file_source": ("client/test_sync", "its messages are the client's"),
     "delivery/delivery": ("delivery/test_attempts", "it is tested against the local Graph"),
-    "delivery/reconciliation": ("delivery/test_attempts", "it is tested against the local Graph"),
+    "delivery/post_reader": ("delivery/test_reconciliation", "what it reads is judged there"),
     "delivery/resources": ("delivery/test_attempts", "it is a value without a rule"),
     "delivery/told_when_late": ("delivery/test_state", "it is a table of the states"),
     "graph/attempt": ("graph/test_client", "it is made by the client"),

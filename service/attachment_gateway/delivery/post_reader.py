@@ -117,10 +117,12 @@ class PostReader:
         if page is None:
             raise ReadError
         listed, is_whole, pages = list(page.listed), page.is_whole, 1
+        paths = set[str]()
         while page.next_path and is_whole:
             pages += 1
             following = None
-            if pages <= max_pages:
+            if pages <= max_pages and page.next_path not in paths:  # a link back would never end
+                paths.add(page.next_path)
                 with suppress(ReadError):
                     following = _page(await self._get(page.next_path), self.graph.root.path)
             if following is None:

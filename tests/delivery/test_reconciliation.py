@@ -1,4 +1,4 @@
-"""Tests of what the gateway tells when Graph shows something else than what it was given.
+"""Tests of delivery/reconciliation.py: what is told when Graph shows something else than it got.
 
 Each is a whole delivery over sockets: the first POST's answer is lost, and the look-ups see what
 users report of Graph.
