@@ -50,6 +50,9 @@ def document(run: Run) -> Mapping[str, Any]:
         "memory": [
             {**asdict(each), "per_file": each.per_file} for each in (*run.memories, *run.bursts)
         ],
+        "prices": [
+            {**asdict(each), "median_latency_s": each.median_latency_s} for each in run.prices
+        ],
         "endurance": [asdict(each) for each in run.endured],
         "ratios": [{**asdict(each), "met": each.met} for each in ratios(run)],
     }

@@ -18,7 +18,10 @@ Upload = Callable[[], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """`uploads` uploads of one size to a server (for the SDK: to Graph), `concurrency` at once."""
+    """`uploads` uploads of one size to a server (for the SDK: to Graph), `concurrency` at once.
+
+    `is_item`: they are messages with a text of that size.
+    """
 
     target: str
     uploads: int
@@ -26,6 +29,7 @@ class Job:
     chunk_bytes: int
     concurrency: int
     with_request_id: bool = False
+    is_item: bool = False
     timeout_s: float = 120.0
 
 

@@ -15,12 +15,14 @@ SMALL_CHUNK_BYTES = 64 * KIB
 
 AT_ONCE = 8
 
-ROUNDS, STARTS, MEMORY, BURST, ENDURANCE = "rounds", "starts", "memory", "burst", "endurance"
+ROUNDS, STARTS, MEMORY, BURST = "rounds", "starts", "memory", "burst"
+ENDURANCE, BASELINE = "endurance", "baseline"
 SCENARIOS = {
     ROUNDS: "CPU, throughput and latency of every contestant, size and chunk",
     STARTS: "from the start of a process to its first answer",
     MEMORY: "peak memory for each upload in flight, against a Graph that is slow to answer",
     BURST: "200 uploads of 3 MB at once, with 64 MiB for uploads, against the same",
+    BASELINE: "CPU and latency with each setting of baseline, against a Graph that takes 100 ms",
     ENDURANCE: "memory after 5,000 uploads of 100 KB, and after 500",
 }
 

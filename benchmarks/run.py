@@ -5,10 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import memory, rounds, starts
+from benchmarks import baselines, memory, rounds, starts
+from benchmarks.baselines import Price
 from benchmarks.contestants import GATEWAY
 from benchmarks.memory import Endurance, Memory
-from benchmarks.plan import BURST, ENDURANCE, MEMORY, ROUNDS, STARTS, Plan
+from benchmarks.plan import BASELINE, BURST, ENDURANCE, MEMORY, ROUNDS, STARTS, Plan
 from benchmarks.rounds import Samples
 from benchmarks.starts import Start
 
@@ -22,6 +23,7 @@ class Run:
     starts: Sequence[Start]
     memories: Sequence[Memory]
     bursts: Sequence[Memory]
+    prices: Sequence[Price]
     endured: Sequence[Endurance]
 
 
@@ -32,6 +34,7 @@ def steps(plan: Plan) -> int:
         STARTS: len(_of(plan, starts.STARTED)) * plan.amounts.starts,
         MEMORY: len(_of(plan, memory.FILLED)),
         BURST: len(_of(plan, [GATEWAY])),
+        BASELINE: baselines.steps(plan),
         ENDURANCE: 2 * len(_of(plan, memory.ENDURING)),
     }
     return sum(by_scenario[scenario] for scenario in plan.scenarios)
@@ -52,5 +55,6 @@ async def run(plan: Plan, tell: Callable[[str], None]) -> Run:
             samples=await rounds.run(plan, place, tell) if ROUNDS in asked else {},
             memories=await memory.memory(plan, place, tell) if MEMORY in asked else [],
             bursts=await memory.burst(plan, place, tell) if BURST in asked else [],
+            prices=await baselines.prices(plan, place, tell) if BASELINE in asked else [],
             endured=await memory.endurance(plan, place, tell) if ENDURANCE in asked else [],
         )

@@ -8,8 +8,10 @@ waited for their response at once.
 import argparse
 import asyncio
 import re
+from collections.abc import Callable
 from email.utils import formatdate
 from itertools import count
+from time import gmtime, strftime
 from typing import cast
 
 import orjson
@@ -30,10 +32,12 @@ _HEAD = (
 _CREATED = (
     '{"@odata.context":"https://graph.microsoft.com/v1.0/$metadata#attachments/$entity",'
     '"@odata.type":"#microsoft.graph.fileAttachment","@odata.mediaContentType":"application/pdf",'
-    '"id":"AAMkAG%06dAAAAAAB8YL=","lastModifiedDateTime":"2026-03-01T09:00:00Z",'
+    '"id":"AAMkAG%06dAAAAAAB8YL=","lastModifiedDateTime":"%s",'
     '"name":"quarterly report.pdf","contentType":"application/pdf","size":1053,"isInline":false,'
     '"contentId":null,"contentLocation":null'
 )
+
+_EMPTY = b'{"value":[]}'
 
 
 class Graph:
@@ -57,7 +61,8 @@ class Graph:
     def answer(self, body: bytes) -> bytes:
         """Return the response, with the request's `contentBytes` if `echo` is set."""
         self._waiting -= 1
-        described = (_CREATED % next(self._ids)).encode()
+        stamp = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
+        described = (_CREATED % (next(self._ids), stamp)).encode()
         start = body.find(b'"contentBytes"') if self.echo else -1
         echoed = b"," + body[start:] if start >= 0 else b"}"
         return _head(201, "Created", len(described) + len(echoed)) + described + echoed
@@ -108,6 +113,9 @@ class Connection(asyncio.BufferedProtocol):
             if head.startswith(b"GET /sink"):
                 self._transport.write(self._graph.told())
                 return
+            if head.startswith(b"GET "):
+                self._later(self._list)
+                return
             length = _CONTENT_LENGTH.search(head)
             self._left = self._length = int(length[1]) if length else 0
             received = memoryview(rest)
@@ -120,10 +128,17 @@ class Connection(asyncio.BufferedProtocol):
         if self._left:
             return
         self._graph.received(self._length)
+        self._later(self._answer)
+
+    def _later(self, respond: Callable[[], None]) -> None:
         if self._graph.delay_s:
-            asyncio.get_running_loop().call_later(self._graph.delay_s, self._answer)
+            asyncio.get_running_loop().call_later(self._graph.delay_s, respond)
         else:
-            self._answer()
+            respond()
+
+    def _list(self) -> None:
+        """Answer a list of a post's attachments: it has none."""
+        self._transport.write(_head(200, "OK", len(_EMPTY)) + _EMPTY)
 
     def _answer(self) -> None:
         answer = self._graph.answer(b"".join(self._body))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
+from benchmarks.baselines import DELAY_S, Price
 from benchmarks.contestants import CONTESTANTS
 from benchmarks.findings import (
     Ratio,
@@ -50,6 +51,11 @@ def _sections(run: Run) -> Iterator[str]:
     if run.memories or run.bursts:
         yield _section(
             f"Memory, MiB; Graph takes {run.plan.amounts.delay_s:g} s to answer", _memory(run)
+        )
+    if run.prices:
+        yield _section(
+            f"What a baseline costs, for each upload with a request_id; Graph takes {DELAY_S:g} s",
+            _prices(run.prices),
         )
     if found := ratios(run):
         yield _section("Ratios, taken in each round, and what is wanted of them", _ratios(found))
@@ -149,6 +155,22 @@ def _memory_row(memory: Memory) -> Row:
         f"{memory.per_file:.2f}",
         f"{memory.waited_at_once} at once",
     )
+
+
+def _prices(prices: Sequence[Price]) -> list[Row]:
+    header = ("baseline", "of", "CPU, ms; 8 at once", "latency alone, p50, ms")
+    return [
+        header,
+        *(
+            (
+                each.setting,
+                f"{each.kind} of {size_name(each.size_bytes)}",
+                _number(Spread.over([1000 * value for value in each.cpu_s])),
+                _digits(1000 * each.median_latency_s),
+            )
+            for each in prices
+        ),
+    ]
 
 
 def _ratios(found: Sequence[Ratio]) -> list[Row]:

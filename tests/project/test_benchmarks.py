@@ -56,7 +56,8 @@ def test_each_scenario_has_a_table(printed: str) -> None:
     """Each scenario has a table, and so have the ratios."""
     titles = [line for line in printed.splitlines() if line.startswith("### ")]
     assert [title.split()[1].rstrip(",") for title in titles] == [
-        *("Who", "CPU", "CPU", "CPU", "Uploads", "Latency", "The", "From", "Memory", "Ratios")
+        *("Who", "CPU", "CPU", "CPU", "Uploads", "Latency", "The", "From", "Memory", "What"),
+        "Ratios",
     ]
     assert "| gateway's CPU / floor's" in printed
 
