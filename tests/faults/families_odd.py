@@ -7,6 +7,7 @@ from graph_emulator.faults import Fault, FaultAnswer
 from tests.faults.cases import BASELINES, Twin
 from tests.faults.draws import KINDS, anything, combination, file
 from tests.faults.families_graph import STORES, unclear_first
+from tests.faults.timing import DEADLINE_S
 
 _ODD = ("odd", "odd names", "odd bytes", "odd ids", "no content")
 _CLOCKS = (
@@ -62,10 +63,15 @@ def lists(number: int, random: Random) -> dict[str, Any]:
     first = unclear_first(store, random)
     if isinstance(how, str):
         return {**made, "environment": how, "faults": (first,), "truth": "never"}
-    read = Fault(method="GET", times=random.choice((1, 2, 3)), **how)
+    read = Fault(method="GET", times=random.choice((1, 2, 3, 0)), **how)
     # A list that leaves something out, or shows an id that isn't there, can't be seen to be wrong.
     is_seen = not ({"elements", "partial"} & set(how))
-    return {**made, "faults": (first, read), "truth": "later" if is_seen else "never"}
+    return {
+        **made,
+        "faults": (first, read),
+        "truth": "later" if is_seen else "never",
+        "deadline_s": DEADLINE_S if read.times else 5.0,
+    }
 
 
 def proxies(number: int, random: Random) -> dict[str, Any]:
@@ -74,7 +80,7 @@ def proxies(number: int, random: Random) -> dict[str, Any]:
         number,
         (
             FaultAnswer(status=200, body=b"<html>Sign in</html>", content_type="text/html"),
-            FaultAnswer(status=200, body=b'{"status":"ok"}', graph_headers=False),
+            FaultAnswer(status=200, body=b'{"name":"portal"}', graph_headers=False),
             FaultAnswer(status=204, content_type=None, graph_headers=False),
             FaultAnswer(status=200, code="UnknownError", message="Sorry."),
             FaultAnswer(status=201, body=b'{"error":{"code":"x"}}', graph_headers=False),

@@ -63,32 +63,51 @@ def _undefined_names(file: Path) -> str:
 # The rules that the promise rests on, each removed.
 MUTATIONS: Mapping[str, Mutation] = {
     "no look-up": Mutation(
-        file="delivery/attempts.py",
-        old="""finding = await self._reconciliation.settle(
-            self._progress.unclear, awaited=lambda: not self._deadline.expired.done()
-        )""",
-        new="return None",
+        file="delivery/reconciliation.py",
+        old="finding = await self.judge(attempts, listing)",
+        new="finding: Finding = Absent(listing)",
         cases=("late/000?", "status/00??"),
         violated=("duplicate",),
+    ),
+    "a difference means another": Mutation(
+        file="delivery/candidates.py",
+        old="Place.STAMPED: {True: _row(_OURS, _CANT, _CANT), False: _row(_CANT, _CANT, _NOT)},",
+        new="Place.STAMPED: {True: _row(_OURS, _CANT, _CANT), False: _row(_NOT, _NOT, _NOT)},",
+        cases=("odd/00??",),
+        violated=("duplicate",),
+    ),
+    "any list proves absence": Mutation(
+        file="delivery/reconciliation.py",
+        old="if isinstance(finding, Absent) and not listing.is_whole:",
+        new="if False and not listing.is_whole:",
+        cases=("lists/00??",),
+        violated=("duplicate",),
+    ),
+    "a success of a proxy counts": Mutation(
+        file="delivery/response_judgement.py",
+        old="if attachment is None or not (attachment.id or is_graphs):",
+        new="if attachment is None:",
+        cases=("proxies/00??",),
+        violated=("lost", "an id that is nobody's"),
     ),
     "no settling": Mutation(
         file="delivery/attempts.py",
         old="settled_at=ended_at + self._resources.settle_s",
         new="settled_at=ended_at",
-        cases=("late/000?", "late/001?"),
+        cases=("status/00??",),
         violated=("duplicate",),
     ),
     "uncertainty not sticky": Mutation(
-        file="delivery/attempts.py",
-        old="if isinstance(finding, Absent) and not unknown.created:",
-        new="if not isinstance(finding, Found) and not unknown.created:",
+        file="delivery/reconciliation.py",
+        old="return CannotTell(error.response)",
+        new="return Absent(Listing(listed=(), clocks=None, is_whole=True))",
         cases=("sticky/000?", "sticky/001?", "sticky/002?", "sticky/003?"),
         violated=("denied", "duplicate"),
     ),
     "no write-ahead": Mutation(
-        file="delivery/held_lease.py",
-        old="self._ledger.acquire(self._lease, sending=sending)",
-        new="self._ledger.acquire(self._lease)",
+        file="ledger/rules.py",
+        old="return entry._replace(attempts=_bounded((*_absent(entry.attempts), attempt)))",
+        new="return entry._replace(attempts=_absent((*entry.attempts, attempt)))",
         cases=("kill/000?",),
         violated=("duplicate",),
     ),
