@@ -30,6 +30,7 @@ OWNED_ELSEWHERE = {
     "client/clock": ("client/test_sync", "its clock is the client's"),
     "client/errors": ("client/test_sync", "its errors are the client's"),
     "client/file_source": ("client/test_sync", "its messages are the client's"),
+    "delivery/attempt_baseline": ("delivery/test_prefetch", "a baseline is seen in what is sent"),
     "delivery/delivery": ("delivery/test_attempts", "it is tested against the local Graph"),
     "delivery/post_reader": ("delivery/test_reconciliation", "what it reads is judged there"),
     "delivery/resources": ("delivery/test_attempts", "it is a value without a rule"),

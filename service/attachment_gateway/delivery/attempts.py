@@ -14,11 +14,12 @@ import structlog
 from attachment_gateway import metrics
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery import response_judgement
+from attachment_gateway.delivery.attempt_baseline import AttemptBaseline
 from attachment_gateway.delivery.baseline import Baseline
 from attachment_gateway.delivery.baseline_policy import BaselineSetting
 from attachment_gateway.delivery.held_lease import HeldLease
 from attachment_gateway.delivery.post_reader import Listing, ReadError
-from attachment_gateway.delivery.prefetch import ListedBaseline, listed_baseline
+from attachment_gateway.delivery.prefetch import ListedBaseline
 from attachment_gateway.delivery.reconciliation import (
     MAX_PAGES,
     Absent,
@@ -41,6 +42,7 @@ from attachment_gateway.delivery.stamps import SendClocks, stamp_identifies
 from attachment_gateway.delivery.state import Event, Progress, UnclearAttempt
 from attachment_gateway.errors import (
     GatewayError,
+    GraphUnavailable,
     LedgerUnavailable,
     MailboxLimit,
     OutcomeUnknown,
@@ -76,8 +78,9 @@ class Attempts:
         sender = graph_request.head.sender
         self._ids = sender.ids
         self._mailbox = mailbox_of(sender.token, graph_request.head.post.group_id)
-        self._wants_baseline = False
-        self._listed: ListedBaseline | None = None
+        self._baseline = AttemptBaseline(
+            resources.reader(graph_request.head), settle_s=resources.settle_s
+        )
         self._looked_at: float | None = None
         self._sent = SendClocks(wall_s=0.0, boot_s=0.0)
 
@@ -98,8 +101,7 @@ class Attempts:
 
         `listed`: the baseline that was recorded when the lease was acquired.
         """
-        self._wants_baseline = wants_baseline
-        self._listed = listed
+        self._baseline.begin(listed, is_wanted=wants_baseline)
         if acquired.attempts:
             await self._settle_inherited(acquired)
         self._resources.retries.earn()
@@ -145,14 +147,16 @@ class Attempts:
             while True:
                 if (found := await self._found_late()) is not None:
                     return Done(attachment=found)
-                await self._list_baseline()
+                if not self._baseline.is_ready():
+                    self._lease.sent()  # what was recorded with the lease has another baseline
+                    await self._baseline.refresh(within_s=self._deadline.left_s())
                 async with self._resources.mailboxes.slot(
                     self._mailbox,
                     upload_bytes=self._graph_request.size_bytes,
                     within_s=self._deadline.left_s(),
                 ):
-                    if not self._is_ready():  # the slot was waited for
-                        continue
+                    if not (self._has_looked_lately() and self._baseline.is_ready()):
+                        continue  # the slot was waited for
                     await self._record_sending()
                     self._progress.advance(Event.SEND)
                     attempt = self._resources.graph.create_attachment(
@@ -172,8 +176,8 @@ class Attempts:
         """Record the attempt with its baseline, unless that was done with the lease."""
         if self._lease.is_sending:
             return
-        if not await self._lease.record_sending(sending(self._resources, self._listed)):
-            raise self._lost()
+        if not await self._lease.record_sending(sending(self._resources, self._baseline.listed)):
+            raise self._lost(sent_before=self._was_sent_before)
 
     def _may_offer(self) -> bool:
         """Return whether the last piece may be offered; if so, record that it is."""
@@ -183,37 +187,10 @@ class Attempts:
         self._progress.advance(Event.OFFER)
         return True
 
-    # The baseline.
-
-    async def _list_baseline(self) -> None:
-        """List the post for the next attempt, if a baseline is wanted and there is no fresh one."""
-        if not self._wants_baseline or self._has_fresh_baseline():
-            return
-        self._lease.sent()  # what was recorded with the lease has another baseline
-        within_s = min(self._resources.settle_s, self._deadline.left_s())
-        self._listed = await listed_baseline(
-            self._resources.reader(self._graph_request.head), within_s=within_s
-        )
-        self._wants_baseline = self._listed is not None  # goes on without if it can't be had
-
-    def _has_fresh_baseline(self) -> bool:
-        listed = self._listed
-        return listed is not None and listed.is_fresh(self._loop.time(), self._resources.settle_s)
-
-    def _is_ready(self) -> bool:
-        """Return whether what the attempt rests on is young enough to send it now."""
-        return self._has_looked_lately() and (
-            not self._wants_baseline or self._has_fresh_baseline()
-        )
-
     def _has_looked_lately(self) -> bool:
         """Return whether nothing was unclear, or a look-up has just shown that nothing came."""
         looked_at = self._looked_at
         return looked_at is None or self._loop.time() - looked_at <= self._reconciliation.spacing_s
-
-    @property
-    def _baseline(self) -> Baseline | None:
-        return self._listed.baseline if self._listed is not None else None
 
     # Settling.
 
@@ -223,7 +200,7 @@ class Attempts:
         unclear = UnclearAttempt(
             settled_at=ended_at + self._resources.settle_s,
             clocks=self._sent,
-            baseline=self._baseline,
+            baseline=self._baseline.value,
         )
         self._progress.lose(unclear, created=unknown.created)
         if (found := await self._found(unknown)) is not None:
@@ -283,37 +260,38 @@ class Attempts:
 
     async def _record_absent(self, listing: Listing) -> None:
         """Record that the unclear attempts created nothing; `listing` showed it."""
-        self._looked_at = self._loop.time()
-        if not await self._lease.record_absent():
-            raise self._lost()
-        self._take_as_baseline(listing)
+        self._note_absence(listing)
+        try:
+            is_held = await self._lease.record_absent()
+        except LedgerUnavailable as error:
+            raise LedgerUnavailable(error.why, sent_before=True) from error
+        if not is_held:
+            raise self._lost(sent_before=True)
 
-    def _take_as_baseline(self, listing: Listing) -> None:
-        """Use a list, read after all earlier attempts were settled, for the next attempt."""
-        if self._resources.baselines.setting is BaselineSetting.NEVER:
-            return
-        baseline = Baseline.of(listing.listed)
-        if baseline is not None and self._looked_at is not None:
-            self._listed = ListedBaseline(baseline=baseline, asked_at=self._looked_at)
+    def _note_absence(self, listing: Listing) -> None:
+        """Note when a list showed that nothing came, and use it as the next attempt's baseline."""
+        self._looked_at = self._loop.time()
+        if self._resources.baselines.setting is not BaselineSetting.NEVER:
+            self._baseline.take(listing, asked_at=self._looked_at)
 
     async def _found_late(self) -> Attachment | None:
         """Look once more before sending again, unless the last look-up was just now.
 
         Returns what came after its absence was settled. Raises OutcomeUnknown if that can't be
-        told, and the last attempt's error if the look-up fails.
+        told, and GraphUnavailable if the look-up fails: nothing is sent then.
         """
         if self._has_looked_lately():
             return None
         try:
             finding = await self._reconciliation.look_up(self._progress.unclear)
-        except ReadError:
-            if self._progress.last_error is not None:
-                raise self._progress.last_error from None
-            self._looked_at = None  # an earlier call has settled the absence, and told it
-            return None
+        except ReadError as error:
+            raise self._progress.last_error or GraphUnavailable(
+                "Graph did not list the post, as is needed after an earlier request",
+                retry_delay_s=response_judgement.DEFAULT_RETRY_DELAY_S,
+                response=error.response,
+            ) from None
         if isinstance(finding, Absent):
-            self._looked_at = self._loop.time()
-            self._take_as_baseline(finding.listing)
+            self._note_absence(finding.listing)
             return None
         self._progress.advance(Event.REOPEN)
         late = OutcomeUnknown("an earlier request may have been carried out after it was settled")
@@ -388,11 +366,11 @@ class Attempts:
         last_error.retry_delay_s = busy.retry_delay_s
         return last_error
 
-    def _lost(self) -> GatewayError:
+    def _lost(self, *, sent_before: bool) -> GatewayError:
         """Return the error for a lease that another holder has taken over."""
         if self._graph_request.request_id:
-            return RequestInProgress(retry_delay_s=LEASE_S, sent_before=self._was_sent_before)
-        return LedgerUnavailable("the lease has ended")
+            return RequestInProgress(retry_delay_s=LEASE_S, sent_before=sent_before)
+        return LedgerUnavailable("the lease has ended", sent_before=sent_before)
 
 
 def may_act_s(resources: Resources) -> float:

@@ -75,9 +75,9 @@ class Delivery:
         async with self._resources.locks.lock(self._lease.post):
             wants_baseline = self._prefetch is not None
             listed = await self._prefetched()
-            is_known = wants_baseline and listed is None
+            is_ready = listed is not None or not wants_baseline
             standing = await self._held_lease.acquire(
-                None if is_known else sending(self._resources, listed)
+                sending(self._resources, listed) if is_ready else None
             )
             if isinstance(standing, Acquired):
                 return await self._attempted(standing, listed, wants_baseline=wants_baseline)
