@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attachment_gateway.delivery.baseline import Baseline
 from attachment_gateway.delivery.candidates import (
@@ -18,6 +20,7 @@ from attachment_gateway.delivery.candidates import (
     judge,
     next_look_s,
 )
+from attachment_gateway.delivery.item_comparison import is_alike
 from attachment_gateway.delivery.names import Name
 from attachment_gateway.delivery.stamps import ReadClocks, SendClocks
 from attachment_gateway.graph.values import JsonObject
@@ -194,6 +197,8 @@ def test_an_attachment_without_an_id_cannot_be_told() -> None:
     assert judged(nameless, evidence=BY_STAMP) is CANT
     had_one = replace(BY_STAMP, baseline=Baseline.of([{"id": "OLD"}, {"id": None}]))
     assert judged(old, nameless, evidence=had_one) is NOT
+    # The attachment without an id may have got one since, and be this one.
+    assert judged(old, nameless, listed(), evidence=had_one, alike=("A",)) is CANT
     assert judged(old, nameless, nameless, evidence=had_one) is CANT
 
 
@@ -236,3 +241,31 @@ def test_looks_become_rarer_until_settled(
 ) -> None:
     """Each wait is longer than the one before, and none passes the settling time."""
     assert next_look_s(looked_for_s, settled_in_s, spacing_s=1.5) == wait_s
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(("@odata.type", "id", "name", "size", "lastModifiedDateTime")), JSON
+    )
+)
+def test_any_json_is_survived(attachment: JsonObject) -> None:
+    """Whatever a list holds is judged, and nothing raises."""
+    for evidence in (BY_STAMP, BY_BASELINE):
+        for found in candidates_among([attachment], evidence, FILE, frozenset()):
+            judge([found], evidence, {found.id: True})
+            judge([found], evidence, {})
+
+
+@given(st.dictionaries(st.sampled_from(("subject", "body", "start", "toRecipients")), JSON), JSON)
+def test_any_item_is_survived(sent: JsonObject, shown: object) -> None:
+    """Whatever Graph shows of an item is compared, and nothing raises."""
+    is_alike(sent, shown)
+    is_alike(sent, dict.fromkeys(sent, shown))
+    assert is_alike(sent, sent) in (True, False)

@@ -34,7 +34,7 @@ from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStu
 from graphattachments.v1.contact_pb2 import Contact
 from graphattachments.v1.event_pb2 import Event
 from graphattachments.v1.message_pb2 import Message
-from tests.support.calls import BEARER, QUICK, AsyncStub
+from tests.support.calls import BEARER, QUICK, AsyncStub, failure
 
 FILE = Attachment(name="a.txt", file_attachment=FileAttachment(content_bytes=b"hello, world"))
 LONG = "Minutes of the meeting " * 13
@@ -278,3 +278,44 @@ async def test_an_unknown_outcome_is_found_out_by_a_repeat(
     control.clear_faults(post)
     again = await outcome(stubs["always"], post, FILE, request_id=request_id)
     assert stored(control, post)[1:] == [again]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_look_up_is_told_in_the_metadata(
+    stubs: dict[str, AsyncStub], control: EmulatorClient, post: Post, status: int
+) -> None:
+    """If the token may not list the post, the outcome is unknown, and the error says why."""
+    control.inject(lost(store="never"))
+    refused = FaultAnswer(status=status, code="ErrorAccessDenied")
+    control.inject(Fault(method="GET", times=0, post_id=post.post_id, answer=refused))
+    reference = PostRef(group_id=post.group_id, thread_id=post.thread_id, post_id=post.post_id)
+    request = CreateAttachmentRequest(post=reference, attachment=FILE, request_id=str(uuid4()))
+    call = stubs["never"].CreateAttachment(request, metadata=BEARER, timeout=10)
+    failed = await failure(call)
+    assert failed.info.reason == "OUTCOME_UNKNOWN"
+    assert failed.metadata["http_status"] == str(status)
+    assert failed.metadata["graph_code"] == "ErrorAccessDenied"
+
+
+async def test_a_repeat_lists_the_post_before_it_sends_again(
+    stubs: dict[str, AsyncStub], control: EmulatorClient, post: Post
+) -> None:
+    """After a settled absence, a repeat that can't list the post sends nothing."""
+    request_id = str(uuid4())
+    control.inject(lost(store="never"))
+    control.inject(Fault(answer=FaultAnswer(status=423, code="Locked")))
+    assert await reason(stubs["never"], post, request_id) == "GRAPH_LOCKED"
+    posted = sum(request.method == "POST" for request in control.requests())
+    control.inject(Fault(method="GET", times=0, post_id=post.post_id, cut="before_answer"))
+    assert await reason(stubs["never"], post, request_id) == "GRAPH_UNAVAILABLE"
+    assert sum(request.method == "POST" for request in control.requests()) == posted
+    control.clear_faults(post)
+    assert await outcome(stubs["never"], post, FILE, request_id=request_id) in stored(control, post)
+
+
+async def reason(stub: AsyncStub, post: Post, request_id: str) -> str:
+    """Create a file, and return the reason of the error."""
+    reference = PostRef(group_id=post.group_id, thread_id=post.thread_id, post_id=post.post_id)
+    request = CreateAttachmentRequest(post=reference, attachment=FILE, request_id=request_id)
+    failed = await failure(stub.CreateAttachment(request, metadata=BEARER, timeout=10))
+    return str(failed.info.reason)

@@ -1,6 +1,7 @@
 """Tests of delivery/response_judgement.py: what a response, or none, means for a delivery."""
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -18,7 +19,13 @@ from attachment_gateway.delivery.response_judgement import (
 )
 from attachment_gateway.errors import GatewayError
 from attachment_gateway.graph.request import GraphRequest
-from attachment_gateway.graph.response import NoResponse, Response, read_error, retry_after_s
+from attachment_gateway.graph.response import (
+    NoResponse,
+    Response,
+    http_date,
+    read_error,
+    retry_after_s,
+)
 from attachment_gateway.http1.failure import Failure
 from tests.support.graph_requests import HEAD
 
@@ -460,3 +467,19 @@ def test_each_failure_has_its_sentence(failure: Failure) -> None:
     assert isinstance(unknown, errors.OutcomeUnknown)
     assert unknown.what == f"no response from Graph: {failure.value}"
     assert failure.value[0].islower()
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_dates_of_http_do_not_depend_on_the_machines_zone(
+    zone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A date in a header is in UTC, also without a zone or with the zone -0000."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for written in ("GMT", "-0000", ""):
+            http_date.cache_clear()
+            assert http_date(f"Tue, 10 Mar 2026 12:00:00 {written}") == 1_773_144_000.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()

@@ -7,7 +7,7 @@ from graph_emulator.faults import Fault, FaultAnswer
 from tests.faults.cases import BASELINES, Twin
 from tests.faults.draws import KINDS, anything, combination, file
 from tests.faults.families_graph import STORES, unclear_first
-from tests.faults.timing import DEADLINE_S
+from tests.faults.timing import DEADLINE_S, LATEST_S
 
 _ODD = ("odd", "odd names", "odd bytes", "odd ids", "no content")
 _CLOCKS = (
@@ -42,8 +42,11 @@ def clocks(number: int, random: Random) -> dict[str, Any]:
         "environment": environment,
         "faults": (unclear_first(store, random),),
         "twins": (old,) if random.random() < 0.5 else (),
-        # By a clock that is an hour off, nothing shows when an attachment came.
-        "truth": "never" if environment in ("ahead", "behind") else "by baseline",
+        # By a clock that is an hour off, nothing shows when an attachment came. Without a usable
+        # stamp it has to be listed before the window ends.
+        "truth": "never"
+        if environment in ("ahead", "behind") or store[1] == LATEST_S
+        else "by baseline",
     }
 
 

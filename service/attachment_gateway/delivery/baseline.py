@@ -58,12 +58,9 @@ class Baseline:
     def __contains__(self, attachment_id: str) -> bool:
         return digest(attachment_id) in self.digests
 
-    def counts(self, listed: Iterable[JsonObject]) -> bool:
-        """Return whether it counts beside a later list.
+    def counts(self, ids: Iterable[str]) -> bool:
+        """Return whether it counts beside a later list with these ids.
 
-        It doesn't if none of its ids is listed any more, since Graph may have renamed them, or if
-        fewer attachments are without an id, since some of them may have got one.
+        It doesn't if none of its ids is listed any more: then Graph may have renamed them.
         """
-        ids = [id_of(each) for each in listed]
-        is_known = not self.digests or any(each in self for each in ids)
-        return is_known and ids.count("") >= self.without_id
+        return not self.digests or any(each in self for each in ids)

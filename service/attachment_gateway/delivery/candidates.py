@@ -105,6 +105,8 @@ class Evidence:
         """Return the verdict, as far as the window allows it."""
         if verdict is Verdict.NOT_OURS:
             return verdict
+        if self.baseline is not None and self.baseline.without_id:
+            return Verdict.CANT_TELL  # an attachment of the baseline may have got its id since
         stored_s = self.clocks.usable(listed.get("lastModifiedDateTime"))
         if stored_s is None or self.window_end is None:
             return verdict if id_of(listed) in self.seen else Verdict.CANT_TELL

@@ -61,7 +61,8 @@ class Listing:
     """The attachments that a list shows; `clocks` are those of its first page.
 
     `is_whole`: it shows every attachment. It doesn't if a page is missing, comes from a cache or
-    has an element that can't be read, or if two readings of several pages differ.
+    has an element that can't be read, if an attachment is listed twice, or if two readings of
+    several pages differ.
     """
 
     listed: tuple[JsonObject, ...]
@@ -130,6 +131,9 @@ class PostReader:
                 break
             listed += following.listed
             is_whole, page = following.is_whole, following
+        # An attachment that is listed twice has taken the place of another: the order has changed.
+        ids = list(filter(None, map(id_of, listed)))
+        is_whole = is_whole and len(ids) == len(set(ids))
         return Listing(listed=tuple(listed), clocks=clocks, is_whole=is_whole), pages
 
     async def _get(self, path: str) -> Response:

@@ -5,11 +5,10 @@ Graph may still act on the request, and a list that isn't whole proves nothing a
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
-
-import orjson
 
 from attachment_gateway import metrics
 from attachment_gateway.delivery.candidates import (
@@ -200,7 +199,7 @@ class Reconciliation:
         return Evidence(
             clocks=clocks,
             sent=attempt.clocks,
-            baseline=baseline if baseline is None or baseline.counts(listing.listed) else None,
+            baseline=baseline if baseline is None or baseline.counts(listing.ids) else None,
             window_end=clocks.window_end(attempt.settled_at - read_at, self.clock_skew_s),
             clock_skew_s=self.clock_skew_s,
             seen=frozenset(self._seen.get(attempt.settled_at, ())),
@@ -227,7 +226,8 @@ class Reconciliation:
         shown = None
         if kind == ITEM:
             shown = await self.reader.content(self._comparison.path(candidate))
-        listed = orjson.dumps({**candidate.listed, "@odata.type": None})
+        # Not by orjson, which refuses half a surrogate pair.
+        listed = json.dumps({**candidate.listed, "@odata.type": None}).encode()
         for described in filter(None, (shown, listed)):
             found = codec.attachment_from_json(described, kind=kind)
             if found is not None and found.id == candidate.id:
