@@ -31,27 +31,73 @@ class Lease:
     fingerprint: bytes = b""
 
 
-# Results of `acquire`.
+@dataclass(slots=True, kw_only=True)
+class Sending:
+    """What is recorded before an attempt is sent.
+
+    Graph may act on the attempt for `settles_in_s`. `wall_s`: the wall clock now, in seconds since
+    the epoch. `baseline`: the attachments on the post before, as `delivery.baseline` packs them;
+    None without one. `turn`, from `look`: the baseline counts only if no other lease was in the
+    post's queue since; None if it was read while this lease was the head.
+    """
+
+    settles_in_s: float
+    wall_s: float
+    baseline: bytes | None = None
+    turn: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unsettled:
-    """A request that an earlier holder of the request id sent, and whose outcome is unknown.
+class SentAttempt:
+    """An attempt of a request id whose outcome was not known when it was recorded last.
 
-    The sending began `began_ago_s` ago. Graph may act on it for another `settles_in_s`, which is
-    negative once that time is over. `created`: Graph has reported a success, but not the id.
+    It was recorded `began_ago_s` ago. Graph may act on it for another `settles_in_s`, which is
+    negative once that time is over. `wall_s`: the wall clock when it was recorded; None if that was
+    on another machine or before its last start. `created`: Graph has reported a success, but not
+    the id. `absent`: it was settled that it created nothing.
     """
 
     began_ago_s: float
     settles_in_s: float
+    wall_s: float | None
+    baseline: bytes | None
     created: bool = False
+    absent: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What `look` found: whether the request id is known, and the post's turn.
+
+    `turn` is the number of the last lease in the post's queue, 0 if none was there lately, and
+    NOT_FREE while a lease may write to the post.
+    """
+
+    is_known: bool
+    turn: int
+
+
+NOT_FREE = -1
+
+
+# Results of `acquire`.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acquired:
-    """The lease is the head of the post's queue, and holds its request id."""
+    """The lease is the head of the post's queue, and holds its request id.
 
-    unsettled: Unsettled | None = None
+    `attempts` are those of earlier holders of the request id, the earliest first; only the last can
+    be unsettled. `is_sending`: the `sending` that was passed is recorded.
+    """
+
+    attempts: tuple[SentAttempt, ...] = ()
+    is_sending: bool = False
+
+    @property
+    def unsettled(self) -> SentAttempt | None:
+        """The attempt whose outcome is not settled, if there is one."""
+        return self.attempts[-1] if self.attempts and not self.attempts[-1].absent else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +141,10 @@ class EndedCreated:
 
 @dataclass(frozen=True, slots=True)
 class EndedAbsent:
-    """The lease has certainly created nothing."""
+    """The lease's last attempt has certainly created nothing.
+
+    Attempts that `record_absent` has marked stay in the entry.
+    """
 
     word: ClassVar = "absent"
 
@@ -104,7 +153,7 @@ class EndedAbsent:
 class EndedUnknown:
     """The outcome is unknown: Graph may act on the request for `settles_in_s`.
 
-    `created` is as in Unsettled.
+    `created` is as in SentAttempt.
     """
 
     word: ClassVar = "unknown"
@@ -125,16 +174,19 @@ End = EndedCreated | EndedAbsent | EndedUnknown | EndedUnchanged
 class Ledger(Protocol):
     """A ledger. Every method may raise LedgerUnavailable, with all of its changes made or none."""
 
-    async def acquire(self, lease: Lease, *, settles_in_s: float | None = None) -> Standing:
+    async def acquire(self, lease: Lease, *, sending: Sending | None = None) -> Standing:
         """Take the request id and join the post's queue, and return the lease's standing.
 
-        With `settles_in_s`, a lease that is Acquired with nothing unsettled is recorded as sending
-        in the same step, as by `record_sending` with `is_new_attempt`.
+        A lease that is Acquired without earlier attempts records `sending` in the same step, as
+        `record_sending` does, unless its `turn` shows that the baseline doesn't count.
 
         Call it again while Queued, several times in LEASE_S; every call renews the lease. A lease
         that is neither Acquired nor Queued is in no queue. If the lease of the request id's holder
         has expired, this lease takes over the request id and the holder's position in the queue.
         """
+
+    async def look(self, lease: Lease) -> Look:
+        """Return what is known of the request id and the post, without changing it."""
 
     async def find(self, lease: Lease) -> Created | Reused | InProgress | None:
         """Return the standing of the request id without changing it.
@@ -142,17 +194,21 @@ class Ledger(Protocol):
         None if `acquire` would return Acquired or Queued.
         """
 
-    async def renew(self, lease: Lease) -> bool:
-        """Renew the lease, and return whether it is still held."""
+    async def renew(self, lease: Lease, *, settles_in_s: float | None = None) -> bool:
+        """Renew the lease, and return whether it is still held.
 
-    async def record_sending(
-        self, lease: Lease, *, settles_in_s: float, is_new_attempt: bool
-    ) -> bool:
-        """Record that a request is about to be sent, and return whether the lease is still held.
-
-        Graph may act on the request for `settles_in_s`. `is_new_attempt`: nothing that was sent
-        before can still take effect. Renews the lease.
+        With `settles_in_s`, an attempt is being sent: Graph may act on it for that time from now.
         """
+
+    async def record_sending(self, lease: Lease, sending: Sending) -> bool:
+        """Record that an attempt is about to be sent, and return whether the lease is still held.
+
+        It replaces an attempt that isn't marked as absent, which has therefore created nothing.
+        Renews the lease.
+        """
+
+    async def record_absent(self, lease: Lease) -> bool:
+        """Mark the last attempt as absent, and return whether the lease is still held."""
 
     async def release(self, lease: Lease, end: End) -> None:
         """Leave the queue, release the request id, and record the result `end`.

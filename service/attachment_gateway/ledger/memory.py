@@ -4,7 +4,17 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from attachment_gateway.ledger import LEASE_S, Created, End, InProgress, Lease, Reused, Standing
+from attachment_gateway.ledger import (
+    LEASE_S,
+    Created,
+    End,
+    InProgress,
+    Lease,
+    Look,
+    Reused,
+    Sending,
+    Standing,
+)
 from attachment_gateway.ledger.expiring import Expiring
 from attachment_gateway.ledger.rules import Entry, Row, Rules
 
@@ -25,27 +35,31 @@ class MemoryLedger:
         )
         self._clock = clock
 
-    async def acquire(self, lease: Lease, *, settles_in_s: float | None = None) -> Standing:
+    async def acquire(self, lease: Lease, *, sending: Sending | None = None) -> Standing:
         """Implement Ledger.acquire; see Ledger for this method and those below."""
         now = self._clock()
         self._rules.purge(now)
-        return self._rules.acquire(lease, now, settles_in_s)
+        return self._rules.acquire(lease, now, sending)
 
     async def find(self, lease: Lease) -> Created | Reused | InProgress | None:
         """Look the request id up."""
         return self._rules.find(lease, self._clock())
 
-    async def renew(self, lease: Lease) -> bool:
-        """Renew the lease."""
-        return self._rules.renew(lease, self._clock())
+    async def look(self, lease: Lease) -> Look:
+        """Return what is known of the request id and the post."""
+        return self._rules.look(lease, self._clock())
 
-    async def record_sending(
-        self, lease: Lease, *, settles_in_s: float, is_new_attempt: bool
-    ) -> bool:
-        """Record that a request is about to be sent."""
-        return self._rules.record_sending(
-            lease, self._clock(), settles_in_s=settles_in_s, is_new_attempt=is_new_attempt
-        )
+    async def renew(self, lease: Lease, *, settles_in_s: float | None = None) -> bool:
+        """Renew the lease."""
+        return self._rules.renew(lease, self._clock(), settles_in_s)
+
+    async def record_sending(self, lease: Lease, sending: Sending) -> bool:
+        """Record that an attempt is about to be sent."""
+        return self._rules.record_sending(lease, sending, self._clock())
+
+    async def record_absent(self, lease: Lease) -> bool:
+        """Mark the last attempt as absent."""
+        return self._rules.record_absent(lease, self._clock())
 
     async def release(self, lease: Lease, end: End) -> None:
         """Leave the queue, and record the result."""

@@ -4,11 +4,13 @@ A row is a lease in a post's queue; an entry is what is known of a request id. T
 has to keep others from reading or writing meanwhile. Times are seconds on the ledger's clock.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from attachment_gateway.ledger import (
     LEASE_S,
+    NOT_FREE,
     Acquired,
     Created,
     End,
@@ -18,11 +20,17 @@ from attachment_gateway.ledger import (
     EndedUnknown,
     InProgress,
     Lease,
+    Look,
     Queued,
     Reused,
+    Sending,
+    SentAttempt,
     Standing,
-    Unsettled,
 )
+
+# An entry keeps this many attempts. More are merged: the first keeps its moment and its baseline,
+# and lasts as long as the one merged into it.
+MAX_ATTEMPTS = 4
 
 # NamedTuples, since a call makes several of them and a dataclass takes far longer to make.
 
@@ -31,7 +39,8 @@ class Row(NamedTuple):
     """A lease in a post's queue.
 
     `seq` orders the post's rows. `lease_until` is None after the lease was released with an unknown
-    outcome. `sent`: the holder has recorded a sending. From `gone_at` on the row is passed over.
+    outcome, or has ended. `sent`: the holder has recorded a sending. From `gone_at` on the row is
+    passed over.
     """
 
     post: str
@@ -42,26 +51,47 @@ class Row(NamedTuple):
     gone_at: float
 
 
+class Attempt(NamedTuple):
+    """An attempt that an entry keeps; `began_at` and `settled_at` are on the ledger's clock.
+
+    The other fields are as in SentAttempt.
+    """
+
+    began_at: float
+    settled_at: float
+    wall_s: float | None
+    created: bool
+    absent: bool
+    baseline: bytes | None
+
+
 class Entry(NamedTuple):
     """What is known of a request id.
 
-    `holder` is "" if no lease holds it. `began_at` is when the unsettled sending began, None if
-    nothing is unsettled; it settles at `settled_at`. `told`: Graph has reported a success.
-    `attachment_id` is "" until the attachment is created, at `created_at`.
+    `holder` is "" if no lease holds it. `attempts`: the earliest first; only the last can be
+    unsettled. `attachment_id` is "" until the attachment is created, at `created_at`.
     """
 
     post: str
     fingerprint: bytes
     holder: str
-    began_at: float | None
-    settled_at: float
-    told: bool
+    attempts: tuple[Attempt, ...]
     attachment_id: str
     created_at: float
 
     def is_of(self, lease: Lease) -> bool:
         """Tell whether the entry and the lease are of the same request."""
         return (self.post, self.fingerprint) == (lease.post, lease.fingerprint)
+
+    @property
+    def unsettled(self) -> Attempt | None:
+        """The attempt whose outcome is not settled, if there is one."""
+        return self.attempts[-1] if self.attempts and not self.attempts[-1].absent else None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether it must not expire: it is held, or unsettled."""
+        return bool(self.holder) or self.unsettled is not None
 
 
 class Store(Protocol):
@@ -111,7 +141,7 @@ class Rules:
         """Remove some of the data that no rule uses any more."""
         self._store.purge(now, now - self._kept_s)
 
-    def acquire(self, lease: Lease, now: float, settles_in_s: float | None = None) -> Standing:
+    def acquire(self, lease: Lease, now: float, sending: Sending | None = None) -> Standing:
         """Implement Ledger.acquire."""
         entry = self._entry(lease, now)
         rows = self._rows(lease.post, now, forget=True)
@@ -125,35 +155,46 @@ class Rules:
         is_first = head is None or row.seq <= head.seq
         if lease.request_id:
             entry = entry._replace(holder=lease.holder) if entry else _fresh(lease)
-        unsettled = _unsettled(entry, now)
+        attempts = entry.attempts if entry else ()
         # Recorded in the same step, as by `record_sending`.
-        sent = row.sent
-        if is_first and unsettled is None and settles_in_s is not None:
-            sent = True
-            entry = entry and _with_sending(entry, now, settles_in_s, is_new_attempt=True)
-        self._store.put_row(self._renewed(row, now, sent=sent))
+        is_sending = (
+            is_first
+            and sending is not None
+            and not attempts
+            and sending.turn in {None, row.seq - 1}
+        )
+        if entry and sending and is_sending:
+            entry = _with_sending(entry, sending, now)
+        self._store.put_row(self._renewed(row, now, sent=row.sent or is_sending))
         if entry:
             self._put(lease, entry, now)
-        return Acquired(unsettled=unsettled) if is_first else Queued()
+        if not is_first:
+            return Queued()
+        return Acquired(attempts=_shown(attempts, now), is_sending=is_sending)
 
     def find(self, lease: Lease, now: float) -> Created | Reused | InProgress | None:
         """Implement Ledger.find."""
         return _refusal(lease, self._entry(lease, now), self._rows(lease.post, now), now)
 
-    def renew(self, lease: Lease, now: float) -> bool:
+    def look(self, lease: Lease, now: float) -> Look:
+        """Implement Ledger.look."""
+        rows = self._rows(lease.post, now)
+        is_free = all(row.gone_at <= now for row in rows)
+        turn = (rows[-1].seq if rows else 0) if is_free else NOT_FREE
+        return Look(is_known=self._entry(lease, now) is not None, turn=turn)
+
+    def renew(self, lease: Lease, now: float, settles_in_s: float | None = None) -> bool:
         """Implement Ledger.renew."""
         held = self._held(lease, now)
         if held is None:
             return False
         row, entry = held
-        self._store.put_row(self._renewed(row, now, sent=row.sent))
+        self._store.put_row(self._renewed(row, now, sent=row.sent or settles_in_s is not None))
         if entry:
-            self._put(lease, entry, now)
+            self._put(lease, _prolonged(entry, now, settles_in_s), now)
         return True
 
-    def record_sending(
-        self, lease: Lease, now: float, *, settles_in_s: float, is_new_attempt: bool
-    ) -> bool:
+    def record_sending(self, lease: Lease, sending: Sending, now: float) -> bool:
         """Implement Ledger.record_sending."""
         held = self._held(lease, now)
         if held is None:
@@ -161,31 +202,40 @@ class Rules:
         row, entry = held
         self._store.put_row(self._renewed(row, now, sent=True))
         if entry:
-            self._put(
-                lease, _with_sending(entry, now, settles_in_s, is_new_attempt=is_new_attempt), now
-            )
+            self._put(lease, _with_sending(entry, sending, now), now)
+        return True
+
+    def record_absent(self, lease: Lease, now: float) -> bool:
+        """Implement Ledger.record_absent."""
+        held = self._held(lease, now)
+        if held is None:
+            return False
+        row, entry = held
+        self._store.put_row(self._renewed(row, now, sent=row.sent))
+        if entry:
+            self._put(lease, _with_absent(entry), now)
         return True
 
     def release(self, lease: Lease, end: End, now: float) -> None:
         """Implement Ledger.release."""
+        row = _row_of(lease.holder, self._rows(lease.post, now))
         if isinstance(end, EndedCreated):
             self._created(lease, end.attachment_id, now)
-            self._store.drop_row(lease.post, lease.holder)
+            self._end_row(row, now)
             return
-        row = _row_of(lease.holder, self._rows(lease.post, now))
         # A lease that was released already, or passed over, has nothing to record.
         if row is None or row.lease_until is None:
             return
         entry = self._own_entry(lease, now)
         if isinstance(end, EndedUnchanged):
-            end = _unchanged(entry, now)
+            end = _unchanged(row, entry, now)
         if isinstance(end, EndedAbsent):
-            self._store.drop_row(lease.post, lease.holder)
-            ended = entry and entry._replace(holder="", began_at=None, told=False)
+            self._end_row(row, now)
+            ended = entry and entry._replace(holder="", attempts=_absent(entry.attempts))
         else:
             settled_at = now + end.settles_in_s
             self._store.put_row(row._replace(lease_until=None, gone_at=settled_at))
-            ended = entry and _unknown(entry, now, settled_at, told=end.created)
+            ended = entry and _unknown(entry, now, settled_at, created=end.created)
         if ended:
             self._put(lease, ended, now)
 
@@ -221,6 +271,15 @@ class Rules:
             self._store.drop_row(row.post, row.holder)
         return None
 
+    def _end_row(self, row: Row | None, now: float) -> None:
+        """Let a row be passed over from now on, and removed after `settle_s`.
+
+        Until then its `seq` shows that a lease was there, to whoever has read a baseline before.
+        """
+        if row is not None:
+            gone_at = now + self._settle_s - self._kept_s
+            self._store.put_row(row._replace(lease_until=None, gone_at=gone_at))
+
     def _held(self, lease: Lease, now: float) -> tuple[Row, Entry | None] | None:
         row = _row_of(lease.holder, self._rows(lease.post, now))
         if row is None or row.lease_until is None:
@@ -254,17 +313,14 @@ class Rules:
         if entry.is_of(lease) and not entry.attachment_id:
             created = entry._replace(
                 holder="",
-                began_at=None,
-                told=False,
+                attempts=(),
                 attachment_id=attachment_id,
                 created_at=now,
             )
             self._put(lease, created, now)
 
     def _put(self, lease: Lease, entry: Entry, now: float) -> None:
-        expires_at = now + self._kept_s
-        if entry.began_at is not None:
-            expires_at = max(expires_at, entry.settled_at)
+        expires_at = math.inf if entry.is_kept else now + self._kept_s
         self._store.put_entry(lease.request_id, entry, expires_at)
 
 
@@ -309,37 +365,66 @@ def _fresh(lease: Lease) -> Entry:
         post=lease.post,
         fingerprint=lease.fingerprint,
         holder=lease.holder,
-        began_at=None,
-        settled_at=0.0,
-        told=False,
+        attempts=(),
         attachment_id="",
         created_at=0.0,
     )
 
 
-def _unsettled(entry: Entry | None, now: float) -> Unsettled | None:
-    if entry is None or entry.began_at is None:
-        return None
-    return Unsettled(
-        began_ago_s=now - entry.began_at,
-        settles_in_s=entry.settled_at - now,
-        created=entry.told,
+def _shown(attempts: tuple[Attempt, ...], now: float) -> tuple[SentAttempt, ...]:
+    return tuple(
+        SentAttempt(
+            began_ago_s=now - each.began_at,
+            settles_in_s=each.settled_at - now,
+            wall_s=each.wall_s,
+            baseline=each.baseline,
+            created=each.created,
+            absent=each.absent,
+        )
+        for each in attempts
     )
 
 
-def _with_sending(entry: Entry, now: float, settles_in_s: float, *, is_new_attempt: bool) -> Entry:
-    settled_at = now + settles_in_s
-    if is_new_attempt or entry.began_at is None:
-        return entry._replace(began_at=now, settled_at=settled_at, told=False)
-    return entry._replace(settled_at=max(entry.settled_at, settled_at))
+def _with_sending(entry: Entry, sending: Sending, now: float) -> Entry:
+    settled_at = now + sending.settles_in_s
+    attempt = Attempt(
+        now, settled_at, sending.wall_s, created=False, absent=False, baseline=sending.baseline
+    )
+    return entry._replace(attempts=_bounded((*_absent(entry.attempts), attempt)))
 
 
-def _unchanged(entry: Entry | None, now: float) -> EndedAbsent | EndedUnknown:
-    if entry is None or entry.began_at is None:
-        return EndedAbsent()
-    return EndedUnknown(settles_in_s=entry.settled_at - now)
+def _absent(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    """Return the attempts that are marked as absent: the other one has created nothing."""
+    return tuple(each for each in attempts if each.absent)
 
 
-def _unknown(entry: Entry, now: float, settled_at: float, *, told: bool) -> Entry:
-    began_at = now if entry.began_at is None else entry.began_at
-    return entry._replace(began_at=began_at, settled_at=settled_at, told=told or entry.told)
+def _with_absent(entry: Entry) -> Entry:
+    return entry._replace(attempts=tuple(each._replace(absent=True) for each in entry.attempts))
+
+
+def _bounded(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
+    if len(attempts) <= MAX_ATTEMPTS:
+        return attempts
+    first, second, *others = attempts
+    return (first._replace(settled_at=max(first.settled_at, second.settled_at)), *others)
+
+
+def _prolonged(entry: Entry, now: float, settles_in_s: float | None) -> Entry:
+    """Let the attempt that is being sent settle `settles_in_s` from now at the earliest."""
+    last = entry.unsettled
+    if last is None or settles_in_s is None:
+        return entry
+    settled_at = max(last.settled_at, now + settles_in_s)
+    return entry._replace(attempts=(*entry.attempts[:-1], last._replace(settled_at=settled_at)))
+
+
+def _unchanged(row: Row, entry: Entry | None, now: float) -> EndedAbsent | EndedUnknown:
+    """Return the end that leaves what an earlier holder left, without this lease's own attempt."""
+    last = entry.unsettled if entry and not row.sent else None
+    return EndedUnknown(settles_in_s=last.settled_at - now) if last else EndedAbsent()
+
+
+def _unknown(entry: Entry, now: float, settled_at: float, *, created: bool) -> Entry:
+    last = entry.unsettled or Attempt(now, settled_at, None, created, absent=False, baseline=None)
+    last = last._replace(settled_at=settled_at, created=created or last.created)
+    return entry._replace(holder="", attempts=_bounded((*_absent(entry.attempts), last)))

@@ -17,8 +17,10 @@ from attachment_gateway.ledger import (
     InProgress,
     Lease,
     LedgerUnavailable,
+    Look,
     Queued,
     Reused,
+    Sending,
     Standing,
 )
 from attachment_gateway.ledger.rules import Rules
@@ -100,11 +102,11 @@ class SqliteLedger:
             thread.shutdown(wait=False)
             raise
 
-    async def acquire(self, lease: Lease, *, settles_in_s: float | None = None) -> Standing:
+    async def acquire(self, lease: Lease, *, sending: Sending | None = None) -> Standing:
         """Implement Ledger.acquire; see Ledger for this method and those below."""
         self._holders.add(lease.holder)
         standing = await self._write(
-            lambda rules, now: rules.acquire(lease, now, settles_in_s),
+            lambda rules, now: rules.acquire(lease, now, sending),
             lingers=self._is_shared(beside=lease),
         )
         if not isinstance(standing, Acquired | Queued):
@@ -115,19 +117,21 @@ class SqliteLedger:
         """Look the request id up."""
         return await self._read(lambda rules, now: rules.find(lease, now))
 
-    async def renew(self, lease: Lease) -> bool:
-        """Renew the lease."""
-        return await self._write(lambda rules, now: rules.renew(lease, now))
+    async def look(self, lease: Lease) -> Look:
+        """Return what is known of the request id and the post."""
+        return await self._read(lambda rules, now: rules.look(lease, now))
 
-    async def record_sending(
-        self, lease: Lease, *, settles_in_s: float, is_new_attempt: bool
-    ) -> bool:
-        """Record that a request is about to be sent."""
-        return await self._write(
-            lambda rules, now: rules.record_sending(
-                lease, now, settles_in_s=settles_in_s, is_new_attempt=is_new_attempt
-            )
-        )
+    async def renew(self, lease: Lease, *, settles_in_s: float | None = None) -> bool:
+        """Renew the lease."""
+        return await self._write(lambda rules, now: rules.renew(lease, now, settles_in_s))
+
+    async def record_sending(self, lease: Lease, sending: Sending) -> bool:
+        """Record that an attempt is about to be sent."""
+        return await self._write(lambda rules, now: rules.record_sending(lease, sending, now))
+
+    async def record_absent(self, lease: Lease) -> bool:
+        """Mark the last attempt as absent."""
+        return await self._write(lambda rules, now: rules.record_absent(lease, now))
 
     async def release(self, lease: Lease, end: End) -> None:
         """Leave the queue, and record the result."""

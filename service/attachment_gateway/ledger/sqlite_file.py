@@ -26,7 +26,7 @@ CHECKPOINT_PAGES = 16_000
 # A killed process loses nothing; a power failure loses the last transactions.
 SYNCHRONOUS = "PRAGMA synchronous = NORMAL"
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 WRITE_VERSION = f"PRAGMA user_version = {SCHEMA_VERSION}"
 
@@ -50,9 +50,7 @@ CREATE TABLE entries (
   post TEXT NOT NULL,
   fingerprint BLOB NOT NULL,
   holder TEXT NOT NULL,
-  began_at REAL,
-  settled_at REAL NOT NULL,
-  told INTEGER NOT NULL,
+  attempts BLOB NOT NULL,
   attachment_id TEXT NOT NULL,
   created_at REAL NOT NULL,
   expires_at REAL NOT NULL

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from attachment_gateway.ledger.packing import packed, unpacked
 from attachment_gateway.ledger.rules import Entry, Row
 from attachment_gateway.ledger.sqlite_file import POST_DIGEST_BYTES, post_digest
 
@@ -20,9 +21,9 @@ DROP_ROW = "DELETE FROM queue WHERE post = ? AND holder = ?"
 # Scanned as a whole: the table has one row for each call in progress, and few that are gone.
 PURGE_QUEUE = "DELETE FROM queue WHERE gone_at <= ?"
 
-ENTRY = """SELECT post, fingerprint, holder, began_at, settled_at, told, attachment_id, created_at
+ENTRY = """SELECT post, fingerprint, holder, attempts, attachment_id, created_at
   FROM entries WHERE request_id = ? AND ? < expires_at"""
-PUT_ENTRY = "REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_ENTRY = "REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 CLAIM = "REPLACE INTO claimed VALUES (?, ?, ?)"
 CLAIMED = "SELECT attachment_id FROM claimed WHERE post = ? AND ? < expires_at"
@@ -96,8 +97,8 @@ class SqliteStore:
         found = self._execute(ENTRY, (request_id, now)).fetchone()
         if found is None:
             return None
-        post, fingerprint, holder, began_at, settled_at, told, *rest = found
-        return Entry(post, fingerprint, holder, began_at, settled_at, bool(told), *rest)
+        post, fingerprint, holder, attempts, *rest = found
+        return Entry(post, fingerprint, holder, unpacked(attempts), *rest)
 
     def put_entry(self, request_id: str, entry: Entry, expires_at: float) -> None:
         """Write the request id's entry."""
@@ -108,9 +109,7 @@ class SqliteStore:
                 entry.post,
                 entry.fingerprint,
                 entry.holder,
-                entry.began_at,
-                entry.settled_at,
-                entry.told,
+                packed(entry.attempts),
                 entry.attachment_id,
                 entry.created_at,
                 expires_at,
