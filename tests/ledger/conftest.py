@@ -10,7 +10,7 @@ from tests.support.redis_server import redis_url as redis_url  # noqa: PLC0414 -
 from tests.support.three_ledgers import Ledgers, empty_ledgers
 
 
-@pytest.fixture(params=["memory", "sqlite", "redis"])
+@pytest.fixture(params=["memory", "sqlite"])
 async def ledgers(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Ledgers]:
     """One kind of ledger per parameter, empty at the start."""
     url = request.getfixturevalue("redis_url") if request.param == "redis" else ""

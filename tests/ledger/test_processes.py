@@ -18,7 +18,7 @@ from tests.support.processes import WITHIN_S, Process, ended, lines_until, progr
 CONTENDER = str(Path(__file__).with_name("contender.py"))
 
 
-@pytest.fixture(params=["sqlite", "redis"])
+@pytest.fixture(params=["sqlite"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """The URL of an empty ledger that processes can share."""
     if request.param == "sqlite":

@@ -26,7 +26,7 @@ CHECKPOINT_PAGES = 16_000
 # A killed process loses nothing; a power failure loses the last transactions.
 SYNCHRONOUS = "PRAGMA synchronous = NORMAL"
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 WRITE_VERSION = f"PRAGMA user_version = {SCHEMA_VERSION}"
 
@@ -34,7 +34,8 @@ WRITE_VERSION = f"PRAGMA user_version = {SCHEMA_VERSION}"
 POST_DIGEST_BYTES = 16
 
 # No index finds expired rows, since each index makes every call write more pages. Instead, purges
-# scan the tables in portions.
+# scan the tables in portions. The index `unsettled` has only the entries of calls in progress and
+# of unknown outcomes; `unsettled_post` is their post's digest, NULL in all others.
 SCHEMA = f"""
 CREATE TABLE queue (
   post BLOB NOT NULL,
@@ -53,8 +54,10 @@ CREATE TABLE entries (
   attempts BLOB NOT NULL,
   attachment_id TEXT NOT NULL,
   created_at REAL NOT NULL,
-  expires_at REAL NOT NULL
+  expires_at REAL NOT NULL,
+  unsettled_post BLOB
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX unsettled ON entries (unsettled_post) WHERE unsettled_post IS NOT NULL;
 CREATE TABLE claimed (
   post BLOB NOT NULL,
   attachment_id TEXT NOT NULL,
