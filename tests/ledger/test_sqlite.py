@@ -25,6 +25,7 @@ from attachment_gateway.ledger import (
     sqlite_file,
 )
 from attachment_gateway.ledger import sqlite as sqlite_ledger
+from attachment_gateway.ledger.boot_clock import BootClock
 from attachment_gateway.ledger.sqlite import UPKEEP_EVERY, SqliteLedger
 
 A = Lease(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
@@ -428,7 +429,7 @@ async def test_the_file_does_not_grow_without_bound(
     """Upkeep removes what has expired, a part each time, other processes' entries included."""
     monkeypatch.setattr(sqlite_ledger, "LINGER_S", 0)
     now = 0.0
-    ledger = await opened(path, clock=lambda: now)
+    ledger = await opened(path, clock=BootClock(boot_id="boot", now_s=lambda: now))
     for number in range(3 * UPKEEP_EVERY):
         now += 100
         lease = Lease(holder=f"h{number}", post=f"g/{number}", request_id=f"r{number}")
@@ -443,7 +444,7 @@ async def test_the_file_does_not_grow_without_bound(
 async def test_purging_leaves_what_must_be_kept(path: Path) -> None:
     """Purging leaves held and unsettled entries, and the claims of an unsettled entry's post."""
     now = 0.0
-    ledger = await opened(path, clock=lambda: now)
+    ledger = await opened(path, clock=BootClock(boot_id="boot", now_s=lambda: now))
     held = Lease(holder="h", post="g/q", request_id="r2")
     for each in (A, held):
         await ledger.acquire(each)
@@ -456,7 +457,7 @@ async def test_purging_leaves_what_must_be_kept(path: Path) -> None:
     await ledger.close()
     assert read(path, "SELECT group_concat(request_id) FROM entries") == "r1,r2"
     assert read(path, "SELECT count(*) FROM claimed") == 1
-    ledger = await opened(path, clock=lambda: now)
+    ledger = await opened(path, clock=BootClock(boot_id="boot", now_s=lambda: now))
     assert await ledger.claimed("g/p") == {"x"}
     await ledger.close()
 
@@ -464,7 +465,7 @@ async def test_purging_leaves_what_must_be_kept(path: Path) -> None:
 async def test_purging_reaches_every_row(path: Path) -> None:
     """Purging reaches expired rows behind more unexpired ones than one purge looks at."""
     now = 0.0
-    ledger = await opened(path, clock=lambda: now)
+    ledger = await opened(path, clock=BootClock(boot_id="boot", now_s=lambda: now))
     kept = 10 * UPKEEP_EVERY
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany(

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from attachment_gateway.ledger import Ledger
 from attachment_gateway.ledger import redis as redis_module
+from attachment_gateway.ledger.boot_clock import BootClock
 from attachment_gateway.ledger.memory import MemoryLedger
 from attachment_gateway.ledger.redis import RedisLedger
 from attachment_gateway.ledger.sqlite import SqliteLedger
@@ -42,7 +43,8 @@ class Ledgers:
     async def _open(self) -> Ledger:
         spans = {"settle_s": SETTLE_S, "retention_s": self.retention_s}
         if self.kind == "sqlite":
-            return await SqliteLedger.open(str(self.path), clock=lambda: self.now, **spans)
+            clock = BootClock(boot_id="boot", now_s=lambda: self.now)
+            return await SqliteLedger.open(str(self.path), clock=clock, **spans)
         if self.kind == "redis":
             return await RedisLedger.open(self.url, **spans)
         # A ledger in memory belongs to one process, so all openings share one ledger.

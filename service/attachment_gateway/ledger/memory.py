@@ -1,7 +1,6 @@
 """The ledger of one process, in its memory; it is empty when the process starts."""
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,6 +15,7 @@ from attachment_gateway.ledger import (
     Sending,
     Standing,
 )
+from attachment_gateway.ledger.boot_clock import boot_clock
 from attachment_gateway.ledger.expiring import Expiring
 from attachment_gateway.ledger.rules import Entry, Row, Rules
 
@@ -24,7 +24,7 @@ CLAIM_CHECK_EVERY_S = 60.0
 
 
 class MemoryLedger:
-    """A Ledger that is always available."""
+    """A Ledger that is always available. Its default clock is the boot's: a suspend counts."""
 
     def __init__(
         self,
@@ -32,12 +32,12 @@ class MemoryLedger:
         settle_s: float,
         retention_s: float,
         lease_s: float = LEASE_S,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._rules = Rules(
             MemoryStore(), settle_s=settle_s, retention_s=retention_s, lease_s=lease_s
         )
-        self._clock = clock
+        self._clock = clock or boot_clock().now_s
 
     async def acquire(self, lease: Lease, *, sending: Sending | None = None) -> Standing:
         """Implement Ledger.acquire; see Ledger for this method and those below."""
