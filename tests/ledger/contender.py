@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attachment_gateway.ledger import Acquired, EndedAbsent, EndedCreated, Lease, Ledger
+from attachment_gateway.ledger import Acquired, EndedAbsent, EndedCreated, Lease, Ledger, Sending
 from attachment_gateway.ledger.redis import RedisLedger
 from attachment_gateway.ledger.sqlite import SqliteLedger
 from attachment_gateway.ledger.urls import SQLITE, sqlite_path
@@ -18,6 +18,10 @@ async def opened(url: str, lease_s: float) -> Ledger:
     if url.startswith(SQLITE):
         return await SqliteLedger.open(sqlite_path(url), **spans)
     return await RedisLedger.open(url, **spans)
+
+
+def sending(settles_in_s: float) -> Sending:
+    return Sending(settles_in_s=settles_in_s, wall_s=1_795_000_000.0)
 
 
 def say(word: str) -> None:
@@ -47,7 +51,7 @@ async def contend(ledger: Ledger, directory: Path, name: str, times: str) -> Non
         lease = Lease(holder=f"{name}-{number}", post="g/p", request_id=f"r-{name}-{number}")
         await acquire_head(ledger, lease)
         with exclusively(directory / "held"):
-            assert await ledger.record_sending(lease, settles_in_s=1, is_new_attempt=True)
+            assert await ledger.record_sending(lease, sending(1))
         await ledger.release(
             lease, EndedCreated(f"{name}-{number}") if number % 2 else EndedAbsent()
         )
@@ -58,7 +62,7 @@ async def send_and_hang(ledger: Ledger, _: Path) -> None:
     """Record a sending and wait to be killed."""
     lease = Lease(holder="killed", post="g/p", request_id="r1", fingerprint=b"f")
     assert await ledger.acquire(lease) == Acquired()
-    assert await ledger.record_sending(lease, settles_in_s=60, is_new_attempt=True)
+    assert await ledger.record_sending(lease, sending(60))
     say("sending")
     await asyncio.sleep(600)
 

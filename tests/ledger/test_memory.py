@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from attachment_gateway.ledger import Acquired, EndedCreated, EndedUnknown, Lease
+from attachment_gateway.ledger import Acquired, EndedAbsent, EndedCreated, EndedUnknown, Lease
 from attachment_gateway.ledger.expiring import Expiring
 from attachment_gateway.ledger.memory import MemoryLedger
 
@@ -13,33 +13,52 @@ def held(ledger: MemoryLedger) -> int:
 
 
 async def test_an_idle_post_takes_no_memory() -> None:
-    """A post without leases takes no memory beyond the ids of its attachments."""
-    ledger = MemoryLedger(settle_s=15, retention_s=1000)
+    """A post takes no memory beyond the ids of its attachments, 15 s after its last lease."""
+    now = 0.0
+    ledger = MemoryLedger(settle_s=15, retention_s=1000, clock=lambda: now)
     for number in range(100):
         lease = Lease(holder=f"h{number}", post=f"g/{number}")
         await ledger.acquire(lease)
         await ledger.release(lease, EndedCreated("x"))
-    claimed = held(ledger)
-    for number in range(100):
-        lease = Lease(holder=f"h{number}", post=f"g/{number}")
-        await ledger.acquire(lease)
-        assert held(ledger) == claimed + 2
-        await ledger.release(lease, EndedCreated("x"))
-    assert held(ledger) == claimed == 200
+    assert held(ledger) == 4 * 100
+    now = 15.0
+    await ledger.acquire(Lease(holder="h", post="g"))
+    assert held(ledger) == 2 * 100 + 2
 
 
 async def test_expired_entries_are_removed() -> None:
-    """The next call removes expired leases, unknown ends, request ids and attachments."""
+    """The next call removes expired leases, ended request ids and attachments.
+
+    A third of the calls end as unknown; their entries stay, two values for each.
+    """
     now = 0.0
     ledger = MemoryLedger(settle_s=15, retention_s=1000, clock=lambda: now)
+    ends = (EndedAbsent(), EndedCreated("x"), EndedUnknown(settles_in_s=15))
     for number in range(99):
         lease = Lease(holder=f"h{number}", post=f"g/{number}", request_id=f"r{number}")
         await ledger.acquire(lease)
-        if number % 3:
-            end = EndedCreated("x") if number % 3 == 1 else EndedUnknown(settles_in_s=15)
-            await ledger.release(lease, end)
+        await ledger.release(lease, ends[number % 3])
     now = 1015.0
     await ledger.release(Lease(holder="h", post="g"), EndedUnknown(settles_in_s=1))
+    assert held(ledger) == 2 * 33
+
+
+async def test_a_claim_that_an_unsettled_entry_kept_is_removed_after_it() -> None:
+    """A claim past its retention is removed once its post has no unsettled entry any more."""
+    now = 0.0
+    ledger = MemoryLedger(settle_s=15, retention_s=1000, clock=lambda: now)
+    unknown = Lease(holder="u", post="g/p", request_id="r1")
+    await ledger.acquire(unknown)
+    await ledger.release(unknown, EndedUnknown(settles_in_s=15))
+    await ledger.release(Lease(holder="h", post="g/p"), EndedCreated("x"))
+    elsewhere = Lease(holder="e", post="g/q")
+    for later in (1000.0, 3000.0):
+        now = later
+        await ledger.release(elsewhere, EndedAbsent())
+        assert await ledger.claimed("g/p") == {"x"}
+    await ledger.release(unknown, EndedCreated("x2"))
+    now = 4000.0
+    await ledger.release(elsewhere, EndedAbsent())
     assert held(ledger) == 0
 
 

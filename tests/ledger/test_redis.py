@@ -3,31 +3,35 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from attachment_gateway.errors import SettingError
 from attachment_gateway.ledger import (
     Acquired,
     Created,
     EndedCreated,
+    EndedUnchanged,
     EndedUnknown,
+    InProgress,
     Lease,
     LedgerUnavailable,
     Queued,
+    Sending,
     redis_client,
 )
 from attachment_gateway.ledger import redis as redis_module
+from attachment_gateway.ledger.boot_clock import BootClock
 from attachment_gateway.ledger.redis import RedisLedger
 from attachment_gateway.ledger.redis_client import CONNECTIONS
 from tests.support.redis_server import RedisServer, redis_server
-from tests.support.three_ledgers import empty_ledgers
 
 A = Lease(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
 B = Lease(holder="b", post="g/p")
+SENDING = Sending(settles_in_s=60, wall_s=1e9, baseline=b"ids")
 
 
 @asynccontextmanager
@@ -69,68 +73,176 @@ async def fault(url: str) -> str:
     return str(caught.value)
 
 
-async def why_unavailable(ledger: RedisLedger) -> str:
+async def why_unavailable(ledger: RedisLedger, lease: Lease = A) -> str:
     with pytest.raises(LedgerUnavailable) as caught:
-        await ledger.acquire(A)
+        await ledger.acquire(lease)
     return caught.value.why
 
 
 # The keys.
 
 
-async def test_spans_are_measured_by_redis_clock(ledger: RedisLedger) -> None:
-    """Spans are measured by Redis's clock, to the microsecond."""
-    assert await ledger.acquire(A) == Acquired()
-    assert await ledger.record_sending(A, settles_in_s=60, is_new_attempt=True)
-    await asyncio.sleep(0.01)
-    first = await ledger.acquire(A)
-    assert isinstance(first, Acquired)
-    assert first.unsettled is not None
-    assert first.unsettled.began_ago_s >= 0.01
-    assert first.unsettled.began_ago_s + first.unsettled.settles_in_s == pytest.approx(60)
-
-
-async def test_keys_have_one_hash_tag_and_expire(ledger: RedisLedger, redis: Redis) -> None:
-    """Every key has the same hash tag, for a cluster, and a time to live."""
+async def test_keys_have_one_hash_tag_and_expire_once_they_have_ended(
+    ledger: RedisLedger, redis: Redis
+) -> None:
+    """Every key has the same hash tag, for a cluster; what is held or unsettled never expires."""
     for number in range(5):
         lease = Lease(holder=f"h{number}", post=f"g/{number % 3}", request_id=f"r{number}")
         await ledger.acquire(lease)
-        await ledger.record_sending(lease, settles_in_s=60, is_new_attempt=True)
+        await ledger.record_sending(lease, SENDING)
         if number == 1:
             await ledger.release(lease, EndedUnknown(settles_in_s=5000))
-        if number == 2:
+        if number in {2, 3}:
             await ledger.release(lease, EndedCreated("x"))
-    keys = {key: await redis.ttl(key) async for key in redis.scan_iter()}
-    assert len(keys) == 10
-    for key, ttl_s in keys.items():
-        assert key.startswith(b"{attachment-gateway}:ledger:")
-        # The unsettled lease's entry, queue and rows are kept until it is settled.
-        unsettled = key.endswith((b"queue:g/1", b"rows:g/1"))
-        assert (5900 if unsettled else 900) < ttl_s <= (6002 if unsettled else 5002)
+    ttls = {key.decode(): await redis.ttl(key) async for key in redis.scan_iter()}
+    prefix = "{attachment-gateway}:ledger:"
+    assert all(key.startswith(prefix) for key in ttls)
+    kept = {key.removeprefix(prefix) for key, ttl_s in ttls.items() if ttl_s == -1}
+    assert kept == {"marker", "queue:g/0", "entry:r0", "queue:g/1", "entry:r1", "entry:r4", "claimed:g/0"}
+    ended = {key.removeprefix(prefix): ttl_s for key, ttl_s in ttls.items() if ttl_s != -1}
+    assert set(ended) == {"queue:g/2", "entry:r2", "entry:r3", "claimed:g/2"}
+    assert 10 < ended["queue:g/2"] <= 15
+    assert all(900 < ended[key] <= 1000 for key in ended if key != "queue:g/2")
 
 
-async def test_each_attachment_of_a_busy_post_expires(redis_url: str, tmp_path: Path) -> None:
+async def test_each_attachment_of_a_busy_post_expires(redis: Redis, redis_url: str) -> None:
     """Each attachment expires after its own retention, though the key stays for newer ones."""
-    async with empty_ledgers("redis", tmp_path, redis_url) as ledgers:
-        ledger = await ledgers.open()
-        for attachment_id in ("x", "y", "z"):
-            await ledger.release(B, EndedCreated(attachment_id))
-            await ledgers.after(600)
-        async with Redis.from_url(redis_url) as client:
-            key = "{attachment-gateway}:ledger:claimed:g/p"
-            assert await client.zrange(key, 0, -1) == [b"y", b"z"]
+    ledger = await RedisLedger.open(redis_url, settle_s=0.1, retention_s=0.5, lease_s=0.1)
+    async with closing_later(ledger):
+        await ledger.release(B, EndedCreated("x"))
+        await asyncio.sleep(0.3)
+        await ledger.release(B, EndedCreated("y"))
+        assert await ledger.claimed("g/p") == {"x", "y"}
+        await asyncio.sleep(0.3)
+        await ledger.release(B, EndedCreated("z"))
+        assert await ledger.claimed("g/p") == {"y", "z"}
 
 
-async def test_an_idle_post_has_no_queue_key(ledger: RedisLedger, redis: Redis) -> None:
-    """A post's queue keys are deleted with the last release."""
-    await ledger.acquire(B)
-    await ledger.release(B, EndedUnknown(settles_in_s=0))
-    await ledger.acquire(A)
-    await ledger.release(A, EndedCreated("x"))
-    assert {key async for key in redis.scan_iter()} == {
-        b"{attachment-gateway}:ledger:entry:r1",
-        b"{attachment-gateway}:ledger:claimed:g/p",
-    }
+@asynccontextmanager
+async def closing_later(ledger: RedisLedger) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await ledger.close()
+
+
+# Clocks: each process has its own, and watches.
+
+
+class Machine:
+    """A process on a machine of its own, with a clock that the test moves."""
+
+    def __init__(self, boot_id: str) -> None:
+        self.now = 5000.0
+        self.clock = BootClock(boot_id=boot_id, now_s=lambda: self.now)
+        self.ledgers: list[RedisLedger] = []
+
+    async def open(self, url: str) -> RedisLedger:
+        ledger = await RedisLedger.open(url, settle_s=15, retention_s=1000, clock=self.clock)
+        self.ledgers.append(ledger)
+        return ledger
+
+
+@pytest.fixture
+async def machines() -> AsyncIterator[tuple[Machine, Machine]]:
+    """Two machines, whose ledgers are closed at the end."""
+    both = Machine("one"), Machine("two")
+    yield both
+    for machine in both:
+        for ledger in machine.ledgers:
+            await ledger.close()
+
+
+async def test_a_lease_is_over_when_a_process_has_watched_it_unrenewed(
+    redis: Redis, redis_url: str, machines: tuple[Machine, Machine]
+) -> None:
+    """A taker counts a lease from when it has first seen it, whatever the holder's clock says."""
+    one, two = machines
+    holder, taker = await one.open(redis_url), await two.open(redis_url)
+    await holder.acquire(A, sending=SENDING)
+    one.now += 1000
+    two.now += 1000
+    again = Lease(holder="c", post="g/p", request_id="r1", fingerprint=b"f")
+    assert await taker.acquire(again) == InProgress(lease_left_s=10)
+    two.now += 9
+    assert await taker.acquire(again) == InProgress(lease_left_s=1)
+    one.now += 1
+    await holder.renew(A, settles_in_s=60)
+    assert await taker.acquire(again) == InProgress(lease_left_s=10)
+    two.now += 10
+    taken = await taker.acquire(again)
+    assert isinstance(taken, Acquired)
+    [attempt] = taken.attempts
+    assert (attempt.settles_in_s, attempt.wall_s, attempt.baseline) == (50, None, b"ids")
+
+
+async def test_the_senders_clocks_count_on_its_own_machine_only(
+    redis: Redis, redis_url: str, machines: tuple[Machine, Machine]
+) -> None:
+    """On the sender's machine the moment of the send is known, elsewhere only the first sight."""
+    one, two = machines
+    first, neighbour, far = [await each.open(redis_url) for each in (one, one, two)]
+    await first.acquire(A, sending=SENDING)
+    one.now += 7
+    await first.release(A, EndedUnknown(settles_in_s=15))
+    one.now += 3
+    for ledger, began_ago_s, wall_s in ((neighbour, 10, 1e9), (far, 0, None)):
+        again = Lease(holder=f"h{wall_s}", post="g/p", request_id="r1", fingerprint=b"f")
+        acquired = await ledger.acquire(again)
+        assert isinstance(acquired, Acquired)
+        [attempt] = acquired.attempts
+        assert (attempt.began_ago_s, attempt.wall_s) == (began_ago_s, wall_s)
+        await ledger.release(again, EndedUnchanged())
+
+
+# Data that Redis loses.
+
+
+async def test_an_emptied_redis_is_noticed(
+    redis: Redis, redis_url: str, machines: tuple[Machine, Machine]
+) -> None:
+    """After FLUSHALL nothing begins until what may have been lost has settled."""
+    one, two = machines
+    ledger, other = await one.open(redis_url), await two.open(redis_url)
+    await ledger.acquire(A, sending=SENDING)
+    await redis.flushall()
+    with capture_logs() as log:
+        assert "may have lost data" in await why_unavailable(other, B)
+    assert [each["event"] for each in log] == ["ledger_emptied"]
+    assert await ledger.renew(A, settles_in_s=60)  # written again by its holder
+    two.now += 24
+    assert "may have lost data" in await why_unavailable(other, B)
+    late = await two.open(redis_url)
+    assert "may have lost data" in await why_unavailable(late, B)
+    two.now += 1
+    again = Lease(holder="c", post="g/p", request_id="r1", fingerprint=b"f")
+    assert isinstance(await other.acquire(again), InProgress)
+    assert await ledger.record_absent(A)
+
+
+async def test_a_server_that_takes_over_is_noticed(
+    server: RedisServer, machines: tuple[Machine, Machine]
+) -> None:
+    """After a change of the server's run id nothing begins for a lease."""
+    one, _ = machines
+    ledger = await one.open(server.url)
+    await ledger.release(B, EndedCreated("x"))
+    async with Redis.from_url(server.url) as client:
+        await client.config_set("appendonly", "yes")
+        await client.config_set("appendfsync", "always")
+        while (await client.info("persistence"))["aof_rewrite_in_progress"]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await ledger.release(B, EndedCreated("y"))
+    server.options = ("--appendonly", "yes")
+    server.stop()
+    server.start()
+    with capture_logs() as log:
+        assert "another one than before" in await why_unavailable(ledger, B)
+    assert [each["event"] for each in log] == ["ledger_server_changed"]
+    one.now += 9
+    assert "may have lost data" in await why_unavailable(ledger, B)
+    one.now += 1
+    assert await ledger.acquire(B) == Acquired()
 
 
 async def test_the_scripts_run_on_a_cluster_node() -> None:
@@ -148,23 +260,32 @@ async def test_the_scripts_run_on_a_cluster_node() -> None:
 # A Redis that is unavailable.
 
 
-async def test_each_call_fails_until_redis_is_back(server: RedisServer) -> None:
+async def test_each_call_fails_until_redis_is_back(
+    server: RedisServer, machines: tuple[Machine, Machine]
+) -> None:
     """Every method raises LedgerUnavailable while Redis is down, and works when it is back."""
-    async with opened(server.url) as ledger:
-        assert await ledger.acquire(A) == Acquired()
-        server.stop()
-        assert (await why_unavailable(ledger)).startswith("Redis: Error 111 connecting to ")
-        for method in (
-            ledger.find(A),
-            ledger.renew(A),
-            ledger.record_sending(A, settles_in_s=1, is_new_attempt=True),
-            ledger.release(A, EndedCreated("x")),
-            ledger.claimed("g/p"),
-        ):
-            with pytest.raises(LedgerUnavailable):
-                await method
-        server.start()
-        assert await ledger.acquire(A) == Acquired()
+    one, _ = machines
+    ledger = await one.open(server.url)
+    assert await ledger.acquire(A) == Acquired()
+    server.stop()
+    assert (await why_unavailable(ledger)).startswith("Redis: Error 111 connecting to ")
+    for method in (
+        ledger.find(A),
+        ledger.look(A),
+        ledger.renew(A),
+        ledger.record_sending(A, SENDING),
+        ledger.record_absent(A),
+        ledger.release(A, EndedCreated("x")),
+        ledger.claimed("g/p"),
+    ):
+        with pytest.raises(LedgerUnavailable):
+            await method
+    server.start()
+    await why_unavailable(ledger)  # it is another server,
+    one.now += 10
+    await why_unavailable(ledger)  # and has lost its data
+    one.now += 25
+    assert await ledger.acquire(A) == Acquired()
 
 
 async def test_a_ledger_opens_without_redis(server: RedisServer) -> None:
@@ -204,7 +325,7 @@ async def test_a_script_whose_response_is_lost_is_run_again(redis: Redis, redis_
     async with losing_responses(redis_url) as (url, drop_next), opened(url) as ledger:
         assert await ledger.acquire(A) == Acquired()
         drop_next.set()
-        assert await ledger.record_sending(A, settles_in_s=60, is_new_attempt=True)
+        assert await ledger.record_sending(A, SENDING)
         drop_next.set()
         await ledger.release(A, EndedCreated("x"))
         drop_next.set()
@@ -213,7 +334,7 @@ async def test_a_script_whose_response_is_lost_is_run_again(redis: Redis, redis_
         assert await ledger.acquire(B) == Acquired()
         assert await ledger.claimed("g/p") == {"x"}
         ran = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
-        assert ran == 6 + 4
+        assert ran == 5 + 4
 
 
 @asynccontextmanager

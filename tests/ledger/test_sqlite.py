@@ -25,6 +25,7 @@ from attachment_gateway.ledger import (
     sqlite_file,
 )
 from attachment_gateway.ledger import sqlite as sqlite_ledger
+from attachment_gateway.ledger.boot_clock import BootClock
 from attachment_gateway.ledger.sqlite import UPKEEP_EVERY, SqliteLedger
 
 A = Lease(holder="a", post="g/p", request_id="r1", fingerprint=b"f")
@@ -78,7 +79,7 @@ async def test_the_mode_of_an_existing_directory_is_kept(path: Path) -> None:
 async def test_the_file_names_its_program_and_schema(ledger: SqliteLedger, path: Path) -> None:
     """The file has the program's application id, the schema's version and a write-ahead log."""
     assert read(path, "PRAGMA application_id") == 0x6167776C
-    assert read(path, "PRAGMA user_version") == 2
+    assert read(path, "PRAGMA user_version") == 4
     assert read(path, "PRAGMA journal_mode") == "wal"
 
 
@@ -133,7 +134,7 @@ async def test_another_programs_database_is_refused(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("version", [1, 3])
+@pytest.mark.parametrize("version", [3, 5])
 async def test_another_versions_database_is_refused(path: Path, version: int) -> None:
     """A database of an older or newer schema is refused and left unchanged."""
     await (await opened(path)).close()
@@ -141,7 +142,7 @@ async def test_another_versions_database_is_refused(path: Path, version: int) ->
         connection.execute(f"PRAGMA user_version = {version}")
     assert await fault(path) == (
         f"ledger is '{path}', which another version of this program wrote (its schema is "
-        f"{version}, 2 is known here); run that version, or name another file"
+        f"{version}, 4 is known here); run that version, or name another file"
     )
     assert read(path, "PRAGMA user_version") == version
 
@@ -428,23 +429,43 @@ async def test_the_file_does_not_grow_without_bound(
     """Upkeep removes what has expired, a part each time, other processes' entries included."""
     monkeypatch.setattr(sqlite_ledger, "LINGER_S", 0)
     now = 0.0
-    ledger = await opened(path, clock=lambda: now)
+    ledger = await opened(path, clock=BootClock(boot_id="boot", now_s=lambda: now))
     for number in range(3 * UPKEEP_EVERY):
         now += 100
         lease = Lease(holder=f"h{number}", post=f"g/{number}", request_id=f"r{number}")
         await ledger.acquire(lease)
-        if number % 3:
-            await ledger.release(lease, EndedCreated("x"))
+        await ledger.release(lease, EndedCreated("x") if number % 3 else EndedAbsent())
     for table in ("entries", "claimed", "queue"):
         # 10 last for the retention, UPKEEP_EVERY may have come since the last purge.
         assert read(path, f"SELECT count(*) FROM {table}") < UPKEEP_EVERY + 20
     await ledger.close()
 
 
+async def test_purging_leaves_what_must_be_kept(path: Path) -> None:
+    """Purging leaves held and unsettled entries, and the claims of an unsettled entry's post."""
+    now = 0.0
+    ledger = await opened(path, clock=BootClock(boot_id="boot", now_s=lambda: now))
+    held = Lease(holder="h", post="g/q", request_id="r2")
+    for each in (A, held):
+        await ledger.acquire(each)
+    await ledger.release(A, EndedUnknown(settles_in_s=15))
+    for each in (B, Lease(holder="d", post="g/q")):
+        await ledger.release(each, EndedCreated("x"))
+    now = 100_000.0
+    for _ in range(3 * UPKEEP_EVERY):
+        await ledger.acquire(C)
+    await ledger.close()
+    assert read(path, "SELECT group_concat(request_id) FROM entries") == "r1,r2"
+    assert read(path, "SELECT count(*) FROM claimed") == 1
+    ledger = await opened(path, clock=BootClock(boot_id="boot", now_s=lambda: now))
+    assert await ledger.claimed("g/p") == {"x"}
+    await ledger.close()
+
+
 async def test_purging_reaches_every_row(path: Path) -> None:
     """Purging reaches expired rows behind more unexpired ones than one purge looks at."""
     now = 0.0
-    ledger = await opened(path, clock=lambda: now)
+    ledger = await opened(path, clock=BootClock(boot_id="boot", now_s=lambda: now))
     kept = 10 * UPKEEP_EVERY
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany(

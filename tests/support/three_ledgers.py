@@ -1,26 +1,22 @@
 """The three ledgers, each with a clock that the test moves."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pytest
 from redis.asyncio import Redis
 
 from attachment_gateway.ledger import Ledger
-from attachment_gateway.ledger import redis as redis_module
+from attachment_gateway.ledger.boot_clock import BootClock
 from attachment_gateway.ledger.memory import MemoryLedger
 from attachment_gateway.ledger.redis import RedisLedger
+from attachment_gateway.ledger.redis_snapshot import Sightings
 from attachment_gateway.ledger.sqlite import SqliteLedger
 
 SETTLE_S = 15.0
 RETENTION_S = 1000.0
 BEGIN_S = 5000.0
-
-# The script reads Redis's own clock; the tests replace that by a key that the test sets.
-REAL_CLOCK = "redis.call('TIME')"
-TEST_CLOCK = "{redis.call('GET', '{attachment-gateway}:clock'), '0'}"
 
 
 @dataclass(kw_only=True)
@@ -33,7 +29,8 @@ class Ledgers:
     now: float = BEGIN_S
     retention_s: float = RETENTION_S
     opened: list[Ledger] = field(default_factory=list)
-    tick: Callable[[float], Awaitable[object]] | None = None
+    sightings: Sightings = field(default_factory=Sightings)
+    """As if each process had watched Redis from the beginning."""
 
     async def open(self) -> Ledger:
         self.opened.append(await self._open())
@@ -42,17 +39,17 @@ class Ledgers:
     async def _open(self) -> Ledger:
         spans = {"settle_s": SETTLE_S, "retention_s": self.retention_s}
         if self.kind == "sqlite":
-            return await SqliteLedger.open(str(self.path), clock=lambda: self.now, **spans)
+            clock = BootClock(boot_id="boot", now_s=lambda: self.now)
+            return await SqliteLedger.open(str(self.path), clock=clock, **spans)
         if self.kind == "redis":
-            return await RedisLedger.open(self.url, **spans)
+            clock = BootClock(boot_id="boot", now_s=lambda: self.now)
+            return await RedisLedger.open(self.url, clock=clock, sightings=self.sightings, **spans)
         # A ledger in memory belongs to one process, so all openings share one ledger.
         return self.opened[0] if self.opened else MemoryLedger(clock=lambda: self.now, **spans)
 
     async def after(self, span_s: float) -> None:
         """Advance the clock by a span."""
         self.now += span_s
-        if self.tick is not None:
-            await self.tick(self.now)
 
     async def close(self) -> None:
         for each in self.opened:
@@ -67,13 +64,7 @@ async def empty_ledgers(kind: str, path: Path, url: str = "") -> AsyncIterator[L
         yield ledgers
         await ledgers.close()
         return
-    assert redis_module.SCRIPT.count(REAL_CLOCK) == 1
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        script = redis_module.SCRIPT.replace(REAL_CLOCK, TEST_CLOCK)
-        monkeypatch.setattr(redis_module, "SCRIPT", script)
-        async with Redis.from_url(url) as client:
-            await client.flushall()
-            ledgers.tick = lambda now: client.set("{attachment-gateway}:clock", now)
-            await ledgers.after(0)
-            yield ledgers
-            await ledgers.close()
+    async with Redis.from_url(url) as client:
+        await client.flushall()
+    yield ledgers
+    await ledgers.close()

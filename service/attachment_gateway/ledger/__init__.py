@@ -222,6 +222,3 @@ class Ledger(Protocol):
 
     async def close(self) -> None:
         """Close files and connections."""
-
-
-Unsettled = SentAttempt

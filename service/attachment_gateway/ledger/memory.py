@@ -1,6 +1,6 @@
 """The ledger of one process, in its memory; it is empty when the process starts."""
 
-import time
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,12 +15,16 @@ from attachment_gateway.ledger import (
     Sending,
     Standing,
 )
+from attachment_gateway.ledger.boot_clock import boot_clock
 from attachment_gateway.ledger.expiring import Expiring
 from attachment_gateway.ledger.rules import Entry, Row, Rules
 
+# How often an expired claim is checked again that an unsettled entry of its post keeps.
+CLAIM_CHECK_EVERY_S = 60.0
+
 
 class MemoryLedger:
-    """A Ledger that is always available."""
+    """A Ledger that is always available. Its default clock is the boot's: a suspend counts."""
 
     def __init__(
         self,
@@ -28,12 +32,12 @@ class MemoryLedger:
         settle_s: float,
         retention_s: float,
         lease_s: float = LEASE_S,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._rules = Rules(
             MemoryStore(), settle_s=settle_s, retention_s=retention_s, lease_s=lease_s
         )
-        self._clock = clock
+        self._clock = clock or boot_clock().now_s
 
     async def acquire(self, lease: Lease, *, sending: Sending | None = None) -> Standing:
         """Implement Ledger.acquire; see Ledger for this method and those below."""
@@ -82,11 +86,15 @@ class MemoryStore:
         self._rows = Expiring[tuple[str, int], Row]()
         self._queues: dict[str, dict[int, Row]] = {}
         self._entries = Expiring[str, Entry]()
+        # Apart from the others, which wait in order for their expiry.
+        self._kept_entries: dict[str, Entry] = {}
+        self._unsettled: dict[str, dict[str, None]] = {}
         self._claims = Expiring[tuple[str, str], tuple[str, str]]()
         self._claimed: dict[str, dict[str, float]] = {}
 
     def __len__(self) -> int:
-        each = (self._rows, self._queues, self._entries, self._claims, self._claimed)
+        entries = (self._entries, self._kept_entries, self._unsettled)
+        each = (self._rows, self._queues, *entries, self._claims, self._claimed)
         return sum(len(things) for things in each)
 
     def purge(self, now: float, gone_by: float) -> None:
@@ -95,8 +103,12 @@ class MemoryStore:
             self._dequeue(row)
         for _ in self._entries.expired(now):
             pass
-        for post, attachment_id in self._claims.expired(now):
-            _remove(self._claimed, post, attachment_id)
+        for post, attachment_id in list(self._claims.expired(now)):
+            if post in self._unsettled:
+                claim = (post, attachment_id)
+                self._claims.put(claim, claim, now + CLAIM_CHECK_EVERY_S)
+            else:
+                _remove(self._claimed, post, attachment_id)
 
     def rows(self, post: str) -> Sequence[Row]:
         """Return the post's rows in order of `seq`: a row that is written again keeps its place."""
@@ -116,11 +128,20 @@ class MemoryStore:
 
     def entry(self, request_id: str, now: float) -> Entry | None:
         """Return the request id's entry, None if there is none or it has expired."""
-        return self._entries.get(request_id, now)
+        return self._kept_entries.get(request_id) or self._entries.get(request_id, now)
 
     def put_entry(self, request_id: str, entry: Entry, expires_at: float) -> None:
         """Write the request id's entry."""
-        self._entries.put(request_id, entry, expires_at)
+        if entry.unsettled:
+            self._unsettled.setdefault(entry.post, {})[request_id] = None
+        else:
+            _remove(self._unsettled, entry.post, request_id)
+        if expires_at == math.inf:
+            self._kept_entries[request_id] = entry
+            self._entries.pop(request_id)
+        else:
+            self._kept_entries.pop(request_id, None)
+            self._entries.put(request_id, entry, expires_at)
 
     def claim(self, post: str, attachment_id: str, expires_at: float) -> None:
         """Record the id of an attachment that a delivery has created."""
@@ -128,8 +149,10 @@ class MemoryStore:
         self._claims.put((post, attachment_id), (post, attachment_id), expires_at)
 
     def claimed(self, post: str, now: float) -> frozenset[str]:
-        """Return the post's claimed ids that haven't expired."""
+        """Return the post's claimed ids: see Store."""
         found = self._claimed.get(post, {})
+        if post in self._unsettled:
+            return frozenset(found)
         return frozenset(each for each, expires_at in found.items() if now < expires_at)
 
     def _dequeue(self, row: Row) -> None:

@@ -1,6 +1,7 @@
 """A client of Redis or Valkey with explicit limits."""
 
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -8,7 +9,12 @@ from urllib.parse import parse_qsl, urlsplit
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, ConnectionError, NoPermissionError  # noqa: A004 - the library's name
+from redis.exceptions import (
+    AuthenticationError,
+    ConnectionError,  # noqa: A004 - the library's name
+    NoPermissionError,
+    RedisError,
+)
 
 from attachment_gateway.errors import SettingError
 from attachment_gateway.ledger.urls import redis_url
@@ -24,10 +30,47 @@ ANSWER_TIMEOUT_S = 2.0
 POLICY = "noeviction"
 
 
-def redis_client(url: str) -> Redis:
+class ServerIdentity:
+    """The identity of the server behind the connections: of its run, and of its replication.
+
+    It is read on each new connection, and before the first command on it: while a connection lasts,
+    the server is the same. If it has become another one, `on_change` is called, and the command
+    that needed the connection fails with RedisError.
+    """
+
+    def __init__(self, on_change: Callable[[], None]) -> None:
+        self._on_change = on_change
+        self._known: tuple[str, str] | None = None
+
+    async def connected(self, connection: Any) -> None:
+        """Set a connection up as the library does, and read who is there."""
+        await connection.on_connect()
+        await connection.send_command("INFO", "server")
+        run_id = _info(await connection.read_response(), "run_id")
+        await connection.send_command("INFO", "replication")
+        replication_id = _info(await connection.read_response(), "master_replid")
+        found = (run_id, replication_id)
+        known, self._known = self._known, found
+        if known not in {None, found}:
+            self._on_change()
+            raise RedisError("the server is another one than before")
+
+
+def _info(answer: object, name: str) -> str:
+    """Return a value of INFO, "" if it isn't there, as behind some proxies."""
+    text = answer.decode("utf-8", "replace") if isinstance(answer, bytes) else ""
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key == name:
+            return value.strip()
+    return ""
+
+
+def redis_client(url: str, identity: ServerIdentity | None = None) -> Redis:
     """Return a client, which connects when it is first used. Raises SettingError.
 
     It sends a command once more if the connection breaks, so every command has to be repeatable.
+    `identity`, if given, is told of each new connection.
     """
     pool = BlockingConnectionPool.from_url(
         redis_url(url),
@@ -40,6 +83,7 @@ def redis_client(url: str) -> Redis:
         # RESP2: a proxy in front of Redis may know no other version, and RESP3 isn't needed.
         protocol=2,
         driver_info=None,
+        redis_connect_func=None if identity is None else identity.connected,
         **_tls(redis_url(url)),
     )
     return Redis.from_pool(pool)

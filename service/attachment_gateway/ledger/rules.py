@@ -1,4 +1,4 @@
-"""The rules of a ledger, on the rows and entries of any Store; redis.lua has the same in Lua.
+"""The rules of a ledger, on the rows and entries of any Store.
 
 A row is a lease in a post's queue; an entry is what is known of a request id. The caller of a rule
 has to keep others from reading or writing meanwhile. Times are seconds on the ledger's clock.
@@ -6,6 +6,7 @@ has to keep others from reading or writing meanwhile. Times are seconds on the l
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from attachment_gateway.ledger import (
@@ -28,8 +29,8 @@ from attachment_gateway.ledger import (
     Standing,
 )
 
-# An entry keeps this many attempts. More are merged: the first keeps its moment and its baseline,
-# and lasts as long as the one merged into it.
+# An entry keeps this many attempts. If there are more, the second is merged into the first, which
+# keeps its moment and its baseline and settles when both have settled.
 MAX_ATTEMPTS = 4
 
 # NamedTuples, since a call makes several of them and a dataclass takes far longer to make.
@@ -38,9 +39,9 @@ MAX_ATTEMPTS = 4
 class Row(NamedTuple):
     """A lease in a post's queue.
 
-    `seq` orders the post's rows. `lease_until` is None after the lease was released with an unknown
-    outcome, or has ended. `sent`: the holder has recorded a sending. From `gone_at` on the row is
-    passed over.
+    `seq` orders the post's rows. `lease_until` is None after the lease was released. `sent`: the
+    holder has recorded a sending. From `gone_at` on the row is passed over; until another lease is
+    the head, a holder that wasn't released may still renew it.
     """
 
     post: str
@@ -90,7 +91,7 @@ class Entry(NamedTuple):
 
     @property
     def is_kept(self) -> bool:
-        """Whether it must not expire: it is held, or unsettled."""
+        """Whether it must not expire: a lease holds it, or its last attempt is unsettled."""
         return bool(self.holder) or self.unsettled is not None
 
 
@@ -122,7 +123,10 @@ class Store(Protocol):
         """Record the id of an attachment that a delivery has created."""
 
     def claimed(self, post: str, now: float) -> frozenset[str]:
-        """Return the post's claimed ids that haven't expired."""
+        """Return the post's claimed ids.
+
+        An id is kept until it expires, and as long as the post has an unsettled entry.
+        """
 
 
 class Rules:
@@ -146,23 +150,19 @@ class Rules:
         entry = self._entry(lease, now)
         rows = self._rows(lease.post, now, forget=True)
         if standing := _refusal(lease, entry, rows, now):
-            self._withdraw(_row_of(lease.holder, rows))
+            self._withdraw(_row_of(lease.holder, rows), now)
             return standing
-        row = _taken(lease, entry, rows)
+        row = _taken(lease, entry, rows, now)
         head = self._head(rows, now, but=row)
         if row is None:
+            self._store.drop_row(lease.post, lease.holder)  # it was released, and is gone
             row = _new_last(lease, rows, now)
         is_first = head is None or row.seq <= head.seq
         if lease.request_id:
             entry = entry._replace(holder=lease.holder) if entry else _fresh(lease)
         attempts = entry.attempts if entry else ()
         # Recorded in the same step, as by `record_sending`.
-        is_sending = (
-            is_first
-            and sending is not None
-            and not attempts
-            and sending.turn in {None, row.seq - 1}
-        )
+        is_sending = is_first and not attempts and sending is not None and _counts(sending, row)
         if entry and sending and is_sending:
             entry = _with_sending(entry, sending, now)
         self._store.put_row(self._renewed(row, now, sent=row.sent or is_sending))
@@ -179,7 +179,8 @@ class Rules:
     def look(self, lease: Lease, now: float) -> Look:
         """Implement Ledger.look."""
         rows = self._rows(lease.post, now)
-        is_free = all(row.gone_at <= now for row in rows)
+        # A row that wasn't released may be renewed or taken over, and then it keeps its `seq`.
+        is_free = all(row.gone_at <= now and row.lease_until is None for row in rows)
         turn = (rows[-1].seq if rows else 0) if is_free else NOT_FREE
         return Look(is_known=self._entry(lease, now) is not None, turn=turn)
 
@@ -189,7 +190,9 @@ class Rules:
         if held is None:
             return False
         row, entry = held
-        self._store.put_row(self._renewed(row, now, sent=row.sent or settles_in_s is not None))
+        # `sent` stays: what is unsettled may be an earlier holder's attempt.
+        is_acting = row.sent or settles_in_s is not None
+        self._store.put_row(self._renewed(row, now, sent=is_acting)._replace(sent=row.sent))
         if entry:
             self._put(lease, _prolonged(entry, now, settles_in_s), now)
         return True
@@ -201,6 +204,8 @@ class Rules:
             return False
         row, entry = held
         self._store.put_row(self._renewed(row, now, sent=True))
+        if not _counts(sending, row):
+            sending = replace(sending, baseline=None)
         if entry:
             self._put(lease, _with_sending(entry, sending, now), now)
         return True
@@ -289,10 +294,10 @@ class Rules:
             return None
         return row, entry
 
-    def _withdraw(self, row: Row | None) -> None:
-        """Remove the row of a refused lease, if it is held and has recorded no sending."""
+    def _withdraw(self, row: Row | None, now: float) -> None:
+        """End the row of a refused lease, if it is held and has recorded no sending."""
         if row and row.lease_until is not None and not row.sent:
-            self._store.drop_row(row.post, row.holder)
+            self._end_row(row, now)
 
     # Entries.
 
@@ -345,13 +350,19 @@ def _refusal(
     return InProgress(lease_left_s=row.lease_until - now)
 
 
-def _taken(lease: Lease, entry: Entry | None, rows: Sequence[Row]) -> Row | None:
-    """Return the lease's own row, or the one that it takes over; None if there is neither."""
-    if row := _row_of(lease.holder, rows):
-        return row
-    dead = _row_of(entry.holder, rows) if entry and entry.holder else None
-    # `gone_at` stays: the dead holder's request has to settle, even if the new holder dies, too.
-    return dead._replace(holder=lease.holder, sent=False) if dead else None
+def _taken(lease: Lease, entry: Entry | None, rows: Sequence[Row], now: float) -> Row | None:
+    """Return the lease's own row, or the one that it takes over; None if there is neither.
+
+    A released row that is gone isn't taken: `look` has shown its `seq` as that of a free post.
+    """
+    own = _row_of(lease.holder, rows)
+    if own and own.lease_until is not None:
+        return own
+    left = own or (_row_of(entry.holder, rows) if entry and entry.holder else None)
+    if left is None or (left.lease_until is None and left.gone_at <= now):
+        return None
+    # `gone_at` stays: the other holder's request has to settle, even if this holder dies, too.
+    return left._replace(holder=lease.holder, sent=False)
 
 
 def _new_last(lease: Lease, rows: Sequence[Row], now: float) -> Row:
@@ -385,6 +396,11 @@ def _shown(attempts: tuple[Attempt, ...], now: float) -> tuple[SentAttempt, ...]
     )
 
 
+def _counts(sending: Sending, row: Row) -> bool:
+    """Tell whether no other lease was in the post's queue since the baseline was asked for."""
+    return sending.turn in {None, row.seq - 1}
+
+
 def _with_sending(entry: Entry, sending: Sending, now: float) -> Entry:
     settled_at = now + sending.settles_in_s
     attempt = Attempt(
@@ -406,7 +422,11 @@ def _bounded(attempts: tuple[Attempt, ...]) -> tuple[Attempt, ...]:
     if len(attempts) <= MAX_ATTEMPTS:
         return attempts
     first, second, *others = attempts
-    return (first._replace(settled_at=max(first.settled_at, second.settled_at)), *others)
+    merged = first._replace(
+        settled_at=max(first.settled_at, second.settled_at),
+        created=first.created or second.created,
+    )
+    return (merged, *others)
 
 
 def _prolonged(entry: Entry, now: float, settles_in_s: float | None) -> Entry:
@@ -427,4 +447,5 @@ def _unchanged(row: Row, entry: Entry | None, now: float) -> EndedAbsent | Ended
 def _unknown(entry: Entry, now: float, settled_at: float, *, created: bool) -> Entry:
     last = entry.unsettled or Attempt(now, settled_at, None, created, absent=False, baseline=None)
     last = last._replace(settled_at=settled_at, created=created or last.created)
-    return entry._replace(holder="", attempts=_bounded((*_absent(entry.attempts), last)))
+    # The holder stays, so that a repeat finds the row whose position it takes over.
+    return entry._replace(attempts=_bounded((*_absent(entry.attempts), last)))

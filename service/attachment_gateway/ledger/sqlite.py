@@ -1,8 +1,8 @@
 """The ledger of all processes of one machine, in a SQLite file that outlives them."""
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, Self, TypeVar
@@ -23,8 +23,10 @@ from attachment_gateway.ledger import (
     Sending,
     Standing,
 )
+from attachment_gateway.ledger.boot_clock import BootClock, boot_clock
 from attachment_gateway.ledger.rules import Rules
 from attachment_gateway.ledger.sqlite_access import Access, Work
+from attachment_gateway.ledger.sqlite_boot import Spans
 from attachment_gateway.ledger.sqlite_file import opened, opened_again
 from attachment_gateway.ledger.sqlite_store import PURGE_ROWS, SqliteStore
 
@@ -80,15 +82,13 @@ class SqliteLedger:
         settle_s: float,
         retention_s: float,
         lease_s: float = LEASE_S,
-        clock: Callable[[], float] = time.time,
+        clock: BootClock | None = None,
     ) -> Self:
-        """Open the file, or make it. Raises SettingError.
+        """Open the file, or make it. Raises SettingError. The default clock is the machine's."""
+        clock = clock or boot_clock()
+        spans = Spans(lease_s, settle_s)
 
-        The default clock is the wall clock, which all processes share.
-        """
-
-        def access(connect: Callable[[str], Any]) -> Access:
-            connection = connect(path)
+        def access(connection: sqlite3.Connection) -> Access:
             store = SqliteStore(connection)
             rules = Rules(store, settle_s=settle_s, retention_s=retention_s, lease_s=lease_s)
             return Access(connection, rules, clock)
@@ -96,8 +96,10 @@ class SqliteLedger:
         thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         loop = asyncio.get_running_loop()
         try:
-            in_thread = await loop.run_in_executor(thread, access, opened)
-            return cls(thread, in_thread, access(opened_again))
+            in_thread = await loop.run_in_executor(
+                thread, lambda: access(opened(path, clock, spans))
+            )
+            return cls(thread, in_thread, access(opened_again(path)))
         except BaseException:
             thread.shutdown(wait=False)
             raise
@@ -154,8 +156,13 @@ class SqliteLedger:
                 await self._loop.run_in_executor(self._thread, int)  # runs after its present job
         self._on_loop.close()
         with suppress(RuntimeError):  # the thread has ended: the file is closed already
-            await self._loop.run_in_executor(self._thread, self._in_thread.close)
+            await self._loop.run_in_executor(self._thread, self._close_in_thread)
         self._thread.shutdown(wait=False)
+
+    def _close_in_thread(self) -> None:
+        with suppress(LedgerUnavailable):  # the anchor of the last upkeep stays
+            self._in_thread.write_anchor()
+        self._in_thread.close()
 
     async def _read(self, work: Work[_T]) -> _T:
         """Read on the event loop, without waiting for writers; if that fails, in the thread."""
@@ -242,7 +249,7 @@ class SqliteLedger:
         """
         try:
             self._in_thread.write(lambda rules, now: rules.purge(now))
-            self._in_thread.write_version()
+            self._in_thread.write_anchor()
         except LedgerUnavailable as error:
             log.warning("ledger_not_purged", why=error.why)
 

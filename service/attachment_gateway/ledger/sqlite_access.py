@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from attachment_gateway.ledger import LedgerUnavailable
+from attachment_gateway.ledger.boot_clock import BootClock
 from attachment_gateway.ledger.rules import Rules
-from attachment_gateway.ledger.sqlite_file import WRITE_VERSION
+from attachment_gateway.ledger.sqlite_boot import put_anchor
 
 _T = TypeVar("_T")
 
@@ -23,13 +24,12 @@ COMMIT = "COMMIT"  # not connection.commit(), for which SQLite parses the statem
 class Access:
     """One connection. A transaction that raises LedgerUnavailable has changed nothing."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, rules: Rules, clock: Callable[[], float]
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, rules: Rules, clock: BootClock) -> None:
         self._connection = connection
         self._execute = connection.cursor().execute
         self._rules = rules
         self._clock = clock
+        self._now_s = clock.now_s
 
     def read(self, work: Work[_T]) -> _T:
         """Run a work that only reads, and return its result."""
@@ -54,9 +54,9 @@ class Access:
         is_busy = isinstance(answers[0], LedgerUnavailable) and _is_busy(answers[0].__cause__)
         return None if is_busy else answers
 
-    def write_version(self) -> None:
-        """Write the schema's version again, which changes nothing."""
-        self.write(lambda *_: self._connection.execute(WRITE_VERSION))
+    def write_anchor(self) -> None:
+        """Write what the clocks read now."""
+        self.write(lambda *_: put_anchor(self._connection, self._clock))
 
     def close(self) -> None:
         """Close the connection."""
@@ -67,7 +67,7 @@ class Access:
             try:
                 self._execute(begin)
                 # Read after BEGIN, so that time doesn't go back from one transaction to the next.
-                now = self._clock()
+                now = self._now_s()
                 answers = [work(self._rules, now) for work in works]
                 self._execute(COMMIT)
             except BaseException:

@@ -7,6 +7,8 @@ from hashlib import blake2b
 from pathlib import Path
 
 from attachment_gateway.errors import SettingError
+from attachment_gateway.ledger.boot_clock import BootClock
+from attachment_gateway.ledger.sqlite_boot import Spans, move_to_boot
 
 # "agwl" in ASCII: it tells this program, and the `file` command, that the file is a ledger.
 APPLICATION_ID = 0x6167776C
@@ -26,7 +28,7 @@ CHECKPOINT_PAGES = 16_000
 # A killed process loses nothing; a power failure loses the last transactions.
 SYNCHRONOUS = "PRAGMA synchronous = NORMAL"
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 WRITE_VERSION = f"PRAGMA user_version = {SCHEMA_VERSION}"
 
@@ -34,7 +36,8 @@ WRITE_VERSION = f"PRAGMA user_version = {SCHEMA_VERSION}"
 POST_DIGEST_BYTES = 16
 
 # No index finds expired rows, since each index makes every call write more pages. Instead, purges
-# scan the tables in portions.
+# scan the tables in portions. The index `unsettled` has only the entries of calls in progress and
+# of unknown outcomes; `unsettled_post` is their post's digest, NULL in all others.
 SCHEMA = f"""
 CREATE TABLE queue (
   post BLOB NOT NULL,
@@ -53,8 +56,16 @@ CREATE TABLE entries (
   attempts BLOB NOT NULL,
   attachment_id TEXT NOT NULL,
   created_at REAL NOT NULL,
-  expires_at REAL NOT NULL
+  expires_at REAL NOT NULL,
+  unsettled_post BLOB
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX unsettled ON entries (unsettled_post) WHERE unsettled_post IS NOT NULL;
+CREATE TABLE anchor (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  boot_id TEXT NOT NULL,
+  boot_s REAL NOT NULL,
+  wall_s REAL NOT NULL
+) STRICT;
 CREATE TABLE claimed (
   post BLOB NOT NULL,
   attachment_id TEXT NOT NULL,
@@ -71,18 +82,20 @@ def post_digest(post: str) -> bytes:
     return blake2b(post.encode(), digest_size=POST_DIGEST_BYTES).digest()
 
 
-def opened(path: str) -> sqlite3.Connection:
+def opened(path: str, clock: BootClock, spans: Spans) -> sqlite3.Connection:
     """Open the file for the calling thread only; make it and its directory if they don't exist.
+
+    Times of an earlier boot are moved to the present one.
 
     Raises SettingError.
     """
     try:
         _make(Path(path))
-        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        connection = connected(path)
     except (OSError, sqlite3.Error) as error:
         raise _unusable(path, error) from error
     try:
-        _prepare(connection, path)
+        _prepare(connection, path, clock, spans)
     except sqlite3.Error as error:
         connection.close()
         raise _unusable(path, error) from error
@@ -90,6 +103,11 @@ def opened(path: str) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def connected(path: str) -> sqlite3.Connection:
+    """Return a connection that waits for other processes' locks, without looking at the file."""
+    return sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
 
 
 def opened_again(path: str) -> sqlite3.Connection:
@@ -113,7 +131,7 @@ def _make(path: Path) -> None:
         path.touch(mode=0o600, exist_ok=False)
 
 
-def _prepare(connection: sqlite3.Connection, path: str) -> None:
+def _prepare(connection: sqlite3.Connection, path: str, clock: BootClock, spans: Spans) -> None:
     connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(SYNCHRONOUS)
@@ -123,6 +141,7 @@ def _prepare(connection: sqlite3.Connection, path: str) -> None:
         _make_schema(connection, path)
         # At each opening, so that a file that can't be written is reported before the first call.
         connection.execute(WRITE_VERSION)
+        move_to_boot(connection, clock, spans)
 
 
 def _make_schema(connection: sqlite3.Connection, path: str) -> None:

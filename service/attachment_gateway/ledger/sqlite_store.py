@@ -23,10 +23,11 @@ PURGE_QUEUE = "DELETE FROM queue WHERE gone_at <= ?"
 
 ENTRY = """SELECT post, fingerprint, holder, attempts, attachment_id, created_at
   FROM entries WHERE request_id = ? AND ? < expires_at"""
-PUT_ENTRY = "REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+PUT_ENTRY = "REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 CLAIM = "REPLACE INTO claimed VALUES (?, ?, ?)"
-CLAIMED = "SELECT attachment_id FROM claimed WHERE post = ? AND ? < expires_at"
+CLAIMED = """SELECT attachment_id FROM claimed WHERE post = ?1
+  AND (?2 < expires_at OR EXISTS (SELECT 1 FROM entries WHERE unsettled_post = ?1))"""
 
 
 class _Purge(NamedTuple):
@@ -53,7 +54,8 @@ PURGES = (
         """SELECT post, attachment_id FROM claimed WHERE (post, attachment_id) > (?, ?)
           ORDER BY 1, 2 LIMIT 1 OFFSET ?""",
         """DELETE FROM claimed WHERE (post, attachment_id) > (?, ?)
-          AND (post, attachment_id) <= (?, ?) AND expires_at <= ?""",
+          AND (post, attachment_id) <= (?, ?) AND expires_at <= ?
+          AND NOT EXISTS (SELECT 1 FROM entries WHERE unsettled_post = claimed.post)""",
         (b"", ""),
         (b"\xff" * (POST_DIGEST_BYTES + 1), ""),
     ),
@@ -113,6 +115,7 @@ class SqliteStore:
                 entry.attachment_id,
                 entry.created_at,
                 expires_at,
+                post_digest(entry.post) if entry.unsettled else None,
             ),
         )
 
@@ -121,5 +124,5 @@ class SqliteStore:
         self._execute(CLAIM, (post_digest(post), attachment_id, expires_at))
 
     def claimed(self, post: str, now: float) -> frozenset[str]:
-        """Return the post's claimed ids that haven't expired."""
+        """Return the post's claimed ids: see Store."""
         return frozenset(each for [each] in self._execute(CLAIMED, (post_digest(post), now)))
