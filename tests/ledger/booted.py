@@ -25,9 +25,11 @@ async def result_of(
         case "renew":
             return await ledger.renew(lease)
         case "unknown":
-            return await ledger.release(lease, EndedUnknown(settles_in_s=15.0))
+            await ledger.release(lease, EndedUnknown(settles_in_s=15.0))
+            return None
         case "created":
-            return await ledger.release(lease, EndedCreated("x"))
+            await ledger.release(lease, EndedCreated("x"))
+            return None
         case "claimed":
             return sorted(await ledger.claimed("g/p"))
     raise AssertionError(what)
