@@ -25,12 +25,12 @@ async def result_of(
         case "renew":
             return await ledger.renew(lease)
         case "unknown":
-            return await ledger.release(lease, EndedUnknown(settles_in_s=15.0))
+            await ledger.release(lease, EndedUnknown(settles_in_s=15.0))
         case "created":
-            return await ledger.release(lease, EndedCreated("x"))
+            await ledger.release(lease, EndedCreated("x"))
         case "claimed":
             return sorted(await ledger.claimed("g/p"))
-    raise AssertionError(what)
+    return None
 
 
 async def main(path: str, boot_id: str, now_s: str, wall_s: str, *steps: str) -> None:

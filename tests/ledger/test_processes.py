@@ -7,6 +7,7 @@ import sqlite3
 import sys
 from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -30,9 +31,9 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def contender(
-    url: str, directory: Path, *what: str, lease_s: float = 10
+    url: str, directory: Path, *what: str, lease_s: float = 10, **options: Any
 ) -> AbstractContextManager[Process]:
-    return program(sys.executable, CONTENDER, url, str(lease_s), str(directory), *what)
+    return program(sys.executable, CONTENDER, url, str(lease_s), str(directory), *what, **options)
 
 
 def test_one_process_at_a_time_holds_the_post(url: str, tmp_path: Path) -> None:
