@@ -7,7 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from attachment_gateway.ledger import Acquired, EndedAbsent, EndedCreated, Lease, Ledger, Sending
+from attachment_gateway.ledger import (
+    Acquired,
+    EndedAbsent,
+    EndedCreated,
+    Lease,
+    Ledger,
+    LedgerUnavailable,
+    Sending,
+)
 from attachment_gateway.ledger.redis import RedisLedger
 from attachment_gateway.ledger.sqlite import SqliteLedger
 from attachment_gateway.ledger.urls import SQLITE, sqlite_path
@@ -67,6 +75,31 @@ async def send_and_hang(ledger: Ledger, _: Path) -> None:
     await asyncio.sleep(600)
 
 
+async def renew_on_lines(ledger: Ledger, _: Path) -> None:
+    """Acquire a lease, and renew it for each line of standard input; say what came of it."""
+    lease = Lease(holder="renewing", post="g/q")
+    assert await ledger.acquire(lease) == Acquired()
+    say("acquired")
+    while await asyncio.to_thread(sys.stdin.readline):
+        try:
+            say(str(await ledger.renew(lease)))
+        except LedgerUnavailable as error:
+            say(error.why)
+
+
+async def open_and_close_for_ever(ledger: Ledger, _: Path) -> None:
+    """Open, write to and close a file until killed; `ledger` is closed first."""
+    await ledger.close()
+    number = 0
+    while True:
+        number += 1
+        ledger = await opened(sys.argv[1], 0.01)
+        await ledger.release(Lease(holder="h", post="g/p"), EndedCreated(f"x-{number}"))
+        await ledger.close()
+        if number == 5:
+            say("writing")
+
+
 async def write_for_ever(ledger: Ledger, _: Path) -> None:
     """Write to the ledger until killed."""
     number = 0
@@ -83,6 +116,7 @@ async def main(url: str, lease_s: str, directory: str, what: str, *args: str) ->
     ledger = await opened(url, float(lease_s))
     works: dict[str, Callable[..., Awaitable[None]]]
     works = {"contend": contend, "send_and_hang": send_and_hang, "write_for_ever": write_for_ever}
+    works |= {"renew_on_lines": renew_on_lines, "open_and_close_for_ever": open_and_close_for_ever}
     await works[what](ledger, Path(directory), *args)
     await ledger.close()
 

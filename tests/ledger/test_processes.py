@@ -4,8 +4,7 @@ import asyncio
 import os
 import signal
 import sqlite3
-import sys
-from contextlib import AbstractContextManager, ExitStack, closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -13,9 +12,8 @@ from redis import Redis
 
 from attachment_gateway.ledger import Acquired, InProgress, Lease, Standing
 from attachment_gateway.ledger.opening import open_ledger
-from tests.support.processes import WITHIN_S, Process, ended, lines_until, program
-
-CONTENDER = str(Path(__file__).with_name("contender.py"))
+from tests.support.contenders import contender
+from tests.support.processes import WITHIN_S, ended, lines_until
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -27,12 +25,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     with Redis.from_url(url) as client:
         client.flushall()
     return url
-
-
-def contender(
-    url: str, directory: Path, *what: str, lease_s: float = 10
-) -> AbstractContextManager[Process]:
-    return program(sys.executable, CONTENDER, url, str(lease_s), str(directory), *what)
 
 
 def test_one_process_at_a_time_holds_the_post(url: str, tmp_path: Path) -> None:

@@ -98,7 +98,15 @@ async def test_keys_have_one_hash_tag_and_expire_once_they_have_ended(
     prefix = "{attachment-gateway}:ledger:"
     assert all(key.startswith(prefix) for key in ttls)
     kept = {key.removeprefix(prefix) for key, ttl_s in ttls.items() if ttl_s == -1}
-    assert kept == {"marker", "queue:g/0", "entry:r0", "queue:g/1", "entry:r1", "entry:r4", "claimed:g/0"}
+    assert kept == {
+        "marker",
+        "queue:g/0",
+        "entry:r0",
+        "queue:g/1",
+        "entry:r1",
+        "entry:r4",
+        "claimed:g/0",
+    }
     ended = {key.removeprefix(prefix): ttl_s for key, ttl_s in ttls.items() if ttl_s != -1}
     assert set(ended) == {"queue:g/2", "entry:r2", "entry:r3", "claimed:g/2"}
     assert 10 < ended["queue:g/2"] <= 15

@@ -163,13 +163,11 @@ async def test_a_database_that_cannot_be_written_is_refused(
 ) -> None:
     """A database that can't be written is refused when it is opened, before any call."""
     await (await opened(path)).close()
-    connect = sqlite3.connect
 
-    def read_only(path: str, **options: Any) -> sqlite3.Connection:
-        connection: sqlite3.Connection = connect(f"file:{path}?mode=ro", uri=True, **options)
-        return connection
+    def read_only(path: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
 
-    monkeypatch.setattr(sqlite3, "connect", read_only)
+    monkeypatch.setattr(sqlite_file, "connected", read_only)
     assert "(attempt to write a readonly database)" in await fault(path)
 
 

@@ -42,6 +42,8 @@ OWNED_ELSEWHERE = {
     "ledger/expiring": ("ledger/test_memory", "it is the memory's"),
     "ledger/opening": ("ledger/test_urls", "it opens what a URL names"),
     "ledger/redis_client": ("ledger/test_redis", "it is the client of that ledger"),
+    "ledger/redis_snapshot": ("ledger/test_redis", "it is what that ledger reads and writes"),
+    "ledger/sqlite_making": ("ledger/test_sqlite_watch", "it refuses what was lost"),
     "ledger/sqlite_access": ("ledger/test_sqlite", "it is the connection of that ledger"),
     "ledger/sqlite_file": ("ledger/test_sqlite", "it is the file of that ledger"),
     "ledger/sqlite_store": ("ledger/test_sqlite", "it is the tables of that ledger"),

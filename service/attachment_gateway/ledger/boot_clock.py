@@ -17,11 +17,12 @@ kernel of their own (Kata Containers, gVisor).
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 
 LINUX_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LINUX_OFFSETS = Path("/proc/self/timens_offsets")
@@ -50,15 +51,22 @@ def boot_clock() -> BootClock:
     `boot_id` is "" where the system has none; a boot is then told from an earlier one only by its
     clock, if that is behind.
     """
-    platform: str = sys.platform  # a name of its own, so that mypy checks each branch
-    if platform == "linux":
-        offset_s = boottime_offset_s(_text(LINUX_OFFSETS))
-        read = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
-        now_s = (lambda: read() - offset_s) if offset_s else read
-        return BootClock(boot_id=_text(LINUX_BOOT_ID).strip(), now_s=now_s)
-    if platform == "darwin":
-        now_s = partial(time.clock_gettime, time.CLOCK_MONOTONIC_RAW)
-        return BootClock(boot_id=_said(*MACOS_BOOT_ID), now_s=now_s)
+    return _CLOCKS.get(sys.platform, _unknown)()
+
+
+def _linux() -> BootClock:
+    offset_s = boottime_offset_s(_text(LINUX_OFFSETS))
+    read = partial(time.clock_gettime, time.CLOCK_BOOTTIME)
+    now_s = (lambda: read() - offset_s) if offset_s else read
+    return BootClock(boot_id=_text(LINUX_BOOT_ID).strip(), now_s=now_s)
+
+
+def _macos() -> BootClock:
+    now_s = partial(time.clock_gettime, time.CLOCK_MONOTONIC_RAW)
+    return BootClock(boot_id=_said(*MACOS_BOOT_ID), now_s=now_s)
+
+
+def _unknown() -> BootClock:
     return BootClock(boot_id="", now_s=time.monotonic)
 
 
@@ -73,6 +81,11 @@ def boottime_offset_s(offsets: str) -> float:
             case ["boottime", seconds, nanoseconds]:
                 return int(seconds) + int(nanoseconds) / NS_PER_S
     return 0.0
+
+
+_CLOCKS: Mapping[str, Callable[[], BootClock]] = MappingProxyType(
+    {"linux": _linux, "darwin": _macos}
+)
 
 
 def _text(path: Path) -> str:

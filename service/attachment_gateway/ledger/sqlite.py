@@ -29,6 +29,7 @@ from attachment_gateway.ledger.sqlite_access import Access, Work
 from attachment_gateway.ledger.sqlite_boot import Spans
 from attachment_gateway.ledger.sqlite_file import opened, opened_again
 from attachment_gateway.ledger.sqlite_store import PURGE_ROWS, SqliteStore
+from attachment_gateway.ledger.sqlite_watch import FileWatch
 
 _T = TypeVar("_T")
 
@@ -88,21 +89,22 @@ class SqliteLedger:
         clock = clock or boot_clock()
         spans = Spans(lease_s, settle_s)
 
-        def access(connection: sqlite3.Connection) -> Access:
+        def access(connection: sqlite3.Connection, watch: FileWatch) -> Access:
             store = SqliteStore(connection)
             rules = Rules(store, settle_s=settle_s, retention_s=retention_s, lease_s=lease_s)
-            return Access(connection, rules, clock)
+            return Access(connection, watch, rules, clock)
 
         thread = ThreadPoolExecutor(1, thread_name_prefix="ledger")
         loop = asyncio.get_running_loop()
         try:
-            in_thread = await loop.run_in_executor(
-                thread, lambda: access(opened(path, clock, spans))
-            )
-            return cls(thread, in_thread, access(opened_again(path)))
+            connection, watch = await loop.run_in_executor(thread, opened, path, clock, spans)
+            in_thread = await loop.run_in_executor(thread, access, connection, watch)
+            ledger = cls(thread, in_thread, access(opened_again(path), watch))
         except BaseException:
             thread.shutdown(wait=False)
             raise
+        watch.when_gone(ledger._let_go)
+        return ledger
 
     async def acquire(self, lease: Lease, *, sending: Sending | None = None) -> Standing:
         """Implement Ledger.acquire; see Ledger for this method and those below."""
@@ -161,8 +163,14 @@ class SqliteLedger:
 
     def _close_in_thread(self) -> None:
         with suppress(LedgerUnavailable):  # the anchor of the last upkeep stays
-            self._in_thread.write_anchor()
+            self._in_thread.write_anchor(is_open=False)
         self._in_thread.close()
+
+    def _let_go(self) -> None:
+        """Close the file, which is gone; every method raises LedgerUnavailable from now on."""
+        self._loop.call_soon_threadsafe(self._on_loop.close)
+        with suppress(RuntimeError):  # the thread has ended: the file is closed already
+            self._thread.submit(self._in_thread.close)
 
     async def _read(self, work: Work[_T]) -> _T:
         """Read on the event loop, without waiting for writers; if that fails, in the thread."""

@@ -7,7 +7,8 @@ from typing import TypeVar
 from attachment_gateway.ledger import LedgerUnavailable
 from attachment_gateway.ledger.boot_clock import BootClock
 from attachment_gateway.ledger.rules import Rules
-from attachment_gateway.ledger.sqlite_boot import put_anchor
+from attachment_gateway.ledger.sqlite_boot import MARK, put_anchor
+from attachment_gateway.ledger.sqlite_watch import FileWatch
 
 _T = TypeVar("_T")
 
@@ -24,8 +25,11 @@ COMMIT = "COMMIT"  # not connection.commit(), for which SQLite parses the statem
 class Access:
     """One connection. A transaction that raises LedgerUnavailable has changed nothing."""
 
-    def __init__(self, connection: sqlite3.Connection, rules: Rules, clock: BootClock) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, watch: FileWatch, rules: Rules, clock: BootClock
+    ) -> None:
         self._connection = connection
+        self._watch = watch
         self._execute = connection.cursor().execute
         self._rules = rules
         self._clock = clock
@@ -54,9 +58,9 @@ class Access:
         is_busy = isinstance(answers[0], LedgerUnavailable) and _is_busy(answers[0].__cause__)
         return None if is_busy else answers
 
-    def write_anchor(self) -> None:
-        """Write what the clocks read now."""
-        self.write(lambda *_: put_anchor(self._connection, self._clock))
+    def write_anchor(self, *, is_open: bool = True) -> None:
+        """Write what the clocks read now, and whether the file is still open."""
+        self.write(lambda *_: put_anchor(self._connection, self._clock, is_open=is_open))
 
     def close(self) -> None:
         """Close the connection."""
@@ -66,6 +70,8 @@ class Access:
         try:
             try:
                 self._execute(begin)
+                if begin is BEGIN_TO_WRITE:
+                    self._check_mark()
                 # Read after BEGIN, so that time doesn't go back from one transaction to the next.
                 now = self._now_s()
                 answers = [work(self._rules, now) for work in works]
@@ -74,8 +80,24 @@ class Access:
                 self._connection.rollback()
                 raise
         except sqlite3.Error as error:
-            raise LedgerUnavailable(f"SQLite: {error}") from error
+            self._watch.notice(error)
+            raise LedgerUnavailable(f"SQLite: {self._watch.why_gone or error}") from error
+        # After the commit, so that what was written to a file that is gone isn't relied on.
+        if why := self._watch.check():
+            raise LedgerUnavailable(f"SQLite: {why}")
         return answers
+
+    def _check_mark(self) -> None:
+        """Mark the file as open again if another process has closed it.
+
+        A file whose times another process has moved to another boot is used on two machines.
+        """
+        boot_id, is_open = self._execute(MARK).fetchone() or (None, False)
+        if boot_id != self._clock.boot_id:
+            why = self._watch.gone("the file was opened on another machine, or in a sandbox,")
+            raise LedgerUnavailable(f"SQLite: {why}")
+        if not is_open:
+            put_anchor(self._connection, self._clock)
 
 
 def _is_busy(error: BaseException | None) -> bool:

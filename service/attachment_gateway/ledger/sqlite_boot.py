@@ -1,7 +1,8 @@
 """The anchor of a ledger's file: which boot its times belong to; and their move to another boot.
 
 Times in the file are on the clock of one boot. The anchor is that boot's id, and what its clock and
-the wall clock read when it was written: at opening, at closing and at each upkeep.
+the wall clock read when it was written: at opening, at closing and at each upkeep. It also marks
+whether a process has the file open.
 """
 
 import sqlite3
@@ -12,7 +13,8 @@ from attachment_gateway.ledger.packing import packed, unpacked
 from attachment_gateway.ledger.rules import Attempt
 
 ANCHOR = "SELECT boot_id, boot_s, wall_s FROM anchor"
-PUT_ANCHOR = "REPLACE INTO anchor (id, boot_id, boot_s, wall_s) VALUES (1, ?, ?, ?)"
+MARK = "SELECT boot_id, is_open FROM anchor"
+PUT_ANCHOR = "REPLACE INTO anchor VALUES (1, ?, ?, ?, ?)"
 
 # Rows that were gone are no longer of use: whoever has looked at them ran in the earlier boot.
 DROP_GONE = "DELETE FROM queue WHERE lease_until IS NULL AND gone_at <= :anchor_s"
@@ -42,9 +44,12 @@ class Spans(NamedTuple):
         return self.lease_s + self.settle_s
 
 
-def put_anchor(connection: sqlite3.Connection, clock: BootClock) -> None:
-    """Write what the clocks read now, in the present transaction."""
-    connection.execute(PUT_ANCHOR, (clock.boot_id, clock.now_s(), clock.wall_s()))
+def put_anchor(connection: sqlite3.Connection, clock: BootClock, *, is_open: bool = True) -> None:
+    """Write what the clocks read now, in the present transaction.
+
+    `is_open`: this process still has the file open; another may, in any case, which then marks it.
+    """
+    connection.execute(PUT_ANCHOR, (clock.boot_id, clock.now_s(), clock.wall_s(), is_open))
 
 
 def move_to_boot(connection: sqlite3.Connection, clock: BootClock, spans: Spans) -> None:

@@ -1,0 +1,90 @@
+"""Whether a ledger's file is still the one that is open."""
+
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
+
+# Errors after which nothing in the file can be trusted. A short read is that of a truncated file.
+# Any other error may pass, as that of a full disk does, and fails only its transaction.
+RUINED = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_IOERR_SHORT_READ,
+        sqlite3.SQLITE_IOERR_CORRUPTFS,
+        sqlite3.SQLITE_READONLY_DBMOVED,
+    }
+)
+PRIMARY_CODE = 0xFF
+
+
+class FileWatch:
+    """Checks the file of one ledger, which it finds gone once and for all.
+
+    The process that had the file open doesn't go on with another one under the same path: it can't
+    tell whether that one knows what was sent.
+    """
+
+    def __init__(self, path: str) -> None:
+        # Absolute, since the process may change its working directory.
+        self._path = str(Path(path).absolute())
+        self._files = {self._path: _identity(self._path)}
+        self._size_bytes = Path(path).stat().st_size
+        self._on_gone: Callable[[], object] = lambda: None
+        self.why_gone: str | None = None
+
+    def begin(self) -> None:
+        """Watch the log and its index as well, which are there as long as the file is open."""
+        # Beside the target, if the path is a symbolic link.
+        real = Path(self._path).resolve()
+        self._files |= {each: _identity(each) for each in (f"{real}-wal", f"{real}-shm")}
+
+    def when_gone(self, call: Callable[[], object]) -> None:
+        """Call a function once, from any thread, when the file is found gone."""
+        self._on_gone = call
+
+    def check(self) -> str | None:
+        """Return why the file can't be used, None if it can. It costs some microseconds.
+
+        The file never shrinks: SQLite puts free pages to use again, and the log is its own file.
+        """
+        if self.why_gone:
+            return self.why_gone
+        for path, identity in self._files.items():
+            try:
+                found = os.stat(path)  # noqa: PTH116 - Path.stat takes twice as long
+            except (FileNotFoundError, NotADirectoryError):
+                return self.gone(f"{path!r} was deleted or moved")
+            except OSError as error:
+                return f"{path!r} can't be looked at: {error}"
+            if (found.st_dev, found.st_ino) != identity:
+                return self.gone(f"{path!r} was replaced")
+            if path is self._path:
+                if found.st_size < self._size_bytes:
+                    return self.gone(f"{path!r} was truncated")
+                self._size_bytes = found.st_size
+        return None
+
+    def notice(self, error: sqlite3.Error) -> None:
+        """Find the file gone if an error of SQLite's tells that it is ruined."""
+        code: int = getattr(error, "sqlite_errorcode", 0)
+        # What happened to the file tells more than what SQLite has found in it.
+        if {code, code & PRIMARY_CODE} & RUINED and not self.check():
+            self.gone(f"{self._path!r} was damaged ({error})")
+
+    def gone(self, what: str) -> str:
+        """Find the file gone for good, and return why."""
+        self.why_gone = f"{what} while it was in use; restart the gateway when it is right again"
+        log.error("ledger_gone", why=self.why_gone)
+        self._on_gone()
+        return self.why_gone
+
+
+def _identity(path: str) -> tuple[int, int]:
+    found = Path(path).stat()
+    return found.st_dev, found.st_ino
