@@ -319,3 +319,21 @@ async def reason(stub: AsyncStub, post: Post, request_id: str) -> str:
     request = CreateAttachmentRequest(post=reference, attachment=FILE, request_id=request_id)
     failed = await failure(stub.CreateAttachment(request, metadata=BEARER, timeout=10))
     return str(failed.info.reason)
+
+
+async def test_what_may_be_ours_is_not_absent_because_it_vanished(
+    stubs: dict[str, AsyncStub], control: EmulatorClient, post: Post
+) -> None:
+    """What was listed and may be ours, and is listed no more, leaves a repeat unknown, too."""
+    control.configure(odd_bytes=True)
+    control.inject(lost())
+    request_id = str(uuid4())
+    told = await outcome(stubs["never"], post, FILE, request_id=request_id, timeout_s=4)
+    assert told == "OUTCOME_UNKNOWN"
+    control.inject(Fault(method="GET", times=0, post_id=post.post_id, partial=True))
+    told = await outcome(stubs["never"], post, FILE, request_id=request_id, timeout_s=4)
+    assert told == "OUTCOME_UNKNOWN"
+    control.clear_faults(post)
+    control.configure(odd_bytes=False)
+    told = await outcome(stubs["never"], post, FILE, request_id=request_id)
+    assert stored(control, post) == [told]

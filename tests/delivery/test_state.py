@@ -152,7 +152,7 @@ def test_an_unclear_delivery_ends_as_unknown() -> None:
             ended = progress.ledger_end(now=105.0, may_act_s=75.0)
             assert ended == EndedUnknown(settles_in_s=10.0, created=created)
             ended = progress.ledger_end(now=200.0, may_act_s=75.0)
-            assert ended == EndedUnknown(settles_in_s=0.0, created=created)
+            assert ended == EndedUnknown(settles_in_s=-85.0, created=created)
 
 
 def test_a_created_attachment_ends_with_its_id() -> None:

@@ -1149,3 +1149,25 @@ async def test_a_holder_that_acquires_again_after_its_release_is_held(ledger: Le
         assert await ledger.renew(A)
         await ledger.release(A, EndedAbsent())
         assert not await ledger.renew(A)
+
+
+async def test_an_unknown_end_puts_a_settled_absence_in_doubt_again(
+    ledger: Ledger, ledgers: Ledgers
+) -> None:
+    """An attempt that was marked as absent is unsettled again, with its moment and its baseline."""
+    first = Sending(settles_in_s=60, wall_s=1e9, baseline=b"ids")
+    await ledger.acquire(A1, sending=first)
+    await ledger.record_absent(A1)
+    await ledger.release(A1, EndedAbsent())
+    await ledgers.after(100)
+    again = await ledger.acquire(B1)
+    assert isinstance(again, Acquired)
+    assert again.unsettled is None
+    await ledger.release(B1, EndedUnknown(settles_in_s=-40, seen=b"seen"))
+    third = lease("c", "r1")
+    acquired = await ledger.acquire(third)
+    assert isinstance(acquired, Acquired)
+    [attempt] = acquired.attempts
+    assert acquired.unsettled == attempt
+    assert (attempt.began_ago_s, attempt.settles_in_s) == (100, -40)
+    assert (attempt.baseline, attempt.seen) == (b"ids", b"seen")

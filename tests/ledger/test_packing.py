@@ -16,6 +16,7 @@ attempts = st.builds(
     created=st.booleans(),
     absent=st.booleans(),
     baseline=st.none() | st.binary(max_size=8000),
+    seen=st.binary(max_size=80),
 )
 
 
@@ -35,14 +36,14 @@ def test_no_attempts_take_no_bytes() -> None:
     [
         (
             Attempt(1.0, 2.0, None, created=True, absent=False, baseline=None),
-            "000000000000f03f0000000000000040000000000000f87f01ffffffff",
+            "000000000000f03f0000000000000040000000000000f87f01ffffffff00000000",
         ),
         (
-            Attempt(1.0, 2.0, 2.0, created=False, absent=True, baseline=b"id"),
-            "000000000000f03f0000000000000040000000000000004002020000006964",
+            Attempt(1.0, 2.0, 2.0, created=False, absent=True, baseline=b"id", seen=b"x"),
+            "000000000000f03f000000000000004000000000000000400202000000010000006964" + "78",
         ),
     ],
 )
 def test_the_bytes_of_an_attempt(attempt: Attempt, data: str) -> None:
-    """The layout is fixed: three doubles, the flags, the baseline's size, the baseline."""
+    """The layout is fixed: three doubles, the flags, two sizes, the baseline, what was seen."""
     assert packed((attempt,)).hex() == data

@@ -15,7 +15,7 @@ from attachment_gateway import metrics
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery import response_judgement
 from attachment_gateway.delivery.attempt_baseline import AttemptBaseline
-from attachment_gateway.delivery.baseline import Baseline
+from attachment_gateway.delivery.baseline import NOTHING, Baseline
 from attachment_gateway.delivery.baseline_policy import BaselineSetting
 from attachment_gateway.delivery.held_lease import HeldLease
 from attachment_gateway.delivery.post_reader import Listing, ReadError
@@ -235,7 +235,10 @@ class Attempts:
             clocks = SendClocks(wall_s=attempt.wall_s, boot_s=boot_time() - attempt.began_ago_s)
         baseline = None if attempt.baseline is None else Baseline.unpacked(attempt.baseline)
         return UnclearAttempt(
-            settled_at=self._loop.time() + attempt.settles_in_s, clocks=clocks, baseline=baseline
+            settled_at=self._loop.time() + attempt.settles_in_s,
+            clocks=clocks,
+            baseline=baseline,
+            seen=Baseline.unpacked(attempt.seen) if attempt.seen else NOTHING,
         )
 
     async def _found(self, unknown: OutcomeUnknown) -> Attachment | None:
@@ -254,6 +257,7 @@ class Attempts:
             self._progress.create(finding.attachment, found=True)
             self._ids.recognised_by = finding.by
             return finding.attachment
+        self._progress.seen = self._reconciliation.possible
         if isinstance(finding, CannotTell) and finding.response is not None:
             unknown.response = finding.response
         raise unknown

@@ -51,6 +51,11 @@ class Baseline:
         digests = range(_WITHOUT_ID.size, len(packed), DIGEST_BYTES)
         return cls(frozenset(packed[at : at + DIGEST_BYTES] for at in digests), without_id)
 
+    @classmethod
+    def of_digests(cls, digests: Iterable[bytes]) -> Self:
+        """Return the first MAX_IDS digests."""
+        return cls(frozenset(sorted(digests)[:MAX_IDS]))
+
     def packed(self) -> bytes:
         """Return it as the ledger keeps it."""
         return _WITHOUT_ID.pack(self.without_id) + b"".join(sorted(self.digests))
@@ -64,3 +69,6 @@ class Baseline:
         It doesn't if none of its ids is listed any more: then Graph may have renamed them.
         """
         return not self.digests or any(each in self for each in ids)
+
+
+NOTHING = Baseline(frozenset())

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from attachment_gateway import metrics
+from attachment_gateway.delivery.baseline import Baseline, digest
 from attachment_gateway.delivery.candidates import (
     Candidate,
     Evidence,
@@ -95,11 +96,16 @@ class Reconciliation:
     _alike: dict[str, bool] = field(default_factory=dict)
     _seen: dict[float, set[str]] = field(default_factory=dict)
     """For each attempt's end of settling, the ids that were listed before."""
-    _possible: set[str] = field(default_factory=set)
-    """The ids of candidates that could be ours when they were listed."""
+    _possible: set[bytes] = field(default_factory=set)
+    """The digests of the ids of candidates that could be ours when they were listed."""
 
     def __post_init__(self) -> None:
         self._comparison = ContentComparison(self.graph_request)
+
+    @property
+    def possible(self) -> Baseline:
+        """The attachments that may be ours, as far as they were listed."""
+        return Baseline.of_digests(self._possible)
 
     @property
     def spacing_s(self) -> float:
@@ -175,7 +181,11 @@ class Reconciliation:
             claimed = await self.ledger.claimed(post_key(self.graph_request.head.post))
         except LedgerUnavailable:
             raise ReadError from None
-        self._possible -= claimed
+        listed = set(map(digest, listing.ids))
+        # What is listed is judged anew; what has vanished stays possible, unless it was another's.
+        self._possible.update(*(attempt.seen.digests for attempt in attempts))
+        self._possible -= listed | set(map(digest, claimed))
+        has_vanished = bool(self._possible)
         verdict = Verdict.NOT_OURS
         for attempt in attempts:
             if now < attempt.settled_at:
@@ -187,9 +197,8 @@ class Reconciliation:
                 return Found(await self._described(judged.candidate), judged.by)
             if judged is Verdict.CANT_TELL:
                 verdict = judged
-                self._possible |= {each.id for each in found}
-        vanished = self._possible - listing.ids
-        is_absent = verdict is Verdict.NOT_OURS and not vanished
+                self._possible |= {digest(each.id) for each in found if each.id}
+        is_absent = verdict is Verdict.NOT_OURS and not has_vanished
         return Absent(listing) if is_absent else CannotTell()
 
     def _evidence(self, attempt: UnclearAttempt, listing: Listing, now: float) -> Evidence:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
 
-from attachment_gateway.delivery.baseline import Baseline
+from attachment_gateway.delivery.baseline import NOTHING, Baseline
 from attachment_gateway.delivery.stamps import SendClocks
 from attachment_gateway.errors import GatewayError
 from attachment_gateway.ledger import End, EndedAbsent, EndedCreated, EndedUnknown
@@ -105,11 +105,13 @@ class UnclearAttempt:
 
     `settled_at`: when Graph stops acting on it, on the loop's clock. `clocks`: when it was sent;
     None if that was on another machine, or before this one's last start. `baseline`: None without.
+    `seen`: attachments that an earlier call has seen, and that may be its own.
     """
 
     settled_at: float
     clocks: SendClocks | None
     baseline: Baseline | None = None
+    seen: Baseline = NOTHING
 
 
 class Progress:
@@ -117,7 +119,7 @@ class Progress:
 
     `attachment`: what was created, None unless CREATED. `last_error`: the error of this call's last
     attempt that created nothing; None if there is none. `unclear`: the attempts that were unclear
-    when they ended, the earliest first.
+    when they ended, the earliest first. `seen`: the attachments that were listed and may be ours.
     """
 
     def __init__(self, *, joins: bool) -> None:
@@ -125,6 +127,7 @@ class Progress:
         self.attachment: Attachment | None = None
         self.last_error: GatewayError | None = None
         self.unclear: list[UnclearAttempt] = []
+        self.seen = NOTHING
 
     def advance(self, event: Event) -> None:
         """Go to the state that an event leads to. Raises IllegalTransitionError."""
@@ -173,8 +176,9 @@ class Progress:
                 return EndedUnknown(settles_in_s=may_act_s)
             case State.UNCLEAR | State.INHERITED | State.UNNAMED:
                 return EndedUnknown(
-                    settles_in_s=max(self.unclear[-1].settled_at - now, 0.0),
+                    settles_in_s=self.unclear[-1].settled_at - now,
                     created=self.state is State.UNNAMED,
+                    seen=self.seen.packed() if self.seen.digests else b"",
                 )
             case State.CREATED if self.attachment is not None and self.attachment.id:
                 return EndedCreated(self.attachment.id)

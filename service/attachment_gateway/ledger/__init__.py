@@ -54,7 +54,8 @@ class SentAttempt:
     It was recorded `began_ago_s` ago. Graph may act on it for another `settles_in_s`, which is
     negative once that time is over. `wall_s`: the wall clock when it was recorded; None if that was
     on another machine or before its last start. `created`: Graph has reported a success, but not
-    the id. `absent`: it was settled that it created nothing.
+    the id. `absent`: it was settled that it created nothing. `seen`: the attachments that may be
+    its own, as far as they were listed, as `delivery.baseline` packs them.
     """
 
     began_ago_s: float
@@ -63,6 +64,7 @@ class SentAttempt:
     baseline: bytes | None
     created: bool = False
     absent: bool = False
+    seen: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,14 +153,15 @@ class EndedAbsent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedUnknown:
-    """The outcome is unknown: Graph may act on the request for `settles_in_s`.
+    """The outcome is unknown: Graph may act on the request for `settles_in_s`, if that isn't over.
 
-    `created` is as in SentAttempt.
+    `created` and `seen` are as in SentAttempt. An attempt that was marked as absent no longer is.
     """
 
     word: ClassVar = "unknown"
     settles_in_s: float
     created: bool = False
+    seen: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from attachment_gateway.ledger.rules import Attempt
 
-# When it began, when it settles, the wall clock (NaN for None), flags, and the size of the baseline
-# (-1 for None), which follows.
-_HEAD = struct.Struct("<dddBi")
+# When it began, when it settles, the wall clock (NaN for None), flags, and the sizes of two more:
+# the baseline (-1 for None), and what was seen, which follow.
+_HEAD = struct.Struct("<dddBiI")
 _CREATED = 1
 _ABSENT = 2
 _NO_BASELINE = -1
@@ -26,8 +26,9 @@ def _packed(attempt: Attempt) -> bytes:
         math.nan if attempt.wall_s is None else attempt.wall_s,
         attempt.created * _CREATED | attempt.absent * _ABSENT,
         _NO_BASELINE if attempt.baseline is None else len(attempt.baseline),
+        len(attempt.seen),
     )
-    return head + (attempt.baseline or b"")
+    return head + (attempt.baseline or b"") + attempt.seen
 
 
 def unpacked(data: bytes) -> tuple[Attempt, ...]:
@@ -38,12 +39,14 @@ def unpacked(data: bytes) -> tuple[Attempt, ...]:
 def _unpacked(data: bytes) -> Iterator[Attempt]:
     at = 0
     while at < len(data):
-        began_at, settled_at, wall_s, flags, size = _HEAD.unpack_from(data, at)
+        began_at, settled_at, wall_s, flags, size, seen_size = _HEAD.unpack_from(data, at)
         at += _HEAD.size
         baseline = None
         if size != _NO_BASELINE:
             baseline = data[at : at + size]
             at += size
+        seen = data[at : at + seen_size]
+        at += seen_size
         yield Attempt(
             began_at,
             settled_at,
@@ -51,4 +54,5 @@ def _unpacked(data: bytes) -> Iterator[Attempt]:
             created=bool(flags & _CREATED),
             absent=bool(flags & _ABSENT),
             baseline=baseline,
+            seen=seen,
         )

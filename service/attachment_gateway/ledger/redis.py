@@ -5,12 +5,11 @@ was decided if nobody has changed it meanwhile.
 """
 
 import asyncio
-import random
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from importlib.resources import files
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
 import structlog
 from redis.exceptions import RedisError
@@ -24,6 +23,7 @@ from attachment_gateway.ledger import (
     Lease,
     LedgerUnavailable,
     Look,
+    Queued,
     Reused,
     Sending,
     Standing,
@@ -49,10 +49,6 @@ PAUSE_KEY = f"{KEY_PREFIX}:pause"
 
 # For a whole method: the wait for a connection, connecting, the response, and one retry.
 METHOD_TIMEOUT_S = 5.0
-
-# The wait after a write that lost against another process's, at random up to this and twice as long
-# each time, up to 32 times this.
-CONFLICT_WAIT_S = 0.001
 
 # What a process remembers of Redis, so that most methods take one round trip.
 MAX_REMEMBERED = 10_000
@@ -138,7 +134,10 @@ class RedisLedger:
     async def acquire(self, lease: Lease, *, sending: Sending | None = None) -> Standing:
         """Implement Ledger.acquire; see Ledger for this method and those below."""
         return await self._write(
-            lease, lambda rules, now: rules.acquire(lease, now, sending), is_new=True
+            lease,
+            lambda rules, now: rules.acquire(lease, now, sending),
+            is_new=True,
+            is_poll=lease.holder in self._held,
         )
 
     async def find(self, lease: Lease) -> Created | Reused | InProgress | None:
@@ -185,25 +184,32 @@ class RedisLedger:
 
     async def _read(self, lease: Lease, work: Callable[[Rules, float], _T]) -> _T:
         async def read() -> _T:
-            queue, entry = await self._checked(self._client.mget(_queue(lease), _entry(lease)))
+            queue, entry = await self._checked(self._present(lease))
             now = self._clock.now_s()
-            return work(self._rules(self._snapshot(queue or b"", entry or b"", now)), now)
+            return work(self._rules(self._snapshot(queue, entry, now)), now)
 
         return await self._to_its_end(read())
 
     async def _write(
-        self, lease: Lease, work: Callable[[Rules, float], _T], *, is_new: bool = False
+        self,
+        lease: Lease,
+        work: Callable[[Rules, float], _T],
+        *,
+        is_new: bool = False,
+        is_poll: bool = False,
     ) -> _T:
-        """Run a work that writes; with `is_new` it begins something, and may not in a pause."""
-        return await self._to_its_end(self._written(lease, work, is_new=is_new))
+        """Run a work that writes; with `is_new` it begins something, and may not in a pause.
+
+        `is_poll`: it may leave out the write if the lease still waits and was renewed lately.
+        """
+        return await self._to_its_end(self._written(lease, work, is_new=is_new, is_poll=is_poll))
 
     async def _written(
-        self, lease: Lease, work: Callable[[Rules, float], _T], *, is_new: bool
+        self, lease: Lease, work: Callable[[Rules, float], _T], *, is_new: bool, is_poll: bool
     ) -> _T:
         await self._checked(None)
-        queue = self._remembered.get(_queue(lease), b"")
-        entry = self._remembered.get(_entry(lease), b"") if lease.request_id else b""
-        wait_s = CONFLICT_WAIT_S
+        # What is remembered may be old, and then the write fails and brings what is there.
+        queue, entry = await self._present(lease) if is_poll else self._recalled(lease)
         while True:
             now = self._clock.now_s()
             if is_new and now < self._paused_until:
@@ -211,6 +217,8 @@ class RedisLedger:
             snapshot = self._snapshot(queue, entry, now)
             self._restore(lease, snapshot)
             answer = work(self._rules(snapshot), now)
+            if is_poll and isinstance(answer, Queued) and self._is_fresh(lease, now):
+                return answer
             written = snapshot.queue_bytes(), snapshot.entry_bytes()
             found = await self._swapped(lease, (queue, entry), written, snapshot)
             if found is None or found == written:  # the same, if the script was sent twice
@@ -218,8 +226,19 @@ class RedisLedger:
                 self._note(lease, snapshot, now)
                 return answer
             queue, entry = found
-            await asyncio.sleep(random.uniform(0, wait_s))  # noqa: S311 for jitter, not for a secret
-            wait_s = min(2 * wait_s, 32 * CONFLICT_WAIT_S)
+
+    async def _present(self, lease: Lease) -> tuple[bytes, bytes]:
+        queue, entry = await self._client.mget(_queue(lease), _entry(lease))
+        return cast("bytes", queue or b""), cast("bytes", entry or b"")
+
+    def _recalled(self, lease: Lease) -> tuple[bytes, bytes]:
+        entry = self._remembered.get(_entry(lease), b"") if lease.request_id else b""
+        return self._remembered.get(_queue(lease), b""), entry
+
+    def _is_fresh(self, lease: Lease, now: float) -> bool:
+        """Return whether a lease that waits was renewed lately, so that a poll needn't write."""
+        lease_until = self._held[lease.holder].row.lease_until
+        return lease_until is not None and lease_until - now > self._lease_s / 2
 
     async def _swapped(
         self,

@@ -179,7 +179,7 @@ class RedisSnapshot:
         )
 
     def _read_attempt(self, stored: Any) -> Attempt:
-        boot_id, began_at, settles_s, wall_s, created, absent, baseline, token = stored
+        boot_id, began_at, settles_s, wall_s, created, absent, baseline, seen_ids, token = stored
         seen = self._sightings.first(token, self._now)
         is_here = boot_id == self._boot_id
         attempt = Attempt(
@@ -189,6 +189,7 @@ class RedisSnapshot:
             created=created,
             absent=absent,
             baseline=None if baseline is None else b64decode(baseline),
+            seen=b64decode(seen_ids),
         )
         self._attempts[attempt] = stored
         return attempt
@@ -203,5 +204,6 @@ class RedisSnapshot:
             attempt.created,
             attempt.absent,
             baseline,
+            b64encode(attempt.seen).decode(),
             self._sightings.new(self._now),
         )

@@ -64,6 +64,7 @@ class Attempt(NamedTuple):
     created: bool
     absent: bool
     baseline: bytes | None
+    seen: bytes = b""
 
 
 class Entry(NamedTuple):
@@ -239,8 +240,9 @@ class Rules:
             ended = entry and entry._replace(holder="", attempts=_absent(entry.attempts))
         else:
             settled_at = now + end.settles_in_s
-            self._store.put_row(row._replace(lease_until=None, gone_at=settled_at))
-            ended = entry and _unknown(entry, now, settled_at, created=end.created)
+            gone_at = max(settled_at, self._ended_at(now))
+            self._store.put_row(row._replace(lease_until=None, gone_at=gone_at))
+            ended = entry and _unknown(entry, now, end)
         if ended:
             self._put(lease, ended, now)
 
@@ -282,8 +284,11 @@ class Rules:
         Until then its `seq` shows that a lease was there, to whoever has read a baseline before.
         """
         if row is not None:
-            gone_at = now + self._settle_s - self._kept_s
-            self._store.put_row(row._replace(lease_until=None, gone_at=gone_at))
+            self._store.put_row(row._replace(lease_until=None, gone_at=self._ended_at(now)))
+
+    def _ended_at(self, now: float) -> float:
+        """Return the `gone_at` of a row that is passed over now and removed after `settle_s`."""
+        return now + self._settle_s - self._kept_s
 
     def _held(self, lease: Lease, now: float) -> tuple[Row, Entry | None] | None:
         row = _row_of(lease.holder, self._rows(lease.post, now))
@@ -358,11 +363,12 @@ def _taken(lease: Lease, entry: Entry | None, rows: Sequence[Row], now: float) -
     own = _row_of(lease.holder, rows)
     if own and own.lease_until is not None:
         return own
-    left = own or (_row_of(entry.holder, rows) if entry and entry.holder else None)
-    if left is None or (left.lease_until is None and left.gone_at <= now):
-        return None
-    # `gone_at` stays: the other holder's request has to settle, even if this holder dies, too.
-    return left._replace(holder=lease.holder, sent=False)
+    others = _row_of(entry.holder, rows) if entry and entry.holder else None
+    for left in (own, others):
+        if left and (left.lease_until is not None or left.gone_at > now):
+            # `gone_at` stays: the other holder's request has to settle, even if this one dies, too.
+            return left._replace(holder=lease.holder, sent=False)
+    return None
 
 
 def _new_last(lease: Lease, rows: Sequence[Row], now: float) -> Row:
@@ -391,6 +397,7 @@ def _shown(attempts: tuple[Attempt, ...], now: float) -> tuple[SentAttempt, ...]
             baseline=each.baseline,
             created=each.created,
             absent=each.absent,
+            seen=each.seen,
         )
         for each in attempts
     )
@@ -444,8 +451,17 @@ def _unchanged(row: Row, entry: Entry | None, now: float) -> EndedAbsent | Ended
     return EndedUnknown(settles_in_s=last.settled_at - now) if last else EndedAbsent()
 
 
-def _unknown(entry: Entry, now: float, settled_at: float, *, created: bool) -> Entry:
-    last = entry.unsettled or Attempt(now, settled_at, None, created, absent=False, baseline=None)
-    last = last._replace(settled_at=settled_at, created=created or last.created)
+def _unknown(entry: Entry, now: float, end: EndedUnknown) -> Entry:
+    """Return the entry with its last attempt unsettled, also if it was marked as absent."""
+    settled_at = now + end.settles_in_s
+    *others, last = entry.attempts or (
+        Attempt(now, settled_at, None, end.created, absent=False, baseline=None),
+    )
+    last = last._replace(
+        settled_at=settled_at,
+        created=end.created or last.created,
+        absent=False,
+        seen=end.seen or last.seen,
+    )
     # The holder stays, so that a repeat finds the row whose position it takes over.
-    return entry._replace(attempts=_bounded((*_absent(entry.attempts), last)))
+    return entry._replace(attempts=_bounded((*_absent(tuple(others)), last)))
