@@ -6,6 +6,7 @@ from typing import Any
 from graph_emulator.faults import Fault, FaultAnswer, Store
 from tests.faults.draws import DELAYS_S, anything, combination, file
 from tests.faults.families_graph import STORES, nth_look, unclear_first
+from tests.faults.timing import LATEST_S
 from tests.faults.wire_faults import WireFault
 
 # Where a gateway gets its signal: among the chunks, just after, in the exchange with Graph, ...
@@ -120,12 +121,18 @@ def burst(number: int, random: Random) -> dict[str, Any]:
 def steps(number: int, random: Random) -> dict[str, Any]:
     """The wall clock of one of two replicas steps while a request is out."""
     step_s, store = combination(number, (120.0, -120.0, 86_400.0, 3.0, -3.0), STORES)
-    first = (unclear_first(store, random),)
-    hold = WireFault(side="answer", at="nothing", calls_hook=True, pause_s=0.7)
+    faults: tuple[WireFault | Fault, ...] = (
+        (WireFault(side="answer", at="nothing", calls_hook=True, pause_s=0.7),),
+        (unclear_first(store, random), *nth_look(1, calls_hook=True)),
+        (
+            WireFault(side="answer", at="all", calls_hook=True),
+            Fault(store="after", store_after_s=LATEST_S, answer=FaultAnswer(status=503)),
+        ),
+    )[number % 3]
     return {
         **anything(random),
         "script": "steps",
-        "faults": (hold,) if number % 2 else (*first, *nth_look(1, calls_hook=True)),
+        "faults": faults,
         "moments": (step_s, random.choice((0.0, step_s))),
         "with_id": True,
         "truth": "never",

@@ -90,6 +90,23 @@ MUTATIONS: Mapping[str, Mutation] = {
         cases=("proxies/00??",),
         violated=("lost", "an id that is nobody's"),
     ),
+    "leases by the wall clock": Mutation(
+        file="ledger/boot_clock.py",
+        old="read = partial(time.clock_gettime, time.CLOCK_BOOTTIME)",
+        new="read = lambda: time.time()",
+        cases=("steps/000?", "steps/001?"),
+        violated=("duplicate",),
+    ),
+    "a ledger that is gone goes on": Mutation(
+        file="ledger/sqlite_watch.py",
+        old="""        if self.why_gone:
+            return self.why_gone
+""",
+        new="""        return None
+""",
+        cases=("vanished/000?",),
+        violated=("the ledger is gone", "duplicate"),
+    ),
     "no settling": Mutation(
         file="delivery/attempts.py",
         old="settled_at=ended_at + self._resources.settle_s",
