@@ -118,7 +118,7 @@ async def test_another_clients_file_after_the_window_is_not_claimed(tmp_path: Pa
         ledger = run.environment.new_ledger()
         async with run.own_gateway(ledger) as first:
             await killed(run, first)
-        await asyncio.sleep(10 + 2 * SETTLE_S)  # a lease, and the time to settle
+        await asyncio.sleep(10 + 4 * SETTLE_S)  # a lease, the time to settle, and two seconds
         foreign = await attach_as_another(run)
         async with run.own_gateway(ledger) as second:
             ended = await run.call(second)

@@ -126,6 +126,12 @@ class MemoryStore:
                 self._rows.pop((row.post, row.seq))
                 self._dequeue(row)
 
+    def end_row(self, post: str, holder: str, gone_at: float) -> None:
+        """Set a holder's row, if there is one, to a lease that has ended."""
+        for row in self.rows(post):
+            if row.holder == holder:
+                self.put_row(row._replace(lease_until=None, gone_at=gone_at))
+
     def entry(self, request_id: str, now: float) -> Entry | None:
         """Return the request id's entry, None if there is none or it has expired."""
         return self._kept_entries.get(request_id) or self._entries.get(request_id, now)

@@ -88,6 +88,12 @@ class RedisSnapshot:
         """Remove a holder's row, if there is one."""
         self._rows = {seq: row for seq, row in self._rows.items() if row.holder != holder}
 
+    def end_row(self, post: str, holder: str, gone_at: float) -> None:
+        """Set a holder's row, if there is one, to a lease that has ended."""
+        for row in self.rows(post):
+            if row.holder == holder:
+                self.put_row(row._replace(lease_until=None, gone_at=gone_at))
+
     def entry(self, request_id: str, now: float) -> Entry | None:  # noqa: ARG002 it has one entry
         """Return the entry, None if there is none or it has expired."""
         return self._entry if now < self._expires_at else None

@@ -114,6 +114,9 @@ class Store(Protocol):
     def drop_row(self, post: str, holder: str) -> None:
         """Remove a holder's row, if there is one."""
 
+    def end_row(self, post: str, holder: str, gone_at: float) -> None:
+        """Set a holder's row, if there is one, to a lease that has ended, gone from a time on."""
+
     def entry(self, request_id: str, now: float) -> Entry | None:
         """Return the request id's entry, None if there is none or it has expired."""
 
@@ -156,7 +159,8 @@ class Rules:
         row = _taken(lease, entry, rows, now)
         head = self._head(rows, now, but=row)
         if row is None:
-            self._store.drop_row(lease.post, lease.holder)  # it was released, and is gone
+            if _row_of(lease.holder, rows):  # it was released, and is gone
+                self._store.drop_row(lease.post, lease.holder)
             row = _new_last(lease, rows, now)
         is_first = head is None or row.seq <= head.seq
         if lease.request_id:
@@ -224,11 +228,11 @@ class Rules:
 
     def release(self, lease: Lease, end: End, now: float) -> None:
         """Implement Ledger.release."""
-        row = _row_of(lease.holder, self._rows(lease.post, now))
         if isinstance(end, EndedCreated):
             self._created(lease, end.attachment_id, now)
-            self._end_row(row, now)
+            self._end_row(lease.post, lease.holder, now)
             return
+        row = _row_of(lease.holder, self._rows(lease.post, now))
         # A lease that was released already, or passed over, has nothing to record.
         if row is None or row.lease_until is None:
             return
@@ -236,7 +240,7 @@ class Rules:
         if isinstance(end, EndedUnchanged):
             end = _unchanged(row, entry, now)
         if isinstance(end, EndedAbsent):
-            self._end_row(row, now)
+            self._end_row(lease.post, lease.holder, now)
             ended = entry and entry._replace(holder="", attempts=_absent(entry.attempts))
         else:
             settled_at = now + end.settles_in_s
@@ -278,13 +282,12 @@ class Rules:
             self._store.drop_row(row.post, row.holder)
         return None
 
-    def _end_row(self, row: Row | None, now: float) -> None:
+    def _end_row(self, post: str, holder: str, now: float) -> None:
         """Let a row be passed over from now on, and removed after `settle_s`.
 
         Until then its `seq` shows that a lease was there, to whoever has read a baseline before.
         """
-        if row is not None:
-            self._store.put_row(row._replace(lease_until=None, gone_at=self._ended_at(now)))
+        self._store.end_row(post, holder, self._ended_at(now))
 
     def _ended_at(self, now: float) -> float:
         """Return the `gone_at` of a row that is passed over now and removed after `settle_s`."""
@@ -302,7 +305,7 @@ class Rules:
     def _withdraw(self, row: Row | None, now: float) -> None:
         """End the row of a refused lease, if it is held and has recorded no sending."""
         if row and row.lease_until is not None and not row.sent:
-            self._end_row(row, now)
+            self._end_row(row.post, row.holder, now)
 
     # Entries.
 

@@ -16,6 +16,7 @@ PURGE_ROWS = 2000
 ROWS = """SELECT seq, holder, lease_until, sent, gone_at FROM queue
   WHERE post = ? ORDER BY seq"""
 PUT_ROW = "REPLACE INTO queue VALUES (?, ?, ?, ?, ?, ?)"
+END_ROW = "UPDATE queue SET lease_until = NULL, gone_at = ? WHERE post = ? AND holder = ?"
 DROP_ROW = "DELETE FROM queue WHERE post = ? AND holder = ?"
 
 # Scanned as a whole: the table has one row for each call in progress, and few that are gone.
@@ -93,6 +94,10 @@ class SqliteStore:
     def drop_row(self, post: str, holder: str) -> None:
         """Remove the holder's row, if there is one."""
         self._execute(DROP_ROW, (post_digest(post), holder))
+
+    def end_row(self, post: str, holder: str, gone_at: float) -> None:
+        """Set a holder's row, if there is one, to a lease that has ended."""
+        self._execute(END_ROW, (gone_at, post_digest(post), holder))
 
     def entry(self, request_id: str, now: float) -> Entry | None:
         """Return the request id's entry, None if there is none or it has expired."""

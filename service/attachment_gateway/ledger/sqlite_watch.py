@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,10 @@ RUINED = frozenset(
 )
 PRIMARY_CODE = 0xFF
 
+# A file system's times have steps of up to 10 ms. After a change of a directory, another one in the
+# same step can't be seen by its time, so the files are looked at for twice as long.
+CLOCK_STEP_S = 0.02
+
 
 class FileWatch:
     """Checks the file of one ledger, which it finds gone once and for all.
@@ -35,6 +40,8 @@ class FileWatch:
         self._path = str(Path(path).absolute())
         self._files = {self._path: _identity(self._path)}
         self._size_bytes = Path(path).stat().st_size
+        self._directories: dict[str, tuple[int, int]] = {}
+        self._doubt_until = 0.0
         self._on_gone: Callable[[], object] = lambda: None
         self.why_gone: str | None = None
 
@@ -43,6 +50,7 @@ class FileWatch:
         # Beside the target, if the path is a symbolic link.
         real = Path(self._path).resolve()
         self._files |= {each: _identity(each) for each in (f"{real}-wal", f"{real}-shm")}
+        self._directories = dict.fromkeys((str(Path(self._path).parent), str(real.parent)), (0, 0))
 
     def when_gone(self, call: Callable[[], object]) -> None:
         """Call a function once, from any thread, when the file is found gone."""
@@ -51,23 +59,40 @@ class FileWatch:
     def check(self) -> str | None:
         """Return why the file can't be used, None if it can. It costs some microseconds.
 
-        The file never shrinks: SQLite puts free pages to use again, and the log is its own file.
+        A file that is deleted, moved or replaced changes its directory, so the three files are only
+        looked at if that has changed, and after any doubt.
         """
         if self.why_gone:
             return self.why_gone
+        try:
+            found = {path: _changed(path) for path in self._directories}
+            size_bytes = os.stat(self._path).st_size  # noqa: PTH116 - Path.stat takes twice as long
+        except OSError:
+            return self._check_files()
+        now = time.monotonic()
+        if found != self._directories:
+            self._directories, self._doubt_until = found, now + CLOCK_STEP_S
+        if now < self._doubt_until or size_bytes < self._size_bytes:
+            return self._check_files()
+        self._size_bytes = size_bytes
+        return None
+
+    def _check_files(self) -> str | None:
+        """Look at each file.
+
+        The ledger's own never shrinks: SQLite puts free pages to use again, and the log is another.
+        """
         for path, identity in self._files.items():
             try:
-                found = os.stat(path)  # noqa: PTH116 - Path.stat takes twice as long
+                found = Path(path).stat()
             except (FileNotFoundError, NotADirectoryError):
                 return self.gone(f"{path!r} was deleted or moved")
             except OSError as error:
                 return f"{path!r} can't be looked at: {error}"
             if (found.st_dev, found.st_ino) != identity:
                 return self.gone(f"{path!r} was replaced")
-            if path is self._path:
-                if found.st_size < self._size_bytes:
-                    return self.gone(f"{path!r} was truncated")
-                self._size_bytes = found.st_size
+            if path is self._path and found.st_size < self._size_bytes:
+                return self.gone(f"{path!r} was truncated")
         return None
 
     def notice(self, error: sqlite3.Error) -> None:
@@ -88,3 +113,9 @@ class FileWatch:
 def _identity(path: str) -> tuple[int, int]:
     found = Path(path).stat()
     return found.st_dev, found.st_ino
+
+
+def _changed(directory: str) -> tuple[int, int]:
+    """Return what changes when a directory, or an entry of it, becomes another one."""
+    found = os.stat(directory)  # noqa: PTH116 - Path.stat takes twice as long
+    return found.st_ino, found.st_mtime_ns
