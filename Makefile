@@ -35,7 +35,7 @@ run: $(RUN)  ## the same, and stay up, with grpcurl lines to paste
 test: $(DEV)  ## the tests
 	$(PYTEST)
 
-faults: $(DEV)  ## a campaign of faults between gateway and Graph, at least 2,000 cases; ARGS="--help"
+faults: $(DEV)  ## a campaign of faults between gateway and Graph, at least 3,000 cases; ARGS="--help"
 	$(BIN)/python -m tests.faults $(ARGS)
 
 bench: $(BENCH)  ## what it costs, side by side with what could stand in its place; ARGS="--help"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from email.utils import formatdate
 from itertools import count
-from time import gmtime, strftime
+from time import gmtime, strftime, time
 from typing import cast
 
 import orjson
@@ -61,7 +61,7 @@ class Graph:
     def answer(self, body: bytes) -> bytes:
         """Return the response, with the request's `contentBytes` if `echo` is set."""
         self._waiting -= 1
-        stamp = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime())
+        stamp = strftime("%Y-%m-%dT%H:%M:%SZ", gmtime(time()))
         described = (_CREATED % (next(self._ids), stamp)).encode()
         start = body.find(b'"contentBytes"') if self.echo else -1
         echoed = b"," + body[start:] if start >= 0 else b"}"

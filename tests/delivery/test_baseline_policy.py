@@ -12,7 +12,7 @@ def test_always_and_never_decide_alone() -> None:
     """The settings `always` and `never` don't depend on what was seen."""
     always, never = BaselinePolicy(BaselineSetting.ALWAYS), BaselinePolicy(BaselineSetting.NEVER)
     never.note_attempt("m", 0.0, unclear=True)
-    never.note_stamps(identify=False, now=0.0)
+    never.note_stamp(0.0, identifies=False)
     assert always.wants(FILE, "m", 1.0)
     assert not never.wants(ITEM, "m", 1.0)
 
@@ -22,7 +22,7 @@ def test_auto_asks_for_items_only_while_all_goes_well() -> None:
     policy = BaselinePolicy(AUTO)
     for at in range(100):
         policy.note_attempt("m", float(at), unclear=False)
-        policy.note_stamps(identify=True, now=float(at))
+        policy.note_stamp(float(at), identifies=True)
     assert policy.wants(ITEM, "m", 100.0)
     assert not policy.wants(FILE, "m", 100.0)
 
@@ -48,13 +48,17 @@ def test_auto_asks_while_more_than_one_in_a_hundred_is_unclear(clear: int, wants
     assert policy.wants(FILE, "m", 100.0) is wants
 
 
-def test_auto_asks_while_stamps_would_not_identify() -> None:
-    """A create whose stamp doesn't show when it was stored counts for 10 minutes."""
+@pytest.mark.parametrize(("good", "wants"), [(0, True), (98, True), (99, False)])
+def test_auto_asks_while_stamps_would_not_identify(good: int, wants: bool) -> None:
+    """More than 1 % of creates with a stamp that shows nothing make every call ask."""
     policy = BaselinePolicy(AUTO)
-    policy.note_stamps(identify=False, now=0.0)
-    policy.note_stamps(identify=True, now=1.0)
-    assert policy.wants(FILE, "m", 599.0)
-    assert not policy.wants(FILE, "m", 601.0)
+    for _ in range(good):
+        policy.note_attempt("m", 0.0, unclear=False)
+        policy.note_stamp(0.0, identifies=True)
+    policy.note_attempt("m", 1.0, unclear=False)
+    policy.note_stamp(1.0, identifies=False)
+    assert policy.wants(FILE, "m", 599.0) is wants
+    assert not policy.wants(FILE, "m", 661.0)
 
 
 def test_old_attempts_are_forgotten() -> None:

@@ -110,7 +110,11 @@ class _EnvironmentRunner:
         """Set up an environment, run its cases, and count once more at the end."""
         campaign = self.campaign
         setting = environment(
-            name, folder=self.folder, tree=campaign.tree, logs=campaign.logs or self.folder
+            name,
+            folder=self.folder,
+            tree=campaign.tree,
+            logs=campaign.logs or self.folder,
+            baselines={case.baseline for case in cases if case.script not in _WITH_OWN_GATEWAYS},
         )
         async with environments, setting as on:
             finished = await asyncio.gather(*(self._run_in_slot(case, on) for case in cases))

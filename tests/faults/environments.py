@@ -5,7 +5,7 @@ import itertools
 import os
 import shutil
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,9 +94,17 @@ class Environment:
 
 @asynccontextmanager
 async def environment(
-    name: str, *, folder: Path, logs: Path, tree: Path | None = None
+    name: str,
+    *,
+    folder: Path,
+    logs: Path,
+    tree: Path | None = None,
+    baselines: Iterable[Baseline] = BASELINES,
 ) -> AsyncIterator[Environment]:
-    """Set up an environment; `folder` is for its ledgers, `logs` for its processes' logs."""
+    """Set up an environment; `folder` is for its ledgers, `logs` for its processes' logs.
+
+    It has gateways with each of the `baselines`.
+    """
     spec = ENVIRONMENTS[name]
     slug = name.replace(" ", "-")
     numbers = itertools.count()
@@ -125,7 +133,7 @@ async def environment(
             baseline: [
                 await stack.enter_async_context(run(shared, baseline)) for _ in range(spec.replicas)
             ]
-            for baseline in BASELINES
+            for baseline in baselines
         }
         yield Environment(
             spec=spec,

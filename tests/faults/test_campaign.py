@@ -1,5 +1,7 @@
 """The fault campaign: a short run, the mutants that it must notice, and how it counts."""
 
+import asyncio
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from tests.faults import report
 from tests.faults.__main__ import SHORT
 from tests.faults.bursts import Usage, grown
 from tests.faults.caller import Ended
-from tests.faults.campaign import Campaign
+from tests.faults.campaign import Campaign, Result
 from tests.faults.cases import Case
 from tests.faults.contents import Content
 from tests.faults.families import FAMILIES, case, cases
@@ -27,6 +29,9 @@ async def test_a_short_campaign_finds_no_violation() -> None:
     assert {result.case.family for result in results} == set(FAMILIES)
 
 
+# Most of a mutant's time is waiting.
+MUTANTS_AT_ONCE = 2
+
 # Every mutant must pass these, so that it is noticed only for the rule that it lacks.
 HEALTHY = (
     Case(family="wire", number=9998, seed="healthy/upload"),
@@ -34,13 +39,34 @@ HEALTHY = (
 )
 
 
+@pytest.fixture(scope="module")
+def results_of_mutants(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, list[Result]]:
+    """The results of each mutant's cases, MUTANTS_AT_ONCE mutants at a time."""
+    folder = tmp_path_factory.mktemp("mutants")
+
+    async def all_results() -> dict[str, list[Result]]:
+        slots = asyncio.Semaphore(MUTANTS_AT_ONCE)
+
+        async def results(name: str, mutation: Mutation) -> list[Result]:
+            tree = mutant(mutation, folder / name.replace(" ", "-"))
+            async with slots:
+                return await Campaign(tree=tree).run(
+                    [*HEALTHY, *cases("mutant", 2000, mutation.cases)]
+                )
+
+        found = await asyncio.gather(*(results(*each) for each in MUTATIONS.items()))
+        return dict(zip(MUTATIONS, found, strict=True))
+
+    return asyncio.run(all_results())
+
+
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", MUTATIONS)
-async def test_the_campaign_notices_each_mutant(name: str, tmp_path: Path) -> None:
+def test_the_campaign_notices_each_mutant(
+    name: str, results_of_mutants: Mapping[str, list[Result]]
+) -> None:
     """Without a rule, the campaign finds a violation that the rule prevents."""
-    mutation = MUTATIONS[name]
-    campaign = Campaign(tree=mutant(mutation, tmp_path))
-    results = await campaign.run([*HEALTHY, *cases("mutant", 2000, mutation.cases)])
+    results = results_of_mutants[name]
     healthy = [result for result in results if result.case in HEALTHY]
     assert [(each.first and each.first.code, each.violations) for each in healthy] == [
         ("OK", []),
@@ -48,7 +74,7 @@ async def test_the_campaign_notices_each_mutant(name: str, tmp_path: Path) -> No
     ]
     details = "\n".join([*report.table(results), *report.details(results, "mutant", 2000)])
     violations = [words for each in results if report.violated(each) for words in each.violations]
-    assert any(words.startswith(mutation.violated) for words in violations), details
+    assert any(words.startswith(MUTATIONS[name].violated) for words in violations), details
 
 
 def test_a_mutant_differs_by_one_change(tmp_path: Path) -> None:

@@ -324,13 +324,13 @@ class Attempts:
         stamp_s = None
         if attachment.HasField("last_modified_date_time"):
             stamp_s = attachment.last_modified_date_time.ToNanoseconds() / 1e9
-        identify = stamp_identifies(
+        identifies = stamp_identifies(
             stamp_s,
             http_date(result.headers.get("date", "")),
             self._sent,
             took_s=boot_time() - self._sent.boot_s,
         )
-        policy.note_stamps(identify=identify, now=self._loop.time())
+        policy.note_stamp(self._loop.time(), identifies=identifies)
 
     async def _wait(self, again: SendAgain) -> None:
         """Wait until the request may be sent again. Raises `again.error` if it may not."""

@@ -1,6 +1,7 @@
 """When a call asks for a baseline before it sends. Pure: times are passed in."""
 
 from collections import OrderedDict, deque
+from dataclasses import dataclass
 from enum import StrEnum
 
 from attachment_gateway.graph.request import ITEM
@@ -8,8 +9,10 @@ from attachment_gateway.graph.request import ITEM
 # What this process has seen counts for this time.
 MEMORY_S = 600.0
 
-# A baseline is asked for while more than this share of the attempts was unclear.
-UNCLEAR_SHARE = 0.01
+# A baseline is asked for while more than this share of the attempts was unclear, or got a stamp
+# that doesn't show when the attachment was stored. Clocks that differ by some milliseconds make a
+# few such stamps, at the turn of a second.
+BAD_SHARE = 0.01
 
 # The attempts are counted in portions of this time.
 _PORTION_S = 60.0
@@ -23,47 +26,58 @@ class BaselineSetting(StrEnum):
     NEVER = "never"
 
 
+@dataclass(slots=True)
+class _Portion:
+    """The attempts of one portion of time."""
+
+    began_at: float
+    attempts: int = 0
+    unclear: int = 0
+    bad_stamps: int = 0
+
+
 class BaselinePolicy:
     """Decides by the setting, and for `auto` by what this process has seen of Graph lately."""
 
     def __init__(self, setting: BaselineSetting) -> None:
         self.setting = setting
-        self._portions = deque[tuple[float, list[int]]]()
+        self._portions = deque[_Portion]()
         self._unclear = OrderedDict[str, float]()
-        self._bad_stamp_at = float("-inf")
 
     def wants(self, kind: str, mailbox: str, now: float) -> bool:
         """Return whether a call with a new request id asks for a baseline."""
         if self.setting is not BaselineSetting.AUTO:
             return self.setting is BaselineSetting.ALWAYS
-        return (
-            kind == ITEM  # rarely recognised by its content
-            or self._bad_stamp_at > now - MEMORY_S
-            or mailbox in self._recently_unclear(now)
-            or self._is_often_unclear(now)
-        )
+        # An item is rarely recognised by its content.
+        return kind == ITEM or mailbox in self._recently_unclear(now) or self._is_often_bad(now)
 
     def note_attempt(self, mailbox: str, now: float, *, unclear: bool) -> None:
         """Note how an attempt ended."""
-        if not self._portions or self._portions[-1][0] <= now - _PORTION_S:
-            self._portions.append((now, [0, 0]))
-            self._forget(now)
-        counts = self._portions[-1][1]
-        counts[0] += 1
+        portion = self._portion(now)
+        portion.attempts += 1
         if unclear:
-            counts[1] += 1
+            portion.unclear += 1
             self._unclear[mailbox] = now
             self._unclear.move_to_end(mailbox)
 
-    def note_stamps(self, *, identify: bool, now: float) -> None:
-        """Note whether a stamp has shown when its attachment was stored."""
-        if not identify:
-            self._bad_stamp_at = now
+    def note_stamp(self, now: float, *, identifies: bool) -> None:
+        """Note whether the stamp of what an attempt has created shows when it was stored."""
+        if not identifies:
+            self._portion(now).bad_stamps += 1
 
-    def _is_often_unclear(self, now: float) -> bool:
+    def _portion(self, now: float) -> "_Portion":
+        if not self._portions or self._portions[-1].began_at <= now - _PORTION_S:
+            self._forget(now)
+            self._portions.append(_Portion(now))
+        return self._portions[-1]
+
+    def _is_often_bad(self, now: float) -> bool:
         self._forget(now)
-        attempts, unclear = (sum(counts[each] for _, counts in self._portions) for each in (0, 1))
-        return unclear > attempts * UNCLEAR_SHARE
+        most = BAD_SHARE * sum(each.attempts for each in self._portions)
+        return (
+            sum(each.unclear for each in self._portions) > most
+            or sum(each.bad_stamps for each in self._portions) > most
+        )
 
     def _recently_unclear(self, now: float) -> OrderedDict[str, float]:
         while self._unclear and next(iter(self._unclear.values())) <= now - MEMORY_S:
@@ -71,5 +85,5 @@ class BaselinePolicy:
         return self._unclear
 
     def _forget(self, now: float) -> None:
-        while self._portions and self._portions[0][0] <= now - MEMORY_S - _PORTION_S:
+        while self._portions and self._portions[0].began_at <= now - MEMORY_S - _PORTION_S:
             self._portions.popleft()
