@@ -100,7 +100,7 @@ async def outcome(
     attachment: Attachment,
     *,
     request_id: str | None = None,
-    timeout_s: float = 8.0,
+    timeout_s: float = 4.0,
 ) -> str:
     """Create an attachment, and return its id or the reason of the error."""
     reference = PostRef(group_id=post.group_id, thread_id=post.thread_id, post_id=post.post_id)

@@ -15,7 +15,7 @@ from tests.faults.campaign import Campaign, Result
 from tests.faults.families import FAMILIES, cases
 
 CASES = 3000
-SHORT = ("1", 220)
+SHORT = ("1", 160)
 
 
 def main() -> int:

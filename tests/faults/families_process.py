@@ -6,7 +6,6 @@ from typing import Any
 from graph_emulator.faults import Fault, FaultAnswer, Store
 from tests.faults.draws import DELAYS_S, anything, combination, file
 from tests.faults.families_graph import STORES, nth_look, unclear_first
-from tests.faults.timing import LATEST_S
 from tests.faults.wire_faults import WireFault
 
 # Where a gateway gets its signal: among the chunks, just after, in the exchange with Graph, ...
@@ -126,14 +125,14 @@ def steps(number: int, random: Random) -> dict[str, Any]:
         (unclear_first(store, random), *nth_look(1, calls_hook=True)),
         (
             WireFault(side="answer", at="all", calls_hook=True),
-            Fault(store="after", store_after_s=LATEST_S, answer=FaultAnswer(status=503)),
+            Fault(store="after", store_after_s=DELAYS_S[2], answer=FaultAnswer(status=503)),
         ),
     )[number % 3]
     return {
         **anything(random),
         "script": "steps",
         "faults": faults,
-        "moments": (step_s, random.choice((0.0, step_s))),
+        "moments": (random.choice((0.0, step_s)), step_s),
         "with_id": True,
         "truth": "never",
     }

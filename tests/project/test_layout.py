@@ -34,6 +34,7 @@ OWNED_ELSEWHERE = {
     "delivery/delivery": ("delivery/test_attempts", "it is tested against the local Graph"),
     "delivery/post_reader": ("delivery/test_reconciliation", "what it reads is judged there"),
     "delivery/resources": ("delivery/test_attempts", "it is a value without a rule"),
+    "delivery/settlement": ("delivery/test_reconciliation", "it is what a look-up leads to"),
     "delivery/told_when_late": ("delivery/test_state", "it is a table of the states"),
     "graph/attempt": ("graph/test_client", "it is made by the client"),
     "graph/response": ("delivery/test_response_judgement", "a response is judged as it is read"),

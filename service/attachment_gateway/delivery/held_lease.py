@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from attachment_gateway.errors import LedgerUnavailable
+from attachment_gateway.errors import GatewayError, LedgerUnavailable, RequestInProgress
 from attachment_gateway.ledger import (
     LEASE_S,
     RENEW_EVERY_S,
@@ -95,6 +95,15 @@ class HeldLease:
     async def record_absent(self) -> bool:
         """Record that the last attempt has created nothing; return whether the lease is held."""
         return await self._ledger.record_absent(self._lease)
+
+    def lost(self, *, sent_before: bool) -> GatewayError:
+        """Return the error of a call whose lease another holder has taken over.
+
+        `sent_before`: the call has sent a request, which has created nothing.
+        """
+        if self._lease.request_id:
+            return RequestInProgress(retry_delay_s=LEASE_S, sent_before=sent_before)
+        return LedgerUnavailable("the lease has ended", sent_before=sent_before)
 
     def sent(self) -> None:
         """Note that the attempt has ended; the lease is still held."""
