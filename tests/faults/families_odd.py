@@ -66,7 +66,9 @@ def lists(number: int, random: Random) -> dict[str, Any]:
     first = unclear_first(store, random)
     if isinstance(how, str):
         return {**made, "environment": how, "faults": (first,), "truth": "never"}
-    read = Fault(method="GET", times=random.choice((1, 2, 3, 0)), **how)
+    # A list that leaves something out without a sign each time breaks the promise's conditions.
+    times = (1, 2, 3) if "partial" in how else (1, 2, 3, 0)
+    read = Fault(method="GET", times=random.choice(times), **how)
     # A list that leaves something out, or shows an id that isn't there, can't be seen to be wrong.
     is_seen = not ({"elements", "partial"} & set(how))
     return {
