@@ -15,7 +15,7 @@ from tests.faults.campaign import Campaign, Result
 from tests.faults.families import FAMILIES, cases
 
 CASES = 3000
-SHORT = ("1", 160)
+SHORT = ("1", 120)
 
 
 def main() -> int:
