@@ -1,8 +1,7 @@
 """Tests of deliveries from the call to the response, against the local Graph."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import asdict
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,12 +13,10 @@ from structlog.testing import capture_logs
 
 from attachment_gateway.server.gateway import running
 from attachment_gateway.settings import Settings
-from graph_emulator.config import EmulatorConfig
 from graph_emulator.control import EmulatorClient
 from graph_emulator.faults import Fault, FaultAnswer
 from graph_emulator.posts import AttachmentDraft, Post
 from graph_emulator.server import RunningEmulator
-from graph_emulator.server import running as emulator_running
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,
@@ -48,28 +45,6 @@ EVENT = Event(
     body=ItemBody(content="All\nagreed"),
     start=DateTimeTimeZone(date_time="2026-03-02T10:00:00", time_zone="Europe/Berlin"),
 )
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[RunningEmulator]:
-    """A local Graph."""
-    with emulator_running() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def control(emulator: RunningEmulator) -> Iterator[EmulatorClient]:
-    """The control client of the local Graph, cleared and set to its usual behaviour."""
-    with EmulatorClient(emulator.control_url) as control:
-        control.clear()
-        control.configure(**asdict(EmulatorConfig()))
-        yield control
-
-
-@pytest.fixture
-def post(control: EmulatorClient) -> Post:
-    """A new post in the local Graph."""
-    return control.add_post()
 
 
 @pytest.fixture

@@ -1,23 +1,26 @@
 """Tests of delivery/prefetch.py: when the post is listed for a baseline, over sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import grpc.aio
 import pytest
 
+from attachment_gateway.delivery.attempt_baseline import AttemptBaseline
+from attachment_gateway.delivery.baseline import MAX_IDS, Baseline
+from attachment_gateway.delivery.post_reader import Listing
+from attachment_gateway.delivery.prefetch import ListedBaseline
+from attachment_gateway.delivery.stamps import ReadClocks
 from attachment_gateway.server.gateway import running
 from attachment_gateway.settings import Settings
-from graph_emulator.config import EmulatorConfig
 from graph_emulator.control import EmulatorClient
 from graph_emulator.faults import Fault, FaultAnswer
 from graph_emulator.posts import Post
 from graph_emulator.server import RunningEmulator
-from graph_emulator.server import running as emulator_running
 from graphattachments.v1.attachment_pb2 import Attachment, ItemAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,
@@ -29,28 +32,6 @@ from graphattachments.v1.event_pb2 import Event
 from tests.support.calls import BEARER, QUICK, AsyncStub
 
 With = Callable[[str], Awaitable[AsyncStub]]
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[RunningEmulator]:
-    """A local Graph."""
-    with emulator_running() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def control(emulator: RunningEmulator) -> Iterator[EmulatorClient]:
-    """The control client of the local Graph, cleared and set to its usual behaviour."""
-    with EmulatorClient(emulator.control_url) as control:
-        control.clear()
-        control.configure(**asdict(EmulatorConfig()))
-        yield control
-
-
-@pytest.fixture
-def post(control: EmulatorClient) -> Post:
-    """A new post in the local Graph."""
-    return control.add_post()
 
 
 @pytest.fixture
@@ -172,6 +153,25 @@ async def test_a_list_that_is_older_than_the_settling_time_is_read_again(
 
     assert await uploaded(stub, post, str(uuid4()), wait)
     assert methods(control) == ["GET", "GET", "POST"]
+
+
+async def test_a_list_that_is_too_large_leaves_no_earlier_baseline() -> None:
+    """After a list that is too large, the next attempt has no baseline, not an earlier one's."""
+    unused: Any = None  # nothing is read here
+    now = asyncio.get_running_loop().time()
+    earlier = ListedBaseline(baseline=Baseline(frozenset()), asked_at=now)
+    attempt_baseline = AttemptBaseline(unused, settle_s=15)
+    attempt_baseline.begin(earlier, is_wanted=True)
+    assert attempt_baseline.is_ready()
+    clocks = ReadClocks(date_s=None, read_at=0.0, wall_s=0.0)
+    ids: list[dict[str, Any]] = [{"id": f"{number}"} for number in range(MAX_IDS + 1)]
+    for listed, has_one in ((ids[:-1], True), (ids, False)):
+        listing = Listing(listed=tuple(listed), clocks=clocks, is_whole=True)
+        attempt_baseline.take(listing, asked_at=now)
+        assert (attempt_baseline.value is not None, attempt_baseline.is_ready()) == (
+            has_one,
+            has_one,
+        )
 
 
 async def test_a_known_request_id_needs_no_list(

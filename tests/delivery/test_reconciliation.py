@@ -5,9 +5,8 @@ users report of Graph.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,12 +17,10 @@ import pytest
 
 from attachment_gateway.server.gateway import running
 from attachment_gateway.settings import BASELINES, Settings
-from graph_emulator.config import EmulatorConfig
 from graph_emulator.control import EmulatorClient
 from graph_emulator.faults import Fault, FaultAnswer
 from graph_emulator.posts import AttachmentDraft, Post
 from graph_emulator.server import RunningEmulator
-from graph_emulator.server import running as emulator_running
 from graphattachments.v1.attachment_pb2 import (
     Attachment,
     FileAttachment,
@@ -48,28 +45,6 @@ ITEMS = {
     "notes": Contact(surname="Lovelace", personal_notes="One\nTwo"),
     "file as": Contact(surname="Lovelace", file_as="Ada L."),
 }
-
-
-@pytest.fixture(scope="module")
-def emulator() -> Iterator[RunningEmulator]:
-    """A local Graph."""
-    with emulator_running() as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def control(emulator: RunningEmulator) -> Iterator[EmulatorClient]:
-    """The control client of the local Graph, cleared and set to its usual behaviour."""
-    with EmulatorClient(emulator.control_url) as control:
-        control.clear()
-        control.configure(**asdict(EmulatorConfig()))
-        yield control
-
-
-@pytest.fixture
-def post(control: EmulatorClient) -> Post:
-    """A new post in the local Graph."""
-    return control.add_post()
 
 
 @pytest.fixture

@@ -40,7 +40,11 @@ class AttemptBaseline:
         self._is_wanted = self.listed is not None
 
     def take(self, listing: Listing, *, asked_at: float) -> None:
-        """Use a list that was asked for at `asked_at`, after all earlier attempts were settled."""
+        """Use a list that was asked for at `asked_at`, after all earlier attempts were settled.
+
+        If it is too large there is none: an earlier attempt's baseline is never used again.
+        """
         baseline = Baseline.of(listing.listed)
+        self.listed = None
         if baseline is not None:
             self.listed = ListedBaseline(baseline=baseline, asked_at=asked_at)
