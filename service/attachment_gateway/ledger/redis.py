@@ -51,7 +51,7 @@ PAUSE_KEY = f"{KEY_PREFIX}:pause"
 METHOD_TIMEOUT_S = 5.0
 
 # What a process remembers of Redis, so that most methods take one round trip.
-MAX_REMEMBERED = 10_000
+MAX_REMEMBERED = 2_000
 
 MS_PER_S = 1000
 
@@ -171,8 +171,12 @@ class RedisLedger:
 
     async def claimed(self, post: str) -> frozenset[str]:
         """Return the ids that deliveries have created."""
-        ids = await self._to_its_end(self._checked(self._client.zrange(_claims(post), 0, -1)))
-        return frozenset(each.decode() for each in ids)
+
+        async def read() -> list[bytes]:
+            await self._prepare()
+            return cast("list[bytes]", await self._client.zrange(_claims(post), 0, -1))
+
+        return frozenset(each.decode() for each in await self._to_its_end(read()))
 
     async def close(self) -> None:
         """Finish the methods that are running, and close the connections."""
@@ -184,7 +188,8 @@ class RedisLedger:
 
     async def _read(self, lease: Lease, work: Callable[[Rules, float], _T]) -> _T:
         async def read() -> _T:
-            queue, entry = await self._checked(self._present(lease))
+            await self._prepare()
+            queue, entry = await self._present(lease)
             now = self._clock.now_s()
             return work(self._rules(self._snapshot(queue, entry, now)), now)
 
@@ -207,7 +212,7 @@ class RedisLedger:
     async def _written(
         self, lease: Lease, work: Callable[[Rules, float], _T], *, is_new: bool, is_poll: bool
     ) -> _T:
-        await self._checked(None)
+        await self._prepare()
         # What is remembered may be old, and then the write fails and brings what is there.
         queue, entry = await self._present(lease) if is_poll else self._recalled(lease)
         while True:
@@ -337,20 +342,13 @@ class RedisLedger:
             until = self._clock.now_s() + pause_ms / MS_PER_S
             self._paused_until = max(self._paused_until, until)
 
-    async def _checked(self, command: Any) -> Any:
-        """Check Redis before its first use, and return the result of a command, if there is one."""
-        try:
-            if not self._is_checked:
+    async def _prepare(self) -> None:
+        """Check Redis before its first use."""
+        if not self._is_checked:
+            try:
                 await self._check()
-        except SettingError as error:
-            if command is not None:
-                command.close()
-            raise LedgerUnavailable(str(error)) from error
-        except BaseException:
-            if command is not None:
-                command.close()
-            raise
-        return None if command is None else await command
+            except SettingError as error:
+                raise LedgerUnavailable(str(error)) from error
 
     async def _check(self) -> None:
         await check_policy(self._client)
