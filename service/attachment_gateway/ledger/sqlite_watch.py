@@ -71,7 +71,10 @@ class FileWatch:
             return self._check_files()
         now = time.monotonic()
         if found != self._directories:
-            self._directories, self._doubt_until = found, now + CLOCK_STEP_S
+            why = self._check_files()
+            if why is None:
+                self._directories, self._doubt_until = found, now + CLOCK_STEP_S
+            return why
         if now < self._doubt_until or size_bytes < self._size_bytes:
             return self._check_files()
         self._size_bytes = size_bytes
