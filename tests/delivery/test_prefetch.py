@@ -157,10 +157,9 @@ async def test_a_list_that_is_older_than_the_settling_time_is_read_again(
 
 async def test_a_list_that_is_too_large_leaves_no_earlier_baseline() -> None:
     """After a list that is too large, the next attempt has no baseline, not an earlier one's."""
-    unused: Any = None  # nothing is read here
     now = asyncio.get_running_loop().time()
     earlier = ListedBaseline(baseline=Baseline(frozenset()), asked_at=now)
-    attempt_baseline = AttemptBaseline(unused, settle_s=15)
+    attempt_baseline = AttemptBaseline(settle_s=15)
     attempt_baseline.begin(earlier, is_wanted=True)
     assert attempt_baseline.is_ready()
     clocks = ReadClocks(date_s=None, read_at=0.0, wall_s=0.0)

@@ -47,6 +47,8 @@ class Result:
     took_s: float = 0.0
     exceptions: int = 0
     """The number of twins that were taken for the caller's own, as the rules let them."""
+    knowable: bool = False
+    """Whether Graph's responses told the first call, which had a baseline, its outcome."""
     history: list[str] = field(default_factory=list)
     """One line for each event."""
 
@@ -148,8 +150,10 @@ class _EnvironmentRunner:
             unproven=bool(run.found) and shaky,
             took_s=loop.time() - began,
             exceptions=run.exceptions,
+            knowable=run.could_be_known,
             history=run.history(),
         )
+        run.forget_bodies()
         return result, run
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from graph_emulator.faults import Fault
 from graph_emulator.posts import AttachmentDraft, Post, StoredAttachment, new_id
 from graphattachments.v1.attachment_pb2 import PostRef
-from tests.faults import history, verdict
+from tests.faults import history, shown, verdict
 from tests.faults.caller import Ended, WantedAttachment, call
 from tests.faults.cases import Case
 from tests.faults.contents import Content
@@ -201,6 +201,21 @@ class CaseRun:
         effects = [at for at, _ in self._effects()]
         return verdict.in_time(sent, effects, settle_s=SETTLE_S - lag_s)
 
+    @property
+    def could_be_known(self) -> bool:
+        """Whether Graph's responses told the first call, which had a baseline, its outcome."""
+        case = self.case
+        if self.first is None or case.baseline != "always" or not case.with_id:
+            return False
+        ended_at = self.first.ended_at + history.since_epoch_s()
+        content = self.intents[0].content
+        return shown.outcome_is_told(
+            [each for each in self.traffic.passages if each.began_at < ended_at],
+            name=content.name,
+            data=content.data if content.item is None else None,
+            settle_s=SETTLE_S,
+        )
+
     def history(self) -> list[str]:
         """Return a line for each event, in the order of time."""
         return list(history.lines(self.intents, self.traffic.passages, self._effects()))
@@ -213,6 +228,11 @@ class CaseRun:
     def gateways(self) -> Sequence[Gateway]:
         """The environment's gateways with the case's baseline."""
         return self.environment.gateways[self.case.baseline]
+
+    def forget_bodies(self) -> None:
+        """Free the responses that the traffic kept."""
+        for passage in self.traffic.passages:
+            passage.body = b""
 
     def own_gateway(
         self, ledger: str, clock: Path | None = None

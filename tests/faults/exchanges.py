@@ -63,7 +63,7 @@ class Exchange:
             await sending
             return True
         finally:
-            self._traffic.last_at = time.time()
+            self._traffic.last_at = self._passage.ended_at = time.time()
             for task in (sending, answering):
                 task.cancel()
             await asyncio.wait({sending, answering})
@@ -111,18 +111,26 @@ class Exchange:
             answer = Head.parse(await self._upstream.head())
             total = answer.total_bytes
             at = fault.offset(len(answer.raw), total) if fault.side == "answer" else total
-            await self._pass(answer.raw, self._upstream, self._client, at)
+            passed = await self._pass(answer.raw, self._upstream, self._client, at)
             if fault.side == "answer":
                 await self._apply_fault()
-                await self._pass(answer.raw[at:], self._upstream, self._client, total - at)
+                left = answer.raw[at:]
+                passed += await self._pass(left, self._upstream, self._client, total - at)
         except ConnectionResetError:
             raise Cut("reset") from None
+        self._passage.status = int(answer.target)
+        if self._request.method == "GET":
+            self._passage.head = answer.raw
+            self._passage.body = bytes(passed[len(answer.raw) :])
         return not answer.closes
 
-    async def _pass(self, first: bytes, source: Link, sink: Link, size: int) -> None:
+    async def _pass(self, first: bytes, source: Link, sink: Link, size: int) -> bytes:
+        passed = bytearray()
         async for piece in pieces(first, source, size):
             self._traffic.last_at = time.time()
             await sink.send(piece, self._fault.shape)
+            passed += piece
+        return bytes(passed)
 
     async def _apply_fault(self, then: Continuation | None = None) -> None:
         if self._traffic.hook is not None and self._fault.calls_hook:

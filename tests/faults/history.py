@@ -14,12 +14,11 @@ def lines(
     intents: Sequence[Intent], passages: Sequence[Passage], stored: Sequence[tuple[float, str]]
 ) -> Iterator[str]:
     """Yield a line for each event: calls, requests to Graph, and `stored`."""
-    since_epoch_s = time.time() - asyncio.get_running_loop().time()
     events = list(stored)
     for number, intent in enumerate(intents):
         for end in intent.ends:
-            events.append((end.began_at + since_epoch_s, f"call for {number} began"))
-            events.append((end.ended_at + since_epoch_s, f"call for {number} ended: {end}"))
+            events.append((end.began_at + since_epoch_s(), f"call for {number} began"))
+            events.append((end.ended_at + since_epoch_s(), f"call for {number} ended: {end}"))
     for passage in passages:
         path = unquote(passage.target).rpartition("/attachments")[2][-30:]
         events.append((passage.began_at, f"{passage.method} {path} came"))
@@ -28,6 +27,11 @@ def lines(
     events.sort()
     for at, what in events:
         yield f"{at - events[0][0]:8.3f}  {what}"
+
+
+def since_epoch_s() -> float:
+    """Return what to add to a time on the loop's clock, for seconds since the epoch."""
+    return time.time() - asyncio.get_running_loop().time()
 
 
 def effects(

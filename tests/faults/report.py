@@ -63,10 +63,14 @@ def violated(result: Result) -> bool:
 
 
 def knowable(result: Result) -> bool:
-    """Return whether a caller wasn't told an outcome that could have been known in time."""
-    if result.first is None or result.case.truth != "known" or result.case.script != "plain":
+    """Return whether a caller wasn't told an outcome that could have been known in time.
+
+    It could by how the case was made, or by what Graph showed to a call with a baseline.
+    """
+    if result.first is None or result.case.script != "plain":
         return False
-    return result.first.says in ("unknown", "cut off")
+    is_told = result.case.truth == "known" or result.knowable
+    return is_told and result.first.says in ("unknown", "cut off")
 
 
 def _counts(results: Sequence[Result]) -> tuple[object, ...]:

@@ -1,6 +1,7 @@
 """The requests between a gateway and Graph, by post, and the faults to inject."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
@@ -11,12 +12,20 @@ Hook = Callable[[], Awaitable[None]]
 
 @dataclass(slots=True)
 class Passage:
-    """One request that came; `sent_at` is when its last byte was sent to Graph."""
+    """One request that came; `sent_at` is when its last byte was sent to Graph.
+
+    `status` is 0 until the response has been passed on as a whole; `head` and `body` are kept of a
+    GET's. `ended_at` is when the exchange ended, in whatever way.
+    """
 
     method: str
     target: str
     began_at: float
     sent_at: float | None = None
+    ended_at: float = math.inf
+    status: int = 0
+    head: bytes = b""
+    body: bytes = b""
 
 
 @dataclass(slots=True)

@@ -10,9 +10,8 @@ from attachment_gateway.delivery.prefetch import ListedBaseline, listed_baseline
 class AttemptBaseline:
     """One delivery's baseline; each attempt has its own, at most `settle_s` old when it is sent."""
 
-    def __init__(self, reader: PostReader, *, settle_s: float) -> None:
+    def __init__(self, *, settle_s: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._reader = reader
         self._settle_s = settle_s
         self._is_wanted = False
         self.listed: ListedBaseline | None = None
@@ -34,9 +33,9 @@ class AttemptBaseline:
             self.listed is not None and self.listed.is_fresh(self._loop.time(), self._settle_s)
         )
 
-    async def refresh(self, *, within_s: float) -> None:
+    async def refresh(self, reader: PostReader, *, within_s: float) -> None:
         """List the post. If that can't be had, go on without a baseline."""
-        self.listed = await listed_baseline(self._reader, within_s=min(self._settle_s, within_s))
+        self.listed = await listed_baseline(reader, within_s=min(self._settle_s, within_s))
         self._is_wanted = self.listed is not None
 
     def take(self, listing: Listing, *, asked_at: float) -> None:

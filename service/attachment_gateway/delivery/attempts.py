@@ -65,9 +65,7 @@ class Attempts:
         sender = graph_request.head.sender
         self._ids = sender.ids
         self._mailbox = mailbox_of(sender.token, graph_request.head.post.group_id)
-        self._baseline = AttemptBaseline(
-            resources.reader(graph_request.head), settle_s=resources.settle_s
-        )
+        self._baseline = AttemptBaseline(settle_s=resources.settle_s)
         self._settlement = Settlement(
             resources, graph_request, deadline, lease, progress, self._baseline
         )
@@ -128,7 +126,8 @@ class Attempts:
                     return Done(attachment=found)
                 if not self._baseline.is_ready():
                     self._lease.sent()  # what was recorded with the lease has another baseline
-                    await self._baseline.refresh(within_s=self._deadline.left_s())
+                    reader = self._resources.reader(self._graph_request.head)
+                    await self._baseline.refresh(reader, within_s=self._deadline.left_s())
                 async with self._resources.mailboxes.slot(
                     self._mailbox,
                     upload_bytes=self._graph_request.size_bytes,
@@ -183,7 +182,8 @@ class Attempts:
             return
         stamp_s = None
         if attachment.HasField("last_modified_date_time"):
-            stamp_s = attachment.last_modified_date_time.ToNanoseconds() / 1e9
+            stamp = attachment.last_modified_date_time
+            stamp_s = stamp.seconds + stamp.nanos / 1e9
         identifies = stamp_identifies(
             stamp_s,
             http_date(result.headers.get("date", "")),

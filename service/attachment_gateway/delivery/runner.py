@@ -19,6 +19,7 @@ from attachment_gateway.delivery.told_when_late import told_when_late
 from attachment_gateway.errors import GatewayError, NotSent, OutcomeUnknown, Reason
 from attachment_gateway.graph.request import GraphRequest, RequestHead, SupportIds
 from attachment_gateway.ledger import Lease
+from attachment_gateway.mailbox import mailbox_of
 from graphattachments.v1.attachment_pb2 import Attachment
 
 # How long the deliveries that are cancelled when the process stops have to record how they ended.
@@ -73,10 +74,13 @@ class Runner:
         Cancel it if the request is not delivered.
         """
         resources = self._resources
-        reader = resources.reader(head) if request_id else None
-        now = asyncio.get_running_loop().time()
-        if reader is None or not resources.baselines.wants(kind, reader.mailbox, now):
+        if not request_id:
             return None
+        mailbox = mailbox_of(head.sender.token, head.post.group_id)
+        now = asyncio.get_running_loop().time()
+        if not resources.baselines.wants(kind, mailbox, now):
+            return None
+        reader = resources.reader(head)
         lease = Lease(holder="", post=post_key(head.post), request_id=request_id)
         return asyncio.create_task(
             prefetched(reader, resources.ledger, lease, within_s=resources.settle_s)
