@@ -1,13 +1,20 @@
-"""Tests of admission.py: memory for uploads, reserved in order of arrival."""
+"""Tests of admission.py: the memory of calls, and who gets it."""
 
 import asyncio
+from functools import partial
 
 import grpc.aio
 import pytest
 
-from attachment_gateway.admission import Admission, CallAdmission, Reservation
+from attachment_gateway.admission import (
+    LOOK_EVERY_S,
+    Admission,
+    AwaitedCaller,
+    CallAdmission,
+    Reservation,
+)
 from attachment_gateway.deadline import Deadline
-from attachment_gateway.errors import GatewayOverloaded
+from attachment_gateway.errors import GatewayError, GatewayOverloaded, ReservationLost
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2 import CreateAttachmentRequest
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
@@ -16,9 +23,9 @@ from tests.support.raw_graph import Exchange, RawGraph, answer
 
 
 async def waiting(
-    admission: Admission, size_bytes: int, kept: int = 0
+    admission: Admission, size_bytes: int, kept: int = 0, caller: str = "a"
 ) -> asyncio.Task[Reservation]:
-    task = asyncio.create_task(admission.wait(size_bytes, kept_bytes=kept))
+    task = asyncio.create_task(admission.wait(caller, size_bytes, kept_bytes=kept))
     await asyncio.sleep(0)
     return task
 
@@ -26,22 +33,22 @@ async def waiting(
 async def test_reservations_are_limited_to_the_memory() -> None:
     """Reservations of at most the memory succeed, and one more only after a release."""
     admission = Admission(100)
-    first, second = admission.reserve(60), admission.reserve(40)
+    first, second = admission.reserve("a", 60), admission.reserve("a", 40)
     assert first is not None
     assert second is not None
-    assert admission.reserve(1) is None
+    assert admission.reserve("a", 1) is None
     first.release()
-    assert admission.reserve(60) is not None
+    assert admission.reserve("a", 60) is not None
 
 
 async def test_reservations_are_given_in_order_of_arrival() -> None:
     """A small reservation that would fit waits behind a large one that came before it."""
     admission = Admission(100)
-    first = admission.reserve(60)
+    first = admission.reserve("a", 60)
     assert first is not None
     large, small = await waiting(admission, 50), await waiting(admission, 10)
     await asyncio.sleep(0)
-    assert (large.done(), small.done(), admission.reserve(1)) == (False, False, None)
+    assert (large.done(), small.done(), admission.reserve("a", 1)) == (False, False, None)
     first.release()
     await asyncio.sleep(0)
     assert (large.done(), small.done()) == (True, True)
@@ -50,7 +57,7 @@ async def test_reservations_are_given_in_order_of_arrival() -> None:
 async def test_a_reservation_larger_than_the_memory_is_alone() -> None:
     """A reservation larger than the memory is given, and blocks all others until its release."""
     admission = Admission(100)
-    reservation = admission.reserve(500)
+    reservation = admission.reserve("a", 500)
     assert reservation is not None
     other = await waiting(admission, 1)
     assert not other.done()
@@ -61,20 +68,20 @@ async def test_a_reservation_larger_than_the_memory_is_alone() -> None:
 async def test_a_shared_reservation_is_free_after_its_last_release() -> None:
     """A shared reservation is free only after each of its holders has released it."""
     admission = Admission(100)
-    reservation = admission.reserve(100)
+    reservation = admission.reserve("a", 100)
     assert reservation is not None
     reservation.share()
     reservation.release()
-    assert admission.reserve(1) is None
+    assert admission.reserve("a", 1) is None
     reservation.release()
-    assert admission.reserve(100) is not None
+    assert admission.reserve("a", 100) is not None
 
 
 @pytest.mark.parametrize("admitted", [True, False])
 async def test_a_cancelled_wait_keeps_no_memory(admitted: bool) -> None:
     """A wait that is cancelled keeps no memory, also if it was admitted just before."""
     admission = Admission(100)
-    reservation = admission.reserve(100)
+    reservation = admission.reserve("a", 100)
     assert reservation is not None
     gone, next_one = await waiting(admission, 80), await waiting(admission, 100)
     if admitted:
@@ -84,21 +91,92 @@ async def test_a_cancelled_wait_keeps_no_memory(admitted: bool) -> None:
     if not admitted:
         reservation.release()
     (await next_one).release()
-    assert admission.reserve(100) is not None
+    assert admission.reserve("a", 100) is not None
 
 
 async def test_waiting_calls_keep_at_most_the_memory() -> None:
     """Calls that wait may together keep as much memory as uploads may, and more is refused."""
     admission = Admission(100)
-    reservation = admission.reserve(100)
+    reservation = admission.reserve("a", 100)
     assert reservation is not None
     first = await waiting(admission, 1, kept=60)
     with pytest.raises(
         GatewayOverloaded, match="the 100 bytes for uploads are reserved, and 1 calls"
     ):
-        await admission.wait(1, kept_bytes=41)
+        await admission.wait("a", 1, kept_bytes=41)
     reservation.release()
     await first
+
+
+def _note(order: list[str], caller: str, _: object) -> None:
+    order.append(caller)
+
+
+def _end(ended: list[float], late_s: float, reservation: Reservation, _: GatewayError) -> None:
+    ended.append(late_s)
+    reservation.release()
+
+
+async def test_the_caller_with_the_least_memory_comes_first() -> None:
+    """Of several callers, the one that holds the least is admitted first, and each in order."""
+    admission = Admission(100)
+    held = [admission.reserve("a", 50), admission.reserve("b", 30), admission.reserve("a", 20)]
+    order = list[str]()
+    for caller in ("a", "b", "a", "c"):
+        task = await waiting(admission, 20, caller=caller)
+        task.add_done_callback(partial(_note, order, caller))
+    for reservation in held[::-1]:
+        assert reservation is not None
+        reservation.release()
+        await asyncio.sleep(0.01)
+    assert order == ["c", "b", "a", "a"]
+
+
+async def test_a_reservation_grows_only_into_free_memory() -> None:
+    """A reservation grows if there is room and nobody waits, and shrinks at any time."""
+    admission = Admission(100)
+    first = admission.reserve("a", 40)
+    assert first is not None
+    assert first.resize(80)
+    other = await waiting(admission, 30)
+    assert not first.resize(81)
+    assert first.resize(70)
+    await other
+    assert first.size_bytes == 70
+    assert not first.resize(71)
+
+
+@pytest.mark.parametrize(("late_s", "is_lost"), [(0.4, False), (0.6, True)])
+async def test_a_late_caller_loses_its_memory_to_one_that_waits(
+    late_s: float, is_lost: bool
+) -> None:
+    """While another call waits, a caller that is late by more than PATIENCE_S is ended."""
+    admission = Admission(100)
+    ended = list[GatewayError]()
+    reservations = [admission.reserve("a", 50), admission.reserve("a", 50)]
+    for reservation, each_s in zip(reservations, (late_s, 0.1), strict=True):
+        assert reservation is not None
+        reservation.awaited = AwaitedCaller(late_s=partial(float, each_s), end=ended.append)
+    await asyncio.sleep(2 * LOOK_EVERY_S)
+    assert not ended
+    other = await waiting(admission, 10)
+    await asyncio.sleep(2 * LOOK_EVERY_S)
+    assert [type(each) for each in ended] == [ReservationLost] * is_lost
+    other.cancel()
+
+
+async def test_no_more_callers_are_ended_than_is_needed() -> None:
+    """The latest caller is ended first, and no other if its memory is enough."""
+    admission = Admission(100)
+    ended = list[float]()
+    for late_s in (5.0, 9.0, 7.0):
+        reservation = admission.reserve("a", 30)
+        assert reservation is not None
+        reservation.awaited = AwaitedCaller(
+            late_s=partial(float, late_s), end=partial(_end, ended, late_s, reservation)
+        )
+    await (await waiting(admission, 60))
+    assert ended == [9.0, 7.0]
 
 
 async def test_uploads_wait_for_each_other(start: Start, graph: RawGraph, post: PostRef) -> None:
@@ -180,13 +258,13 @@ async def test_a_cancelled_call_keeps_memory_while_its_attempt_runs(
 async def test_a_call_cancelled_as_it_is_admitted_releases_its_reservation(steps: int) -> None:
     """No bytes stay reserved, at whatever step of the event loop the call is cancelled."""
     admission = Admission(100)
-    first = admission.reserve(100)
+    first = admission.reserve("a", 100)
     assert first is not None
     deadline = Deadline(10)
 
     async def call() -> None:
-        with CallAdmission(admission, deadline) as admitted:
-            waiting = admitted.admit(50, kept_bytes=1)
+        with CallAdmission(admission, "a", deadline) as admitted:
+            waiting = admitted.reserve(50, kept_bytes=1)
             assert waiting is not None
             await waiting
             await asyncio.sleep(5)
@@ -200,5 +278,5 @@ async def test_a_call_cancelled_as_it_is_admitted_releases_its_reservation(steps
     await asyncio.gather(calling, return_exceptions=True)
     await asyncio.sleep(0.01)
     deadline.close()
-    assert admission.reserve(100) is not None
+    assert admission.reserve("a", 100) is not None
     assert admission._free_bytes == 0

@@ -239,14 +239,15 @@ class ChecksumMismatch(CallerError):
 
 
 class StreamIdle(CallerError):
-    """The caller sent no message for the idle timeout."""
+    """The caller sent no message for the idle timeout, or less than the least rate asks for."""
 
     reason = Reason.STREAM_IDLE
 
-    def __init__(self, *, idle_s: float) -> None:
+    def __init__(self, *, idle_s: float, least_rate: int) -> None:
         super().__init__(
-            f"nothing came for {idle_s:g} s; end an upload with a half-close. Nothing was sent to "
-            f"Graph: send the file again"
+            f"nothing came for {idle_s:g} s, or the caller was {idle_s:g} s behind the least rate "
+            f"of {least_rate:,} bytes/s; end an upload with a half-close. Nothing was sent to "
+            f"Graph: send it again, faster"
         )
 
 
@@ -424,6 +425,32 @@ class GatewayOverloaded(OurError):
         super().__init__(
             f"the {memory_bytes:,} bytes for uploads are reserved, and {waiting:,} calls wait for "
             f"them; nothing was sent to Graph: send it again later, or with a longer deadline"
+        )
+        self.retry_delay_s = retry_delay_s
+
+
+class ReservationLost(OurError):
+    """The caller was slow, and lost its memory to calls that waited for it."""
+
+    reason = Reason.GATEWAY_OVERLOADED
+
+    def __init__(self, *, late_s: float, waiting: int, retry_delay_s: float) -> None:
+        super().__init__(
+            f"the caller was {late_s:.1f} s late with its next message while {waiting:,} calls "
+            f"waited for memory; nothing was sent to Graph: send it again, without pauses"
+        )
+        self.retry_delay_s = retry_delay_s
+
+
+class TooManyCalls(OurError):
+    """The gateway has as many calls, or connections with calls, as it may have."""
+
+    reason = Reason.GATEWAY_OVERLOADED
+
+    def __init__(self, *, what: str, most: int, retry_delay_s: float) -> None:
+        super().__init__(
+            f"the gateway has {most:,} {what}, the most that it takes at once; nothing was sent to "
+            f"Graph: send it again later"
         )
         self.retry_delay_s = retry_delay_s
 

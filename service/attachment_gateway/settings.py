@@ -85,13 +85,27 @@ class Settings:
     graph_connections: int = _setting(
         256, "most connections to Graph for sending, and the same number again for reading"
     )
-    stream_idle_s: float = _setting(30.0, "how long an upload may send nothing, seconds")
+    stream_idle_s: float = _setting(
+        30.0,
+        "how long a caller may take for a message, or be behind the least rate, seconds",
+    )
+    # A file of 3 MB then comes within the default deadline. Slower networks than 128 kbit/s are not
+    # what services run on.
+    least_upload_rate: int = _setting(
+        16 * 1024, "the least rate at which a caller has to send, bytes per second"
+    )
+    # A call takes some 25 KB beside its attachment.
+    max_calls: int = _setting(1000, "most calls in flight in one process")
+    max_connections: int = _setting(1000, "most connections with calls in flight in one process")
     connection_age_s: float = _setting(
         600.0,
         "age at which a caller is asked to replace its connection, so that load spreads, seconds; "
         "0 for no limit",
     )
     default_deadline_s: float = _setting(300.0, "the deadline of a call that has none, seconds")
+    max_deadline_s: float = _setting(
+        900.0, "the longest deadline of a call; a later one is cut to it, seconds"
+    )
     drain_s: float = _setting(30.0, "how long calls in flight may take after SIGTERM, seconds")
     metrics_listen: str = _setting(
         "", "host:port at which Prometheus reads /metrics; nowhere if empty"

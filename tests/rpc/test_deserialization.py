@@ -73,8 +73,8 @@ class Server:
         self.handlers |= handlers
 
 
-def test_a_handler_stays_unary_or_streaming() -> None:
-    """A handler stays unary or streaming when its deserializer is replaced."""
+def test_a_unary_method_is_served_as_a_stream() -> None:
+    """A unary method gets its message as bytes, from a stream, and an upload's handler stays."""
     server = Server()
     made = DeserializingServer(cast("grpc.aio.Server", server))
     made.add_registered_method_handlers(
@@ -84,8 +84,10 @@ def test_a_handler_stays_unary_or_streaming() -> None:
             "Create": grpc.unary_unary_rpc_method_handler(lambda *_: None),
         },
     )
-    assert server.handlers["Upload"].request_streaming
-    assert not server.handlers["Create"].request_streaming
+    upload, create = server.handlers["Upload"], server.handlers["Create"]
+    assert (upload.request_streaming, upload.response_streaming) == (True, False)
+    assert (create.request_streaming, create.response_streaming) == (True, True)
+    assert create.request_deserializer is None
 
 
 @pytest.mark.parametrize(

@@ -63,10 +63,18 @@ ROWS = [
         *("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED", {}, [THREE_S], "3000"),
     ),
     (
+        errors.ReservationLost(late_s=1, waiting=1, retry_delay_s=3),
+        *("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED", {}, [THREE_S], "3000"),
+    ),
+    (
+        errors.TooManyCalls(what="calls in flight", most=1, retry_delay_s=3),
+        *("RESOURCE_EXHAUSTED", "GATEWAY_OVERLOADED", {}, [THREE_S], "3000"),
+    ),
+    (
         errors.LedgerUnavailable("x"),
         *("UNAVAILABLE", "LEDGER_UNAVAILABLE", {}, [FIVE_S], "5000"),
     ),
-    (errors.StreamIdle(idle_s=30), "ABORTED", "STREAM_IDLE", {}, [], None),
+    (errors.StreamIdle(idle_s=30, least_rate=1), "ABORTED", "STREAM_IDLE", {}, [], None),
     (errors.TokenMissing("x"), "UNAUTHENTICATED", "TOKEN_MISSING", {}, [], None),
     (errors.NotSent(), "DEADLINE_EXCEEDED", "NOT_SENT", {}, [], None),
     (errors.GraphRejected(RESPONSE), "INVALID_ARGUMENT", "GRAPH_REJECTED", OF_GRAPH, [], None),

@@ -68,12 +68,62 @@ class Failure:
         return {name: text for name, text in self.info.metadata.items() if name not in ids}
 
 
-async def failure(call: Any) -> Failure:
-    """Return the error of a call, which must fail."""
+@dataclass(frozen=True)
+class _Status:
+    """The status with which a call ended, with the methods that grpc_status asks for."""
+
+    of_code: grpc.StatusCode
+    of_details: str
+    of_trailers: Any
+
+    def code(self) -> grpc.StatusCode:
+        return self.of_code
+
+    def details(self) -> str:
+        return self.of_details
+
+    def trailing_metadata(self) -> Any:
+        return self.of_trailers
+
+
+async def server_status(call: Any) -> _Status:
+    """Wait until a call has failed, and return the server's status.
+
+    A client of grpc.aio that is cut off in a write may replace it by INTERNAL (grpc/grpc#36066),
+    but not before the callbacks have been called.
+    """
+    seen = list[_Status]()
+    call.add_done_callback(
+        lambda ended: seen.append(
+            _Status(
+                _at_once(ended.code()),
+                _at_once(ended.details()),
+                _at_once(ended.trailing_metadata()),
+            )
+        )
+    )
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await call
-    status = rpc_status.from_call(cast("grpc.Call", caught.value))
-    assert status is not None, caught.value
+    last = _Status(
+        caught.value.code(), caught.value.details() or "", caught.value.trailing_metadata()
+    )
+    return next((each for each in (*seen, last) if each.of_trailers), last)
+
+
+def _at_once(result: Any) -> Any:
+    """Return the result of a coroutine that doesn't wait for anything."""
+    try:
+        result.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits")
+
+
+async def failure(call: Any) -> Failure:
+    """Return the error of a call, which must fail."""
+    ended = await server_status(call)
+    status = rpc_status.from_call(cast("grpc.Call", ended))
+    assert status is not None, ended
     details: dict[str, Message] = {}
     for packed in status.details:
         for kind in (ErrorInfo, BadRequest, ResourceInfo, RetryInfo):
@@ -83,10 +133,10 @@ async def failure(call: Any) -> Failure:
     info = details.pop("ErrorInfo")
     assert isinstance(info, ErrorInfo)
     assert info.domain == "attachment-gateway"
-    trailing = list(caught.value.trailing_metadata())
-    message = caught.value.details() or ""
+    trailing = list(ended.trailing_metadata())
+    message = ended.details()
     return Failure(
-        code=caught.value.code(),
+        code=ended.code(),
         message=message,
         info=info,
         details=details,

@@ -70,9 +70,9 @@ class AttachmentServiceStub:
     to learn what came of it). Send it again.
     - FAILED_PRECONDITION: GRAPH_LOCKED. The post is locked.
     - RESOURCE_EXHAUSTED: GRAPH_THROTTLED, MAILBOX_LIMIT (Graph's limits for the group's mailbox, as
-    Graph told them, or as the gateway keeps them) and GATEWAY_OVERLOADED (no memory for one more
-    upload came free): send it again after RetryInfo's delay. GRAPH_QUOTA_EXCEEDED: the mailbox is
-    full; don't send it again.
+    Graph told them, or as the gateway keeps them) and GATEWAY_OVERLOADED (the gateway is full, or
+    the caller was slow while others waited): send it again after RetryInfo's delay.
+    GRAPH_QUOTA_EXCEEDED: the mailbox is full; don't send it again.
     - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING, LEDGER_UNAVAILABLE. Nothing
     was created by this call; sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE
     is gRPC's own and tells nothing: repeat only with the same request_id.
@@ -146,9 +146,9 @@ class AttachmentServiceServicer:
     to learn what came of it). Send it again.
     - FAILED_PRECONDITION: GRAPH_LOCKED. The post is locked.
     - RESOURCE_EXHAUSTED: GRAPH_THROTTLED, MAILBOX_LIMIT (Graph's limits for the group's mailbox, as
-    Graph told them, or as the gateway keeps them) and GATEWAY_OVERLOADED (no memory for one more
-    upload came free): send it again after RetryInfo's delay. GRAPH_QUOTA_EXCEEDED: the mailbox is
-    full; don't send it again.
+    Graph told them, or as the gateway keeps them) and GATEWAY_OVERLOADED (the gateway is full, or
+    the caller was slow while others waited): send it again after RetryInfo's delay.
+    GRAPH_QUOTA_EXCEEDED: the mailbox is full; don't send it again.
     - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING, LEDGER_UNAVAILABLE. Nothing
     was created by this call; sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE
     is gRPC's own and tells nothing: repeat only with the same request_id.
@@ -173,7 +173,7 @@ class AttachmentServiceServicer:
         - INVALID_ARGUMENT: STREAM_PROTOCOL (no header first, a second header, content in the header, a
         message with no part, anything after the footer), SIZE_MISMATCH, CHECKSUM_MISMATCH. Nothing
         was sent; mend the sender.
-        - ABORTED: STREAM_IDLE. The stream was quiet for too long; nothing was sent. Send it again.
+        - ABORTED: STREAM_IDLE. The stream was quiet or too slow; nothing was sent. Send it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -181,7 +181,10 @@ class AttachmentServiceServicer:
 
     def CreateAttachment(self, request, context):
         """Creates an attachment from one message: a file with its bytes (up to the same size as an
-        upload), or an item: a message, an event or a contact.
+        upload), or an item: a message, an event or a contact, of at most 50,000 elements.
+
+        Errors of its own, beside those of the service:
+        - ABORTED: STREAM_IDLE. The message did not come in its time; nothing was sent. Send it again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -253,9 +256,9 @@ class AttachmentService:
     to learn what came of it). Send it again.
     - FAILED_PRECONDITION: GRAPH_LOCKED. The post is locked.
     - RESOURCE_EXHAUSTED: GRAPH_THROTTLED, MAILBOX_LIMIT (Graph's limits for the group's mailbox, as
-    Graph told them, or as the gateway keeps them) and GATEWAY_OVERLOADED (no memory for one more
-    upload came free): send it again after RetryInfo's delay. GRAPH_QUOTA_EXCEEDED: the mailbox is
-    full; don't send it again.
+    Graph told them, or as the gateway keeps them) and GATEWAY_OVERLOADED (the gateway is full, or
+    the caller was slow while others waited): send it again after RetryInfo's delay.
+    GRAPH_QUOTA_EXCEEDED: the mailbox is full; don't send it again.
     - UNAVAILABLE with our ErrorInfo: GRAPH_UNAVAILABLE, GATEWAY_DRAINING, LEDGER_UNAVAILABLE. Nothing
     was created by this call; sending it again is safe, after RetryInfo's delay. A bare UNAVAILABLE
     is gRPC's own and tells nothing: repeat only with the same request_id.

@@ -1,21 +1,24 @@
-"""The calls in flight, and the only place where a call ends, with its response or a status."""
+"""The calls in flight, their limits, and the only place where a call ends with a status."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NoReturn, TypeVar
 
 import structlog
 from grpc_status import rpc_status
 
+from attachment_gateway.admission import OVERLOADED_RETRY_DELAY_S
 from attachment_gateway.errors import (
     GatewayDraining,
     GatewayError,
     GatewayFault,
     LedgerUnavailable,
+    TooManyCalls,
 )
 from attachment_gateway.rpc import status
 from attachment_gateway.rpc.bearer_token import bearer_token
-from attachment_gateway.rpc.call import Call, Context
+from attachment_gateway.rpc.call import Call, CallLimits, Context
 
 _T = TypeVar("_T")
 
@@ -27,11 +30,14 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
 
 class ActiveCalls:
-    """Runs calls, and can end all of them."""
+    """Runs calls, at most `max_calls` on at most `max_connections`, and can end all of them."""
 
-    def __init__(self, *, default_deadline_s: float) -> None:
-        self._default_deadline_s = default_deadline_s
+    def __init__(self, limits: CallLimits, *, max_calls: int, max_connections: int) -> None:
+        self._limits = limits
+        self._max_calls = max_calls
+        self._max_connections = max_connections
         self._calls: set[Call] = set()
+        self._callers = Counter[str]()
         self._is_draining = False
 
     async def run(
@@ -41,8 +47,8 @@ class ActiveCalls:
 
         If `answered` raises, the call ends with the status of that error. No other place does this.
         """
-        call = Call(context, method, default_deadline_s=self._default_deadline_s)
-        self._calls.add(call)
+        call = Call(context, method, self._limits)
+        self._add(call)
         try:
             self._admit()
             call.token = bearer_token(context.invocation_metadata() or ())
@@ -61,7 +67,7 @@ class ActiveCalls:
             return response
         finally:
             call.deadline.close()
-            self._calls.discard(call)
+            self._remove(call)
 
     def drain(self) -> None:
         """Refuse new calls from now on, with GatewayDraining."""
@@ -75,10 +81,28 @@ class ActiveCalls:
     def _admit(self) -> None:
         if self._is_draining:
             raise _draining()
+        if len(self._calls) > self._max_calls:
+            raise _too_many("calls in flight", self._max_calls)
+        if len(self._callers) > self._max_connections:
+            raise _too_many("connections with calls in flight", self._max_connections)
+
+    def _add(self, call: Call) -> None:
+        self._calls.add(call)
+        self._callers[call.caller] += 1
+
+    def _remove(self, call: Call) -> None:
+        self._calls.discard(call)
+        self._callers[call.caller] -= 1
+        if not self._callers[call.caller]:
+            del self._callers[call.caller]
 
 
 def _draining() -> GatewayDraining:
     return GatewayDraining(retry_delay_s=DRAINING_RETRY_DELAY_S)
+
+
+def _too_many(what: str, most: int) -> TooManyCalls:
+    return TooManyCalls(what=what, most=most, retry_delay_s=OVERLOADED_RETRY_DELAY_S)
 
 
 async def _abort(context: Context, call: Call, error: GatewayError) -> NoReturn:

@@ -12,7 +12,11 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from attachment_gateway.errors import FieldViolation, InvalidRequest
-from graphattachments.v1.attachment_service_pb2 import UploadFileAttachmentRequest
+from attachment_gateway.rpc.element_count import check_elements
+from graphattachments.v1.attachment_service_pb2 import (
+    CreateAttachmentRequest,
+    UploadFileAttachmentRequest,
+)
 
 # Protobuf's encoding of a bytes field: a tag (field number and wire type), the length, the bytes.
 # The length is in groups of 7 bits, lowest first; the 8th bit is set if another group follows.
@@ -29,11 +33,25 @@ _Read = Callable[[bytes], Any]
 def check_understood(request: object) -> None:
     """Raise InvalidRequest if the deserializer returned an error instead of a request."""
     if isinstance(request, DecodeError):
-        raise InvalidRequest(
-            FieldViolation(
-                "request", "not a message of the contract; check that all its strings are UTF-8"
-            )
+        raise not_understood()
+
+
+def create_request(message: bytes) -> CreateAttachmentRequest:
+    """Return the request in a message. Raises InvalidRequest if it isn't one, or too complex."""
+    check_elements(message, CreateAttachmentRequest.DESCRIPTOR)
+    try:
+        return CreateAttachmentRequest.FromString(message)
+    except DecodeError:
+        raise not_understood() from None
+
+
+def not_understood() -> InvalidRequest:
+    """Return the error for bytes that aren't a message of the method."""
+    return InvalidRequest(
+        FieldViolation(
+            "request", "not a message of the contract; check that all its strings are UTF-8"
         )
+    )
 
 
 class DeserializingServer:
@@ -56,12 +74,18 @@ class DeserializingServer:
 
 
 def _with_our_deserializer(name: str, handler: Any) -> Any:
+    """Return the handler of a method that reads its messages itself.
+
+    A unary method is served as a stream, and its message passed as bytes: so it isn't received
+    before the method asks for it. Callers see no difference.
+    """
     if handler.response_streaming:
         raise TypeError(f"{name} streams its response; add its deserializer here")
-    read, write = _or_error(handler.request_deserializer), handler.response_serializer
+    write = handler.response_serializer
     if handler.request_streaming:
-        return grpc.stream_unary_rpc_method_handler(handler.stream_unary, chunk_or(read), write)
-    return grpc.unary_unary_rpc_method_handler(handler.unary_unary, read, write)
+        read = chunk_or(_or_error(handler.request_deserializer))
+        return grpc.stream_unary_rpc_method_handler(handler.stream_unary, read, write)
+    return grpc.stream_stream_rpc_method_handler(handler.unary_unary, None, write)
 
 
 def _or_error(read: _Read) -> _Read:

@@ -12,38 +12,47 @@ from attachment_gateway.graph.paths import GraphRoot
 from attachment_gateway.graph.request import FILE, ITEM, GraphRequest, Sender
 from attachment_gateway.rpc.active_calls import ActiveCalls
 from attachment_gateway.rpc.call import Call, Context
-from attachment_gateway.rpc.deserialization import check_understood
-from attachment_gateway.rpc.response_size import fit_response
+from attachment_gateway.rpc.deserialization import create_request
+from attachment_gateway.rpc.response_size import CREATED_BYTES, UPLOADED_BYTES, fit_response
 from attachment_gateway.translation.create import graph_request_of
 from attachment_gateway.translation.upload import UploadAssembly
 from graphattachments.v1.attachment_service_pb2 import (
-    CreateAttachmentRequest,
     CreateAttachmentResponse,
     UploadFileAttachmentRequest,
     UploadFileAttachmentResponse,
 )
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceServicer
 
-# The memory of a CreateAttachment message, as a multiple of its size: the message (1), and the
-# request that is made from it, in base64 (4/3).
-WHOLE_MESSAGE_FACTOR = 7 / 3
+# Larger messages of CreateAttachment are translated in a thread, for the sake of the event loop: an
+# item may have tens of thousands of elements, and each takes 1 µs or more.
+LARGE_BYTES = 64 * 1024
 
-# Larger items are translated in a thread: an item may have an element in every 2 bytes, and each
-# takes 1 µs to be written as JSON, which would block the event loop.
-LARGE_ITEM_BYTES = 64 * 1024
+# The memory of an item, as a multiple of its request's size: the request itself (1), Graph's
+# response, which may echo it (1), that as JSON values (1), as a message (1), and that message as
+# bytes, for gRPC (1) and in gRPC (1).
+ITEM_FACTOR = 6
+
+# The memory of a file in one message, likewise: the request, in base64 (1), and the message (3/4).
+FILE_FACTOR = 7 / 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestLimits:
     """The limits of requests.
 
-    `max_request_bytes`: the largest REST request. `stream_window_bytes`: how much of an upload gRPC
-    may receive before memory is reserved for it. `stream_idle_s`: an upload's idle timeout.
+    `max_request_bytes`: the largest REST request. `max_message_bytes`: the largest message, of
+    which gRPC may have received all but the end while it is read. `stream_window_bytes`: how much
+    of a stream gRPC may receive while none is read.
     """
 
     max_request_bytes: int
+    max_message_bytes: int
     stream_window_bytes: int
-    stream_idle_s: float
+
+    @property
+    def create_bytes(self) -> int:
+        """The most memory of a CreateAttachment call."""
+        return max(self.max_message_bytes, ITEM_FACTOR * self.max_request_bytes)
 
 
 class Servicer(AttachmentServiceServicer):
@@ -73,63 +82,71 @@ class Servicer(AttachmentServiceServicer):
         """
         return await self._calls.run(context, "UploadFileAttachment", self._upload)
 
-    async def CreateAttachment(  # noqa: N802 the contract's name
-        self, request: CreateAttachmentRequest, context: Context
-    ) -> CreateAttachmentResponse:
-        """Deliver an attachment that is in one message."""
-        return await self._calls.run(context, "CreateAttachment", partial(self._create, request))
+    async def CreateAttachment(  # type: ignore[override]  # noqa: N802 served as a stream
+        self, _: AsyncIterable[bytes], context: Context
+    ) -> None:
+        """Reserve memory for a message, read it, deliver its attachment, and answer.
+
+        It is served as a stream, so that its message isn't received before it is admitted.
+        """
+        await self._calls.run(context, "CreateAttachment", self._create)
 
     async def _upload(self, call: Call) -> UploadFileAttachmentResponse:
+        limits = self._limits
         assembly = UploadAssembly(self._sender(call))
         prefetch = None
-        with CallAdmission(self._admission, call.deadline) as admission:
-            kept_bytes = self._limits.stream_window_bytes
+        with CallAdmission(self._admission, call.caller, call.deadline) as admission:
+            await self._admit(admission, limits.max_message_bytes)
 
             def take(request: UploadFileAttachmentRequest) -> Awaitable[None] | None:
                 nonlocal prefetch
+                began = assembly.has_begun
                 assembly.feed(request)
-                if admission.reservation is not None:
+                if began:
                     return None
                 prefetch = self._runner.prefetch(assembly.head, assembly.request_id, FILE)
-                return admission.admit(assembly.memory_bytes, kept_bytes=kept_bytes)
+                return admission.reserve(
+                    assembly.memory_bytes + limits.max_message_bytes,
+                    kept_bytes=limits.stream_window_bytes + request.ByteSize(),
+                )
 
             try:
-                await call.read(take, idle_s=self._limits.stream_idle_s, is_whole=assembly.is_whole)
+                await call.read(take, admission, is_whole=assembly.is_whole)
+                admission.shrink(assembly.memory_bytes)
                 attachment = await self._runner.deliver(
                     assembly.finish(), call.deadline, admission.reservation, prefetch
                 )
             finally:
                 if prefetch is not None:
                     prefetch.cancel()
-        return UploadFileAttachmentResponse(attachment=fit_response(attachment))
+        return UploadFileAttachmentResponse(attachment=fit_response(attachment, UPLOADED_BYTES))
 
-    async def _create(
-        self, request: CreateAttachmentRequest, call: Call
-    ) -> CreateAttachmentResponse:
-        check_understood(request)
-        size_bytes = request.ByteSize()
-        with CallAdmission(self._admission, call.deadline) as admission:
-            waiting = admission.admit(
-                round(size_bytes * WHOLE_MESSAGE_FACTOR), kept_bytes=size_bytes
-            )
-            if waiting is not None:
-                await waiting
-            graph_request = await self._graph_request(request, size_bytes, call)
+    async def _create(self, call: Call) -> None:
+        with CallAdmission(self._admission, call.caller, call.deadline) as admission:
+            await self._admit(admission, self._limits.create_bytes)
+            graph_request = await self._graph_request(call, admission)
+            admission.shrink(create_memory_bytes(graph_request))
             attachment = await self._runner.deliver(
                 graph_request, call.deadline, admission.reservation
             )
-        return CreateAttachmentResponse(attachment=fit_response(attachment))
+            response = CreateAttachmentResponse(attachment=fit_response(attachment, CREATED_BYTES))
+            await call.answer(response, admission)
 
-    async def _graph_request(
-        self, request: CreateAttachmentRequest, size_bytes: int, call: Call
-    ) -> GraphRequest:
-        """Return the REST request, made in a thread if that may take long. Raises CallerError."""
-        sender = self._sender(call)
-        if size_bytes <= LARGE_ITEM_BYTES or request.attachment.WhichOneof("kind") != ITEM:
-            return graph_request_of(request, sender)
-        return await call.deadline.in_time(
-            asyncio.to_thread(graph_request_of, request, sender), late=NotSent
-        )
+    async def _graph_request(self, call: Call, admission: CallAdmission) -> GraphRequest:
+        """Read the message of a call, and return the REST request. Raises CallerError."""
+        message = await call.read_one(admission)
+        work = partial(_translated, message, self._sender(call))
+        if len(message) <= LARGE_BYTES:
+            return work()
+        working = asyncio.get_running_loop().run_in_executor(None, work)
+        admission.share_with(working)
+        return await call.deadline.in_time(_result(working), late=NotSent)
+
+    async def _admit(self, admission: CallAdmission, size_bytes: int) -> None:
+        """Reserve memory before a call's first message is read. Raises GatewayOverloaded."""
+        waiting = admission.reserve(size_bytes, kept_bytes=self._limits.stream_window_bytes)
+        if waiting is not None:
+            await waiting
 
     def _sender(self, call: Call) -> Sender:
         return Sender(
@@ -138,3 +155,17 @@ class Servicer(AttachmentServiceServicer):
             ids=call.ids,
             max_request_bytes=self._limits.max_request_bytes,
         )
+
+
+def _translated(message: bytes, sender: Sender) -> GraphRequest:
+    return graph_request_of(create_request(message), sender)
+
+
+async def _result(working: "asyncio.Future[GraphRequest]") -> GraphRequest:
+    return await working
+
+
+def create_memory_bytes(graph_request: GraphRequest) -> int:
+    """Return the most memory that a CreateAttachment call needs while it is delivered."""
+    factor = ITEM_FACTOR if graph_request.kind == ITEM else FILE_FACTOR
+    return round(graph_request.size_bytes * factor)

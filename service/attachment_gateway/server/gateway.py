@@ -26,8 +26,11 @@ from attachment_gateway.mailbox import Mailboxes, MailboxLimits
 from attachment_gateway.mailbox.local import LocalMailboxes
 from attachment_gateway.mailbox.redis import RedisMailboxes
 from attachment_gateway.rpc.active_calls import ActiveCalls
+from attachment_gateway.rpc.call import CallLimits
 from attachment_gateway.rpc.deserialization import DeserializingServer
+from attachment_gateway.rpc.idle_timeout import PaceLimits
 from attachment_gateway.rpc.servicer import RequestLimits, Servicer
+from attachment_gateway.server.operator_calls import AdmittingServer
 from attachment_gateway.server.options import server_options
 from attachment_gateway.server.reflection import add_health, add_reflection
 from attachment_gateway.settings import Settings
@@ -66,11 +69,18 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
     """Assemble a gateway and run it until the context is left. Raises SettingError."""
     async with _resources(settings) as resources:
         runner = Runner(resources)
-        calls = ActiveCalls(default_deadline_s=settings.default_deadline_s)
+        call_limits = CallLimits(
+            default_deadline_s=settings.default_deadline_s,
+            max_deadline_s=settings.max_deadline_s,
+            pace=PaceLimits(idle_s=settings.stream_idle_s, least_rate=settings.least_upload_rate),
+        )
+        calls = ActiveCalls(
+            call_limits, max_calls=settings.max_calls, max_connections=settings.max_connections
+        )
         limits = RequestLimits(
             max_request_bytes=settings.max_request_bytes,
+            max_message_bytes=settings.max_message_bytes,
             stream_window_bytes=settings.stream_window_bytes,
-            stream_idle_s=settings.stream_idle_s,
         )
         server = grpc.aio.server(options=server_options(settings, share_port=share_port))
         add_AttachmentServiceServicer_to_server(
@@ -83,12 +93,15 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
             ),
             DeserializingServer(server),  # type: ignore[arg-type]  # it has the methods that are called
         )
-        add_reflection(server)
+        operators = AdmittingServer(
+            server, call_limits, max_message_bytes=settings.max_message_bytes
+        )
+        add_reflection(operators)
         gateway = Gateway(
             address=_bind(server, settings.listen),
             calls=calls,
             runner=runner,
-            health=await add_health(server),
+            health=await add_health(operators),
             server=server,
         )
         try:

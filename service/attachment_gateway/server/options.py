@@ -17,6 +17,9 @@ def server_options(settings: Settings, *, share_port: bool) -> list[tuple[str, i
     """Return the options by their names in gRPC's core."""
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
+        # Behind our own limits, which tell callers more.
+        ("grpc.max_concurrent_streams", settings.max_calls),
+        ("grpc.max_allowed_incoming_connections", 2 * settings.max_connections),
         ("grpc.max_metadata_size", MAX_METADATA_BYTES),
         ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
         ("grpc.keepalive_time_ms", PING_EVERY_S * 1000),

@@ -2,12 +2,12 @@
 
 from importlib.resources import files
 
-import grpc.aio
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
+from attachment_gateway.server.operator_calls import AdmittingServer
 from graphattachments.v1 import attachment_service_pb2
 
 SERVICE = attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"].full_name
@@ -16,19 +16,20 @@ SERVICE = attachment_service_pb2.DESCRIPTOR.services_by_name["AttachmentService"
 DESCRIPTORS = files("graphattachments.v1") / "graphattachments.protoset"
 
 
-async def add_health(server: grpc.aio.Server) -> health.aio.HealthServicer:
+async def add_health(server: AdmittingServer) -> health.aio.HealthServicer:
     """Add grpc.health.v1, with the server and the service as SERVING."""
     servicer = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+    health_pb2_grpc.add_HealthServicer_to_server(servicer, server)  # type: ignore[arg-type]  # it has the methods that are called
     for name in (health.OVERALL_HEALTH, SERVICE):
         await servicer.set(name, health_pb2.HealthCheckResponse.SERVING)
     return servicer
 
 
-def add_reflection(server: grpc.aio.Server) -> None:
+def add_reflection(server: AdmittingServer) -> None:
     """Add reflection, so that clients need no proto files."""
-    reflection.enable_server_reflection(
-        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server, pool=_reflected()
+    names = (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)
+    reflection_pb2_grpc.add_ServerReflectionServicer_to_server(  # type: ignore[no-untyped-call]
+        reflection.aio.ReflectionServicer(names, pool=_reflected()), server
     )
 
 

@@ -72,6 +72,11 @@ class UploadAssembly:
             self._take_footer(held)
 
     @property
+    def has_begun(self) -> bool:
+        """Whether the header has come."""
+        return self._file_request is not None
+
+    @property
     def memory_bytes(self) -> int:
         """The most memory that the upload needs, by its header, in bytes; 0 before the header."""
         if self._file_request is None:
