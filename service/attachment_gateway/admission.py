@@ -22,7 +22,7 @@ MIB = 1024 * 1024
 OVERLOADED_RETRY_DELAY_S = 2.0
 
 # The most memory of all calls that wait: what gRPC has received of them, and their first message.
-WAITING_BYTES = 32 * MIB
+WAITING_BYTES = 24 * MIB
 
 # A caller may be late by PATIENCE_S while others wait: some round trips of a far caller. If many
 # wait, each of them makes the others wait, so it is shortened, to LEAST_PATIENCE_S at the least.
@@ -93,6 +93,8 @@ class Admission:
         self._wanted_bytes = 0
         self._kept_bytes = 0
         self._reservations: set[Reservation] = set()
+        self.reservations = 0
+        """The number of reservations that were ever made."""
         self._looking: asyncio.TimerHandle | None = None
 
     def reserve(self, caller: str, size_bytes: int) -> Reservation | None:
@@ -120,6 +122,11 @@ class Admission:
             raise
         finally:
             self._kept_bytes -= kept_bytes
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call has a reservation."""
+        return not self._reservations
 
     def overloaded(self) -> GatewayOverloaded:
         """Return the error for a call that gets no reservation in its time."""
@@ -150,6 +157,7 @@ class Admission:
         self._hold(caller, size_bytes)
         reservation = Reservation(self, caller, size_bytes)
         self._reservations.add(reservation)
+        self.reservations += 1
         return reservation
 
     def _hold(self, caller: str, size_bytes: int) -> None:

@@ -30,6 +30,7 @@ from attachment_gateway.rpc.call import CallLimits
 from attachment_gateway.rpc.deserialization import DeserializingServer
 from attachment_gateway.rpc.idle_timeout import PaceLimits
 from attachment_gateway.rpc.servicer import RequestLimits, Servicer
+from attachment_gateway.server.malloc import give_back_when_idle
 from attachment_gateway.server.operator_calls import AdmittingServer
 from attachment_gateway.server.options import server_options
 from attachment_gateway.server.reflection import add_health, add_reflection
@@ -82,11 +83,12 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
             max_message_bytes=settings.max_message_bytes,
             stream_window_bytes=settings.stream_window_bytes,
         )
+        admission = Admission(settings.upload_memory_bytes)
         server = grpc.aio.server(options=server_options(settings, share_port=share_port))
         add_AttachmentServiceServicer_to_server(
             Servicer(
                 calls=calls,
-                admission=Admission(settings.upload_memory_bytes),
+                admission=admission,
                 runner=runner,
                 root=resources.graph.root,
                 limits=limits,
@@ -104,10 +106,12 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
             health=await add_health(operators),
             server=server,
         )
+        giving_back = asyncio.create_task(give_back_when_idle(admission))
         try:
             await server.start()
             yield gateway
         finally:
+            giving_back.cancel()
             await server.stop(None)
             await runner.finish(within_s=0)
 

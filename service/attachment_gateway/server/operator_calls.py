@@ -24,10 +24,10 @@ from attachment_gateway.rpc.call import Call, CallLimits, Context
 from attachment_gateway.rpc.deserialization import not_understood
 
 # The most messages that are read at once.
-READS = 3
+READS = 2
 
 # The most calls in flight. A watch of the health, or a client's reflection, may last.
-MAX_CALLS = 200
+MAX_CALLS = 100
 
 _Method = Callable[[Any, Context], Any]
 _Next = Callable[[], Awaitable[Any]]
