@@ -95,17 +95,36 @@ async def test_a_cancelled_wait_keeps_no_memory(admitted: bool) -> None:
 
 
 async def test_waiting_calls_keep_at_most_the_memory() -> None:
-    """Calls that wait may together keep as much memory as uploads may, and more is refused."""
+    """If calls that wait keep more than the memory, the caller with the most loses its last."""
     admission = Admission(100)
     reservation = admission.reserve("a", 100)
     assert reservation is not None
-    first = await waiting(admission, 1, kept=60)
-    with pytest.raises(
-        GatewayOverloaded, match="the 100 bytes for uploads are reserved, and 1 calls"
-    ):
-        await admission.wait("a", 1, kept_bytes=41)
+    calls = [await waiting(admission, 1, kept=30, caller=each) for each in ("b", "b", "b", "c")]
+    with pytest.raises(GatewayOverloaded, match="the 100 bytes for uploads are reserved, and 4"):
+        await calls[2]
+    assert not any(call.done() for call in (calls[0], calls[1], calls[3]))
+    last = await waiting(admission, 1, kept=41, caller="d")
+    with pytest.raises(GatewayOverloaded):
+        await calls[1]
     reservation.release()
-    await first
+    for call in (calls[0], calls[3], last):
+        (await call).release()
+    assert not admission._kept_bytes
+
+
+async def test_a_call_that_has_read_a_message_comes_first() -> None:
+    """A call that needs more memory for what it has read comes before all that have read none."""
+    admission = Admission(100)
+    reservation = admission.reserve("a", 100)
+    assert reservation is not None
+    reader = await waiting(admission, 60)
+    growing = asyncio.create_task(admission.grow("a", 60))
+    await asyncio.sleep(0)
+    reservation.release()
+    await growing
+    assert not reader.done()
+    growing.result().release()
+    await reader
 
 
 def _note(order: list[str], caller: str, _: object) -> None:

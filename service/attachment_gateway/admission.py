@@ -1,14 +1,16 @@
 """Memory for calls: reserved before their messages are read, since gRPC hands out whole messages.
 
-Calls that wait are admitted in order of arrival, but of several callers the one with the least
-memory comes first; a small call never overtakes a large one of the same caller. While a call waits
-none of its messages are read, and gRPC's flow control stops its sender. While others wait, the
-calls whose callers are slow lose their reservations.
+Callers that wait take turns, each with its calls in order of arrival; those that hold the least
+memory come first, and those that lost a reservation because they were slow come last. Before all
+of them come calls that have read a message and need more memory for it, so there are never more of
+these than calls that may read at once. While a call waits none of its messages are read, and gRPC's
+flow control stops its sender. While others wait, calls whose callers are slow lose their
+reservations.
 """
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -21,13 +23,14 @@ MIB = 1024 * 1024
 # The retry delay if the memory is reserved: about the time that an upload to Graph takes.
 OVERLOADED_RETRY_DELAY_S = 2.0
 
-# The most memory of all calls that wait: what gRPC has received of them, and their first message.
+# The most memory of all calls that wait before their first message is read, which is what gRPC has
+# received of them.
 WAITING_BYTES = 24 * MIB
 
 # A caller may be late by PATIENCE_S while others wait: some round trips of a far caller. If many
 # wait, each of them makes the others wait, so it is shortened, to LEAST_PATIENCE_S at the least.
 PATIENCE_S = 0.5
-LEAST_PATIENCE_S = 0.1
+LEAST_PATIENCE_S = 0.25
 MANY_WAITING = 16
 
 # How often to look for slow callers while others wait.
@@ -73,10 +76,11 @@ class Reservation:
             self._admission.end(self)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     caller: str
     size_bytes: int
+    kept_bytes: int
     admitted: asyncio.Future[Reservation]
 
 
@@ -88,10 +92,13 @@ class Admission:
         self._memory_bytes = memory_bytes
         self._free_bytes = memory_bytes
         self._held_bytes = Counter[str]()
+        self._lost = Counter[str]()
+        """The reservations that a caller has lost since it last had no call."""
         self._queues: dict[str, deque[_Waiting]] = {}
+        self._growing = deque[_Waiting]()
         self._waiting = 0
         self._wanted_bytes = 0
-        self._kept_bytes = 0
+        self._kept_bytes = Counter[str]()
         self._reservations: set[Reservation] = set()
         self.reservations = 0
         """The number of reservations that were ever made."""
@@ -105,23 +112,24 @@ class Admission:
         return self._reserved(caller, size_bytes)
 
     async def wait(self, caller: str, size_bytes: int, *, kept_bytes: int) -> Reservation:
-        """Wait for a reservation, and keep `kept_bytes` meanwhile. Raises GatewayOverloaded."""
-        if self._kept_bytes + kept_bytes > min(self._memory_bytes, WAITING_BYTES):
-            raise self.overloaded()
-        waiting = _Waiting(caller, min(size_bytes, self._memory_bytes), self._loop.create_future())
-        self._join(waiting)
-        self._kept_bytes += kept_bytes
-        try:
-            return await waiting.admitted
-        except asyncio.CancelledError:
-            if waiting.admitted.cancelled():
-                self._leave(waiting)
-                self._admit()
-            else:  # it was admitted before the cancellation arrived
-                waiting.admitted.result().release()
-            raise
-        finally:
-            self._kept_bytes -= kept_bytes
+        """Wait for a reservation, and keep `kept_bytes` meanwhile. Raises GatewayOverloaded.
+
+        If there is no room for what calls that wait keep, the caller with the most loses its last.
+        """
+        waiting = self._new_waiting(caller, size_bytes, kept_bytes)
+        self._kept_bytes[caller] += kept_bytes
+        self._join(self._queues.setdefault(caller, deque()), waiting)
+        if self._kept_bytes.total() > min(self._memory_bytes, WAITING_BYTES):
+            most = max(self._queues, key=self._kept_bytes.__getitem__)
+            self._queues[most][-1].admitted.set_exception(self.overloaded())
+            self._leave(self._queues[most][-1])
+        return await self._admitted(waiting)
+
+    async def grow(self, caller: str, size_bytes: int) -> Reservation:
+        """Wait for a reservation before all who have read no message yet."""
+        waiting = self._new_waiting(caller, size_bytes, 0)
+        self._join(self._growing, waiting)
+        return await self._admitted(waiting)
 
     @property
     def is_idle(self) -> bool:
@@ -163,36 +171,72 @@ class Admission:
     def _hold(self, caller: str, size_bytes: int) -> None:
         self._free_bytes -= size_bytes
         self._held_bytes[caller] += size_bytes
-        if not self._held_bytes[caller]:
-            del self._held_bytes[caller]
+        self._forget(caller)
 
-    # The queues of the callers: an empty one isn't kept.
+    # The queues: that of a caller isn't kept when it is empty.
 
-    def _join(self, waiting: _Waiting) -> None:
-        self._queues.setdefault(waiting.caller, deque()).append(waiting)
+    def _new_waiting(self, caller: str, size_bytes: int, kept_bytes: int) -> _Waiting:
+        wanted_bytes = min(size_bytes, self._memory_bytes)
+        return _Waiting(caller, wanted_bytes, kept_bytes, self._loop.create_future())
+
+    def _join(self, queue: deque[_Waiting], waiting: _Waiting) -> None:
+        queue.append(waiting)
         self._waiting += 1
         self._wanted_bytes += waiting.size_bytes
         if self._looking is None:
             self._looking = self._loop.call_later(LOOK_EVERY_S, self._look)
+        self._admit()
+
+    async def _admitted(self, waiting: _Waiting) -> Reservation:
+        try:
+            return await waiting.admitted
+        except asyncio.CancelledError:
+            if waiting.admitted.cancelled():
+                self._leave(waiting)
+                self._admit()
+            else:  # it was admitted before the cancellation arrived
+                waiting.admitted.result().release()
+            raise
 
     def _leave(self, waiting: _Waiting) -> None:
-        queue = self._queues.get(waiting.caller)
-        if queue is None or waiting not in queue:  # it has left already
+        """Remove a call from its queue; do nothing if it has left."""
+        caller = waiting.caller
+        queue = self._growing if waiting in self._growing else self._queues.get(caller, deque())
+        if waiting not in queue:
             return
         queue.remove(waiting)
-        if not queue:
-            del self._queues[waiting.caller]
+        if caller in self._queues and not self._queues[caller]:
+            del self._queues[caller]
         self._waiting -= 1
         self._wanted_bytes -= waiting.size_bytes
+        self._kept_bytes[caller] -= waiting.kept_bytes
+        self._forget(caller)
 
     def _admit(self) -> None:
-        while self._queues:
-            first = self._queues[min(self._queues, key=self._held_bytes.__getitem__)][0]
-            if first.size_bytes > self._free_bytes:
-                return
+        while (first := self._first()) is not None and first.size_bytes <= self._free_bytes:
             self._leave(first)
+            if first.caller in self._queues:  # others come before its next call
+                self._queues[first.caller] = self._queues.pop(first.caller)
             if not first.admitted.done():  # else its task is about to be cancelled
                 first.admitted.set_result(self._reserved(first.caller, first.size_bytes))
+
+    def _first(self) -> _Waiting | None:
+        """Return the call that is admitted next."""
+        if self._growing:
+            return self._growing[0]
+        if not self._queues:
+            return None
+        return self._queues[min(self._queues, key=self._precedence)][0]
+
+    def _forget(self, caller: str) -> None:
+        """Forget a caller that has no call here."""
+        if not self._held_bytes[caller] and caller not in self._queues:
+            for each in (self._held_bytes, self._kept_bytes, self._lost):
+                del each[caller]
+
+    def _precedence(self, caller: str) -> tuple[int, int]:
+        """Order the callers that wait: at last those that were slow, and those that hold much."""
+        return self._lost[caller], self._held_bytes[caller]
 
     # Slow callers.
 
@@ -210,6 +254,7 @@ class Admission:
             if late_s <= patience_s or wanted_bytes <= 0:
                 return
             reservation.awaited = None
+            self._lost[reservation.caller] += 1
             wanted_bytes -= reservation.size_bytes
             caller.end(
                 ReservationLost(
@@ -231,16 +276,24 @@ class CallAdmission:
         self.reservation: Reservation | None = None
 
     def reserve(self, size_bytes: int, *, kept_bytes: int) -> Awaitable[None] | None:
-        """Hold `size_bytes` in all; if the call has to wait for them, return the awaitable.
+        """Reserve memory to read; if the call has to wait, return the awaitable.
 
-        While it waits it holds nothing but `kept_bytes`, so that calls never wait for each other.
+        While it waits it keeps `kept_bytes`.
         """
-        if self.reservation is None:
-            self.reservation = self._admission.reserve(self._caller, size_bytes)
-            is_reserved = self.reservation is not None
-        else:
-            is_reserved = self.reservation.resize(size_bytes)
-        return None if is_reserved else self._wait(size_bytes, kept_bytes)
+        self.reservation = self._admission.reserve(self._caller, size_bytes)
+        if self.reservation is not None:
+            return None
+        return self._wait(self._admission.wait(self._caller, size_bytes, kept_bytes=kept_bytes))
+
+    def grow(self, size_bytes: int) -> Awaitable[None] | None:
+        """Hold `size_bytes` in all, after a message; if the call has to wait, return the awaitable.
+
+        While it waits its reservation is free, so that calls never wait for each other.
+        """
+        if self.reservation is not None and self.reservation.resize(size_bytes):
+            return None
+        self._release()
+        return self._wait(self._admission.grow(self._caller, size_bytes))
 
     def shrink(self, size_bytes: int) -> None:
         """Hold at most `size_bytes` from now on."""
@@ -260,14 +313,10 @@ class CallAdmission:
         if self.reservation is not None:
             self.reservation.awaited = caller
 
-    async def _wait(self, size_bytes: int, kept_bytes: int) -> None:
-        self._release()
-
+    async def _wait(self, reserved: Coroutine[Any, Any, Reservation]) -> None:
         async def reserve() -> None:
             # Stored as soon as it is made: the call may be cancelled before it sees the result.
-            self.reservation = await self._admission.wait(
-                self._caller, size_bytes, kept_bytes=kept_bytes
-            )
+            self.reservation = await reserved
             self.reservation.awaited = self._awaited
 
         await self._deadline.in_time(reserve(), late=self._admission.overloaded)

@@ -32,6 +32,9 @@ LARGE_BYTES = 64 * 1024
 # bytes, for gRPC (1) and in gRPC (1).
 ITEM_FACTOR = 6
 
+# The memory of a response while it is sent: as a message, as bytes, and in gRPC.
+ANSWER_FACTOR = 3
+
 # The memory of a file in one message, likewise: the request, in base64 (1), and the message (3/4).
 FILE_FACTOR = 7 / 4
 
@@ -48,11 +51,6 @@ class RequestLimits:
     max_request_bytes: int
     max_message_bytes: int
     stream_window_bytes: int
-
-    @property
-    def create_bytes(self) -> int:
-        """The most memory of a CreateAttachment call."""
-        return max(self.max_message_bytes, ITEM_FACTOR * self.max_request_bytes)
 
 
 class Servicer(AttachmentServiceServicer):
@@ -96,7 +94,7 @@ class Servicer(AttachmentServiceServicer):
         assembly = UploadAssembly(self._sender(call))
         prefetch = None
         with CallAdmission(self._admission, call.caller, call.deadline) as admission:
-            await self._admit(admission, limits.max_message_bytes)
+            await self._admit(admission)
 
             def take(request: UploadFileAttachmentRequest) -> Awaitable[None] | None:
                 nonlocal prefetch
@@ -105,10 +103,7 @@ class Servicer(AttachmentServiceServicer):
                 if began:
                     return None
                 prefetch = self._runner.prefetch(assembly.head, assembly.request_id, FILE)
-                return admission.reserve(
-                    assembly.memory_bytes + limits.max_message_bytes,
-                    kept_bytes=limits.stream_window_bytes + request.ByteSize(),
-                )
+                return admission.grow(assembly.memory_bytes + limits.max_message_bytes)
 
             try:
                 await call.read(take, admission, is_whole=assembly.is_whole)
@@ -123,18 +118,22 @@ class Servicer(AttachmentServiceServicer):
 
     async def _create(self, call: Call) -> None:
         with CallAdmission(self._admission, call.caller, call.deadline) as admission:
-            await self._admit(admission, self._limits.create_bytes)
+            await self._admit(admission)
             graph_request = await self._graph_request(call, admission)
             admission.shrink(create_memory_bytes(graph_request))
             attachment = await self._runner.deliver(
                 graph_request, call.deadline, admission.reservation
             )
             response = CreateAttachmentResponse(attachment=fit_response(attachment, CREATED_BYTES))
+            admission.shrink(ANSWER_FACTOR * response.ByteSize())
             await call.answer(response, admission)
 
     async def _graph_request(self, call: Call, admission: CallAdmission) -> GraphRequest:
         """Read the message of a call, and return the REST request. Raises CallerError."""
         message = await call.read_one(admission)
+        waiting = admission.grow(ITEM_FACTOR * len(message))
+        if waiting is not None:
+            await waiting
         work = partial(_translated, message, self._sender(call))
         if len(message) <= LARGE_BYTES:
             return work()
@@ -142,9 +141,10 @@ class Servicer(AttachmentServiceServicer):
         admission.share_with(working)
         return await call.deadline.in_time(_result(working), late=NotSent)
 
-    async def _admit(self, admission: CallAdmission, size_bytes: int) -> None:
+    async def _admit(self, admission: CallAdmission) -> None:
         """Reserve memory before a call's first message is read. Raises GatewayOverloaded."""
-        waiting = admission.reserve(size_bytes, kept_bytes=self._limits.stream_window_bytes)
+        limits = self._limits
+        waiting = admission.reserve(limits.max_message_bytes, kept_bytes=limits.stream_window_bytes)
         if waiting is not None:
             await waiting
 
