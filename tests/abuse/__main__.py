@@ -34,7 +34,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         logs = asked.logs or Path(folder)
         logs.mkdir(parents=True, exist_ok=True)
-        rows = asyncio.run(_rows(chosen, logs, asked.seconds))
+        rows = asyncio.run(_rows(chosen, logs, asked))
     _say(report.details(rows))
     left = chosen[len(rows) - 1 :]
     if left:
@@ -44,16 +44,17 @@ def main() -> int:
     return int(bool(red or left))
 
 
-async def _rows(chosen: Sequence[Attack], folder: Path, seconds: float | None) -> list[Row]:
+async def _rows(chosen: Sequence[Attack], folder: Path, asked: argparse.Namespace) -> list[Row]:
     began_s = time.monotonic()
     rows = []
-    async with bench(folder) as on:
+    seconds: float | None = asked.seconds
+    async with bench(folder, tree=asked.tree) as on:
         for attack in (None, *chosen):
             if seconds is None and time.monotonic() - began_s > ALL_WITHIN_S:
                 break
             takes_s = seconds or (SECONDS if attack else ALONE_S)
             rows.append(await on.row(attack, seconds=takes_s))
-            _say([report.line(rows[-1])])
+            _say([report.line(rows[-1], rows[0])])
     return rows
 
 
@@ -72,6 +73,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], help="words of an attack's name")
     parser.add_argument("--seconds", type=float, help=f"of each attack; by default {SECONDS:g}")
     parser.add_argument("--list", action="store_true", help="print the attacks and run none")
+    parser.add_argument("--tree", type=Path, help="import the gateway from there")
     parser.add_argument("--logs", type=Path, help="keep what the processes say in this folder")
     return parser.parse_args()
 

@@ -73,11 +73,15 @@ class Child:
 
 @asynccontextmanager
 async def child(
-    module: str, *arguments: str, log: Path, descriptors: int | None = None
+    module: str,
+    *arguments: str,
+    log: Path,
+    tree: Path | None = None,
+    descriptors: int | None = None,
 ) -> AsyncIterator[Child]:
     """Start a Python module, and kill it when the context ends.
 
-    `descriptors` is its soft limit of file descriptors.
+    `tree` goes first on its import path; `descriptors` is its soft limit of file descriptors.
     """
 
     def prepare() -> None:
@@ -92,7 +96,7 @@ async def child(
             stdin=PIPE,
             stdout=PIPE,
             stderr=errors,
-            env=_environment(),
+            env=_environment(tree),
             limit=_LINE_BYTES,
             start_new_session=True,  # only the harness itself handles Ctrl-C
             preexec_fn=prepare,
@@ -105,8 +109,8 @@ async def child(
         await process.wait()
 
 
-def _environment() -> dict[str, str]:
+def _environment(tree: Path | None) -> dict[str, str]:
     """Return the environment without settings of the gateway, so that its defaults apply."""
     kept = {name: value for name, value in os.environ.items() if "ATTACHMENT_GATEWAY" not in name}
-    paths = [str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
+    paths = [str(tree or ""), str(REPOSITORY), os.environ.get("PYTHONPATH", "")]
     return {**kept, "PYTHONPATH": os.pathsep.join(filter(None, paths))}

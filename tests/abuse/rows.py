@@ -69,9 +69,13 @@ class Row:
 
 
 class Bench:
-    """The processes that all rows share, Graph's stand-in and the honest callers, and a folder."""
+    """The processes that all rows share, Graph's stand-in and the honest callers, and a folder.
 
-    def __init__(self, graph: Child, callers: Child, folder: Path) -> None:
+    `tree` goes first on the gateways' import path.
+    """
+
+    def __init__(self, graph: Child, callers: Child, folder: Path, tree: Path | None) -> None:
+        self._tree = tree
         self._graph = graph
         self._callers = callers
         self._folder = folder
@@ -132,6 +136,7 @@ class Bench:
             *("tests.support.watched_gateway", str(stalls), "attachment_gateway", "serve"),
             *(f"--{name}={value}" for name, value in flags.items()),
             log=log,
+            tree=self._tree,
             descriptors=DESCRIPTORS,
         ) as gateway:
             yield gateway
@@ -152,7 +157,7 @@ def _cpu_s(gateway: Child, attacker: Child | None) -> tuple[float, float]:
 
 
 @asynccontextmanager
-async def bench(folder: Path) -> AsyncIterator[Bench]:
+async def bench(folder: Path, *, tree: Path | None = None) -> AsyncIterator[Bench]:
     """Start the processes that all rows share. Raises Failed."""
     async with (
         child("tests.abuse.graph", log=folder / "graph.log") as graph,
@@ -160,4 +165,4 @@ async def bench(folder: Path) -> AsyncIterator[Bench]:
     ):
         await graph.ready()
         await callers.ready()
-        yield Bench(graph, callers, folder)
+        yield Bench(graph, callers, folder, tree)

@@ -1,7 +1,9 @@
 """A quick share of the attacks, and what the harness itself must do."""
 
 import asyncio
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
@@ -113,6 +115,42 @@ FINE = Row(attack=None, honest=Seen(calls=20), above_idle_bytes=160 * MIB)
 def test_a_row_tells_what_is_not_as_wanted(row: Row, broken: list[str]) -> None:
     """A row names failed honest calls, what is above its limit, and what the attack saw."""
     assert list(row.broken()) == broken
+
+
+# Keeps 100 MiB more each time, up to 1 GiB, and holds the interpreter's lock for 0.4 s.
+GREEDY = """
+import threading, time
+
+def work():
+    kept, number = [], int("9" * 4000)
+    while len(kept) < 10:
+        time.sleep(0.5)
+        kept.append(b"x" * 100 * 2**20)
+        number**400
+
+threading.Thread(target=work, daemon=True).start()
+"""
+
+
+async def test_a_row_sees_memory_and_stalls(tmp_path: Path) -> None:
+    """A gateway that takes memory and stops its own loop is not as wanted."""
+    (tmp_path / "sitecustomize.py").write_text(GREEDY)
+    async with bench(tmp_path, tree=tmp_path) as on:
+        row = await on.row(None, seconds=3.0)
+    assert not row.failed
+    assert row.honest.succeeded == row.honest.calls
+    assert [what.split(" ", 1)[1][:9] for what in row.broken()] == ["MiB above", "event loo"]
+
+
+async def test_a_row_sees_failed_calls(tmp_path: Path) -> None:
+    """A gateway that takes no upload of the honest callers' size is not as wanted."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys; sys.argv.append('--max-request-bytes=1000000')"
+    )
+    async with bench(tmp_path, tree=tmp_path) as on:
+        row = await on.row(None, seconds=1.0)
+    [what] = row.broken()
+    assert re.search(r"honest calls failed: .*INVALID_ARGUMENT", what)
 
 
 async def test_a_raw_upload_is_an_upload(graph: RawGraph, start: Start) -> None:

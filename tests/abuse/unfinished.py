@@ -134,6 +134,13 @@ ATTACKS = (
         40,
         8,
     ),
+    _attack(
+        "unknown-unfinished",
+        "40 calls of a method that is not there likewise",
+        "/graphattachments.v1.AttachmentService/None",
+        40,
+        8,
+    ),
     Attack(
         name="message-of-1-gib",
         about="2 CreateAttachment messages that announce 1 GiB, of which 256 MiB are sent "
