@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from tests.faults.families import FAMILIES
 from tests.faults.gateways import has_ledger
 from tests.faults.loop_lag import LoopLag, watched_loop
 from tests.faults.scripts import SCRIPTS
+from tests.support.stalls import NONE, Stall, longest
 
 # A case that takes longer counts as hanging.
 CASE_AT_MOST_S = 180.0
@@ -61,6 +63,8 @@ class Campaign:
     tree: Path | None = None
     logs: Path | None = None
     tell: Callable[[Result], None] = lambda _: None
+    stall: Stall = NONE
+    """The longest stall of a gateway's event loop in all runs."""
 
     async def run(self, cases: Sequence[Case]) -> list[Result]:
         """Run all cases; return their results in no order."""
@@ -71,6 +75,7 @@ class Campaign:
             by_environment[case.environment].append(case)
         slots, environments = asyncio.Semaphore(self.jobs), asyncio.Semaphore(ENVIRONMENTS_AT_ONCE)
         own = asyncio.Semaphore(OWN_GATEWAYS_AT_ONCE)
+        began_s = time.monotonic()
         with tempfile.TemporaryDirectory() as folder:
             async with watched_loop() as loop_lag, asyncio.TaskGroup() as group:
                 runner = _EnvironmentRunner(self, slots, own, loop_lag, Path(folder))
@@ -78,6 +83,8 @@ class Campaign:
                     group.create_task(runner.run_all(name, of_environment, environments))
                     for name, of_environment in by_environment.items()
                 ]
+            noted = (self.logs or Path(folder)).glob("*.stalls")
+            self.stall = max(self.stall, longest(*noted, since_s=began_s), key=_own_s)
         return [*results, *(result for task in tasks for result in task.result())]
 
     def _sorted_out(self, cases: Iterable[Case]) -> tuple[list[Case], list[Result]]:
@@ -155,6 +162,10 @@ class _EnvironmentRunner:
         )
         run.forget_bodies()
         return result, run
+
+
+def _own_s(stall: Stall) -> float:
+    return stall.own_s
 
 
 async def _run_script(run: CaseRun) -> None:

@@ -56,18 +56,25 @@ async def gateway(
     tree: Path | None = None,
     clock: Path | None = None,
 ) -> AsyncIterator[Gateway]:
-    """Run a gateway and kill it when the context ends.
+    """Run a gateway, watched for stalls, and kill it when the context ends.
 
-    `clock`: a file with the seconds by which its wall clock is stepped.
+    `clock`: a file with the seconds by which its wall clock is stepped. The stalls are noted in a
+    file beside the log: see `stalls_beside`.
     """
     flags = {**_FLAGS, "graph-url": graph_url, "ledger": ledger, "baseline": baseline}
     known = known_flags(tree)
     command = [f"--{name}={value}" for name, value in flags.items() if name in known]
     module = ("attachment_gateway",) if clock is None else (stepped_clock.__name__, str(clock))
-    async with child(*module, "serve", *command, tree=tree, log=log) as process:
+    watched = ("tests.support.watched_gateway", str(stalls_beside(log)), *module)
+    async with child(*watched, "serve", *command, tree=tree, log=log) as process:
         options = [("grpc.enable_retries", 0), ("grpc.use_local_subchannel_pool", 1)]
         async with grpc.aio.insecure_channel(process.address, options=options) as channel:
             yield Gateway(process, channel)
+
+
+def stalls_beside(log: Path) -> Path:
+    """Return the file for the stalls of the gateways that write to this log."""
+    return log.with_suffix(".stalls")
 
 
 @cache

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from tests.faults.campaign import Result
 from tests.faults.cases import BASELINES
 from tests.faults.families import FAMILIES
+from tests.support.stalls import WANTED_BELOW_S, Stall
 
 HEADINGS = (
     "family",
@@ -55,6 +56,15 @@ def details(results: Sequence[Result], seed: str, count: int) -> Iterator[str]:
             yield f"    first {result.first}, in all {result.took_s:.1f}s"
             yield from (f"    {line}" for line in (*result.violations, *result.history))
             yield f"    --seed {seed} --cases {count} --only {result.case.id}"
+
+
+def stall(found: Stall) -> str:
+    """Return the line of the gateways' longest stall."""
+    return (
+        f"longest stall of an event loop: {found.own_s * 1000:.0f} ms "
+        f"(with what the machine added: {found.late_s * 1000:.0f}), "
+        f"wanted below {WANTED_BELOW_S * 1000:.0f}"
+    )
 
 
 def violated(result: Result) -> bool:

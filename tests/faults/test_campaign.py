@@ -19,14 +19,17 @@ from tests.faults.contents import Content
 from tests.faults.families import FAMILIES, case, cases
 from tests.faults.mutants import MUTATIONS, Mutation, mutant
 from tests.faults.verdict import Intent, in_time, violations
+from tests.support.stalls import WANTED_BELOW_S
 
 
 @pytest.mark.timeout(400)
 async def test_a_short_campaign_finds_no_violation() -> None:
-    """The short campaign, with cases of every family, finds no violation of the promise."""
-    results = await Campaign().run(list(cases(*SHORT)))
+    """The short campaign, with cases of every family, finds no violation and no long stall."""
+    campaign = Campaign()
+    results = await campaign.run(list(cases(*SHORT)))
     assert not list(filter(report.violated, results)), "\n".join(report.details(results, *SHORT))
     assert {result.case.family for result in results} == set(FAMILIES)
+    assert campaign.stall.own_s < WANTED_BELOW_S, report.stall(campaign.stall)
 
 
 # Most of a mutant's time is waiting.
