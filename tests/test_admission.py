@@ -8,6 +8,7 @@ import pytest
 
 from attachment_gateway.admission import (
     LOOK_EVERY_S,
+    MIB,
     Admission,
     AwaitedCaller,
     CallAdmission,
@@ -100,7 +101,7 @@ async def test_waiting_calls_keep_at_most_the_memory() -> None:
     reservation = admission.reserve("a", 100)
     assert reservation is not None
     calls = [await waiting(admission, 1, kept=30, caller=each) for each in ("b", "b", "b", "c")]
-    with pytest.raises(GatewayOverloaded, match="the 100 bytes for uploads are reserved, and 4"):
+    with pytest.raises(GatewayOverloaded, match="the 100 bytes for uploads are reserved, and 3"):
         await calls[2]
     assert not any(call.done() for call in (calls[0], calls[1], calls[3]))
     last = await waiting(admission, 1, kept=41, caller="d")
@@ -115,16 +116,38 @@ async def test_waiting_calls_keep_at_most_the_memory() -> None:
 async def test_a_call_that_has_read_a_message_comes_first() -> None:
     """A call that needs more memory for what it has read comes before all that have read none."""
     admission = Admission(100)
-    reservation = admission.reserve("a", 100)
+    reservation, other = admission.reserve("a", 40), admission.reserve("a", 60)
     assert reservation is not None
-    reader = await waiting(admission, 60)
-    growing = asyncio.create_task(admission.grow("a", 60))
+    assert other is not None
+    reader = await waiting(admission, 10)
+    growing = asyncio.create_task(admission.grow(reservation, 80, kept_bytes=10))
     await asyncio.sleep(0)
-    reservation.release()
+    assert (reservation.size_bytes, reader.done(), growing.done()) == (10, False, False)
+    other.release()
     await growing
-    assert not reader.done()
-    growing.result().release()
+    assert reservation.size_bytes == 80
     await reader
+    reservation.release()
+    reader.result().release()
+    assert admission.is_idle
+    assert admission._free_bytes == 100
+
+
+async def test_calls_that_grow_never_wait_for_each_other() -> None:
+    """If all memory is held by calls that want more, the last is refused, and the others go on."""
+    admission = Admission(100)
+    reservations = [admission.reserve("a", 50), admission.reserve("a", 50)]
+    growing = []
+    for reservation in reservations:
+        assert reservation is not None
+        growing.append(asyncio.create_task(admission.grow(reservation, 100, kept_bytes=40)))
+        await asyncio.sleep(0)
+    with pytest.raises(GatewayOverloaded):
+        await growing[1]
+    assert not growing[0].done()
+    assert reservations[1] is not None
+    reservations[1].release()
+    await growing[0]
 
 
 def _note(order: list[str], caller: str, _: object) -> None:
@@ -170,31 +193,45 @@ async def test_a_late_caller_loses_its_memory_to_one_that_waits(
     late_s: float, is_lost: bool
 ) -> None:
     """While another call waits, a caller that is late by more than PATIENCE_S is ended."""
-    admission = Admission(100)
+    admission = Admission(100 * MIB)
     ended = list[GatewayError]()
-    reservations = [admission.reserve("a", 50), admission.reserve("a", 50)]
+    reservations = [admission.reserve("a", 50 * MIB), admission.reserve("a", 50 * MIB)]
     for reservation, each_s in zip(reservations, (late_s, 0.1), strict=True):
         assert reservation is not None
         reservation.awaited = AwaitedCaller(late_s=partial(float, each_s), end=ended.append)
     await asyncio.sleep(2 * LOOK_EVERY_S)
     assert not ended
-    other = await waiting(admission, 10)
+    other = await waiting(admission, 10 * MIB)
     await asyncio.sleep(2 * LOOK_EVERY_S)
     assert [type(each) for each in ended] == [ReservationLost] * is_lost
     other.cancel()
 
 
+async def test_a_late_caller_that_holds_little_is_kept() -> None:
+    """A call whose end would make no room isn't ended."""
+    admission = Admission(10 * MIB)
+    small, large = admission.reserve("a", 1000), admission.reserve("a", 10 * MIB - 1000)
+    assert small is not None
+    assert large is not None
+    ended = list[GatewayError]()
+    small.awaited = AwaitedCaller(late_s=partial(float, 60), end=ended.append)
+    other = await waiting(admission, MIB)
+    await asyncio.sleep(3 * LOOK_EVERY_S)
+    assert not ended
+    other.cancel()
+
+
 async def test_no_more_callers_are_ended_than_is_needed() -> None:
     """The latest caller is ended first, and no other if its memory is enough."""
-    admission = Admission(100)
+    admission = Admission(100 * MIB)
     ended = list[float]()
     for late_s in (5.0, 9.0, 7.0):
-        reservation = admission.reserve("a", 30)
+        reservation = admission.reserve("a", 30 * MIB)
         assert reservation is not None
         reservation.awaited = AwaitedCaller(
             late_s=partial(float, late_s), end=partial(_end, ended, late_s, reservation)
         )
-    await (await waiting(admission, 60))
+    await (await waiting(admission, 60 * MIB))
     assert ended == [9.0, 7.0]
 
 

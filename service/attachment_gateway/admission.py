@@ -10,7 +10,7 @@ reservations.
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -35,6 +35,13 @@ MANY_WAITING = 16
 
 # How often to look for slow callers while others wait.
 LOOK_EVERY_S = 0.05
+
+# A message goes through several iterations of the event loop before it is taken, each as late as a
+# look.
+LAG_FACTOR = 4
+
+# A call that holds less isn't ended: it would make no room.
+LEAST_LOST_BYTES = MIB // 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +110,7 @@ class Admission:
         self.reservations = 0
         """The number of reservations that were ever made."""
         self._looking: asyncio.TimerHandle | None = None
+        self._look_at = 0.0
 
     def reserve(self, caller: str, size_bytes: int) -> Reservation | None:
         """Reserve bytes, at most the whole memory; None if they aren't free now or others wait."""
@@ -116,20 +124,29 @@ class Admission:
 
         If there is no room for what calls that wait keep, the caller with the most loses its last.
         """
-        waiting = self._new_waiting(caller, size_bytes, kept_bytes)
+        wanted_bytes = min(size_bytes, self._memory_bytes)
+        waiting = _Waiting(caller, wanted_bytes, kept_bytes, self._loop.create_future())
         self._kept_bytes[caller] += kept_bytes
         self._join(self._queues.setdefault(caller, deque()), waiting)
         if self._kept_bytes.total() > min(self._memory_bytes, WAITING_BYTES):
             most = max(self._queues, key=self._kept_bytes.__getitem__)
-            self._queues[most][-1].admitted.set_exception(self.overloaded())
-            self._leave(self._queues[most][-1])
+            self._refuse(self._queues[most][-1])
         return await self._admitted(waiting)
 
-    async def grow(self, caller: str, size_bytes: int) -> Reservation:
-        """Wait for a reservation before all who have read no message yet."""
-        waiting = self._new_waiting(caller, size_bytes, 0)
+    async def grow(self, reservation: Reservation, size_bytes: int, *, kept_bytes: int) -> None:
+        """Wait until a reservation has another size, before all who have read no message yet.
+
+        It has `kept_bytes` meanwhile. If only calls that grow hold memory, none of them would end:
+        then the last is refused, by GatewayOverloaded.
+        """
+        kept_bytes = min(kept_bytes, reservation.size_bytes)
+        more_bytes = min(size_bytes, self._memory_bytes) - kept_bytes
+        waiting = _Waiting(reservation.caller, more_bytes, kept_bytes, self._loop.create_future())
         self._join(self._growing, waiting)
-        return await self._admitted(waiting)
+        self.resize(reservation, kept_bytes)
+        more = await self._admitted(waiting)
+        reservation.size_bytes += more.size_bytes
+        self._reservations.discard(more)
 
     @property
     def is_idle(self) -> bool:
@@ -175,17 +192,18 @@ class Admission:
 
     # The queues: that of a caller isn't kept when it is empty.
 
-    def _new_waiting(self, caller: str, size_bytes: int, kept_bytes: int) -> _Waiting:
-        wanted_bytes = min(size_bytes, self._memory_bytes)
-        return _Waiting(caller, wanted_bytes, kept_bytes, self._loop.create_future())
-
     def _join(self, queue: deque[_Waiting], waiting: _Waiting) -> None:
         queue.append(waiting)
         self._waiting += 1
         self._wanted_bytes += waiting.size_bytes
         if self._looking is None:
-            self._looking = self._loop.call_later(LOOK_EVERY_S, self._look)
+            self._look_later()
         self._admit()
+
+    def _refuse(self, waiting: _Waiting) -> None:
+        self._leave(waiting)
+        if not waiting.admitted.done():  # else its task is about to be cancelled
+            waiting.admitted.set_exception(self.overloaded())
 
     async def _admitted(self, waiting: _Waiting) -> Reservation:
         try:
@@ -201,24 +219,37 @@ class Admission:
     def _leave(self, waiting: _Waiting) -> None:
         """Remove a call from its queue; do nothing if it has left."""
         caller = waiting.caller
-        queue = self._growing if waiting in self._growing else self._queues.get(caller, deque())
-        if waiting not in queue:
+        queue = self._queues.get(caller, deque())
+        if waiting in self._growing:
+            self._growing.remove(waiting)
+        elif waiting in queue:
+            queue.remove(waiting)
+            self._kept_bytes[caller] -= waiting.kept_bytes
+            if not queue:
+                del self._queues[caller]
+        else:
             return
-        queue.remove(waiting)
-        if caller in self._queues and not self._queues[caller]:
-            del self._queues[caller]
         self._waiting -= 1
         self._wanted_bytes -= waiting.size_bytes
-        self._kept_bytes[caller] -= waiting.kept_bytes
         self._forget(caller)
 
     def _admit(self) -> None:
-        while (first := self._first()) is not None and first.size_bytes <= self._free_bytes:
+        while (first := self._first()) is not None:
+            if first.size_bytes > self._free_bytes:
+                if not self._is_blocked():
+                    return
+                self._refuse(self._growing[-1])
+                continue
             self._leave(first)
             if first.caller in self._queues:  # others come before its next call
                 self._queues[first.caller] = self._queues.pop(first.caller)
             if not first.admitted.done():  # else its task is about to be cancelled
                 first.admitted.set_result(self._reserved(first.caller, first.size_bytes))
+
+    def _is_blocked(self) -> bool:
+        """Tell whether all memory is held by calls that wait for more."""
+        held_bytes = self._memory_bytes - self._free_bytes
+        return bool(self._growing) and held_bytes == sum(each.kept_bytes for each in self._growing)
 
     def _first(self) -> _Waiting | None:
         """Return the call that is admitted next."""
@@ -240,15 +271,23 @@ class Admission:
 
     # Slow callers.
 
+    def _look_later(self) -> None:
+        self._look_at = self._loop.time() + LOOK_EVERY_S
+        self._looking = self._loop.call_at(self._look_at, self._look)
+
     def _look(self) -> None:
         """End calls whose callers are late, until all that wait have room; look again later."""
+        # If this look is late, the event loop was busy, and callers may seem to be late as well.
+        lag_s = self._loop.time() - self._look_at
         self._looking = None
         if not self._waiting:
             return
-        self._looking = self._loop.call_later(LOOK_EVERY_S, self._look)
+        self._look_later()
         patience_s = max(LEAST_PATIENCE_S, PATIENCE_S * min(1, MANY_WAITING / self._waiting))
+        patience_s += LAG_FACTOR * lag_s
         wanted_bytes = self._wanted_bytes - self._free_bytes
-        awaited = [(each, each.awaited) for each in self._reservations]
+        large = [each for each in self._reservations if each.size_bytes >= LEAST_LOST_BYTES]
+        awaited = [(each, each.awaited) for each in large]
         late = [(caller.late_s(), each, caller) for each, caller in awaited if caller is not None]
         for late_s, reservation, caller in sorted(late, key=lambda each: each[0], reverse=True):
             if late_s <= patience_s or wanted_bytes <= 0:
@@ -283,17 +322,18 @@ class CallAdmission:
         self.reservation = self._admission.reserve(self._caller, size_bytes)
         if self.reservation is not None:
             return None
-        return self._wait(self._admission.wait(self._caller, size_bytes, kept_bytes=kept_bytes))
+        return self._wait(size_bytes, kept_bytes)
 
-    def grow(self, size_bytes: int) -> Awaitable[None] | None:
+    def grow(self, size_bytes: int, *, kept_bytes: int) -> Awaitable[None] | None:
         """Hold `size_bytes` in all, after a message; if the call has to wait, return the awaitable.
 
-        While it waits its reservation is free, so that calls never wait for each other.
+        While it waits it holds `kept_bytes`.
         """
-        if self.reservation is not None and self.reservation.resize(size_bytes):
+        reservation = self.reservation
+        if reservation is None or reservation.resize(size_bytes):
             return None
-        self._release()
-        return self._wait(self._admission.grow(self._caller, size_bytes))
+        growing = self._admission.grow(reservation, size_bytes, kept_bytes=kept_bytes)
+        return self._deadline.in_time(growing, late=self._admission.overloaded)
 
     def shrink(self, size_bytes: int) -> None:
         """Hold at most `size_bytes` from now on."""
@@ -313,11 +353,12 @@ class CallAdmission:
         if self.reservation is not None:
             self.reservation.awaited = caller
 
-    async def _wait(self, reserved: Coroutine[Any, Any, Reservation]) -> None:
+    async def _wait(self, size_bytes: int, kept_bytes: int) -> None:
         async def reserve() -> None:
             # Stored as soon as it is made: the call may be cancelled before it sees the result.
-            self.reservation = await reserved
-            self.reservation.awaited = self._awaited
+            self.reservation = await self._admission.wait(
+                self._caller, size_bytes, kept_bytes=kept_bytes
+            )
 
         await self._deadline.in_time(reserve(), late=self._admission.overloaded)
 

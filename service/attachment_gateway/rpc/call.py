@@ -29,7 +29,7 @@ FINISH_MAX_S = 0.05
 FINISH_BYTES = 1024 * 1024
 
 # How long a caller may take to read the first part of its response, before it is late.
-READS_WITHIN_S = 1.0
+READS_WITHIN_S = 2.0
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 

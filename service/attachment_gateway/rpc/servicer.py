@@ -103,7 +103,9 @@ class Servicer(AttachmentServiceServicer):
                 if began:
                     return None
                 prefetch = self._runner.prefetch(assembly.head, assembly.request_id, FILE)
-                return admission.grow(assembly.memory_bytes + limits.max_message_bytes)
+                return admission.grow(
+                    assembly.memory_bytes + limits.max_message_bytes, kept_bytes=request.ByteSize()
+                )
 
             try:
                 await call.read(take, admission, is_whole=assembly.is_whole)
@@ -131,7 +133,7 @@ class Servicer(AttachmentServiceServicer):
     async def _graph_request(self, call: Call, admission: CallAdmission) -> GraphRequest:
         """Read the message of a call, and return the REST request. Raises CallerError."""
         message = await call.read_one(admission)
-        waiting = admission.grow(ITEM_FACTOR * len(message))
+        waiting = admission.grow(ITEM_FACTOR * len(message), kept_bytes=len(message))
         if waiting is not None:
             await waiting
         work = partial(_translated, message, self._sender(call))
