@@ -54,6 +54,7 @@ async def begin() -> AsyncIterator[Callable[..., Call]]:
         limits = CallLimits(
             default_deadline_s=default_s,
             max_deadline_s=max_s,
+            max_message_bytes=1_000_000,
             pace=PaceLimits(idle_s=idle_s, least_rate=least_rate),
         )
         calls.append(Call(peer, "Upload", limits))

@@ -76,7 +76,7 @@ class Server:
 def test_a_unary_method_is_served_as_a_stream() -> None:
     """A unary method gets its message as bytes, from a stream, and an upload's handler stays."""
     server = Server()
-    made = DeserializingServer(cast("grpc.aio.Server", server))
+    made = DeserializingServer(cast("grpc.aio.Server", server), max_message_bytes=1000)
     made.add_registered_method_handlers(
         "Service",
         {
@@ -99,6 +99,6 @@ def test_a_unary_method_is_served_as_a_stream() -> None:
 )
 def test_a_method_that_streams_its_response_is_refused(handler: Any) -> None:
     """A method that streams its response is refused, because it would be served as a unary one."""
-    made = DeserializingServer(cast("grpc.aio.Server", Server()))
+    made = DeserializingServer(cast("grpc.aio.Server", Server()), max_message_bytes=1000)
     with pytest.raises(TypeError, match="List streams its response"):
         made.add_registered_method_handlers("Service", {"List": handler})

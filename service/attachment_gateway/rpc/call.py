@@ -16,6 +16,7 @@ from attachment_gateway.admission import AwaitedCaller, CallAdmission
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.errors import GatewayError, StreamIdle, StreamProtocol
 from attachment_gateway.graph.request import SupportIds
+from attachment_gateway.rpc.compression import decompressed
 from attachment_gateway.rpc.deserialization import check_understood
 from attachment_gateway.rpc.idle_timeout import IdleTimeout, PaceLimits
 
@@ -36,14 +37,15 @@ log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallLimits:
-    """The limits of each call's time.
+    """The limits of each call.
 
     `default_deadline_s`: the deadline of a call that has none; `max_deadline_s`: the longest.
-    `pace`: how slow a caller may be.
+    `max_message_bytes`: the largest message, decompressed. `pace`: how slow a caller may be.
     """
 
     default_deadline_s: float
     max_deadline_s: float
+    max_message_bytes: int
     pace: PaceLimits
 
 
@@ -116,7 +118,9 @@ class Call:
         """Return the next message, None after the half-close. Raises StreamIdle, as `read` does."""
         async with self._awaiting(admission):
             message = await self._context.read()
-        return None if message is grpc.aio.EOF else cast("bytes", message)
+        if message is grpc.aio.EOF:
+            return None
+        return decompressed(cast("bytes", message), self._limits.max_message_bytes)
 
     async def answer(self, response: object, admission: CallAdmission) -> None:
         """Send the response of a unary call, and wait until gRPC has sent it.

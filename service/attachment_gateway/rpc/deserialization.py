@@ -12,6 +12,7 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from attachment_gateway.errors import FieldViolation, InvalidRequest
+from attachment_gateway.rpc.compression import decompressed
 from attachment_gateway.rpc.element_count import check_elements
 from graphattachments.v1.attachment_service_pb2 import (
     CreateAttachmentRequest,
@@ -31,9 +32,9 @@ _Read = Callable[[bytes], Any]
 
 
 def check_understood(request: object) -> None:
-    """Raise InvalidRequest if the deserializer returned an error instead of a request."""
-    if isinstance(request, DecodeError):
-        raise not_understood()
+    """Raise InvalidRequest if the deserializer returned it instead of a request."""
+    if isinstance(request, InvalidRequest):
+        raise request
 
 
 def create_request(message: bytes) -> CreateAttachmentRequest:
@@ -57,23 +58,27 @@ def not_understood() -> InvalidRequest:
 class DeserializingServer:
     """Stands in for the server when a servicer is added, and replaces the deserializers.
 
-    The servicer's methods then get a DecodeError for an invalid message, and in a stream a
+    The servicer's methods then get an InvalidRequest for an invalid message, and in a stream a
     memoryview for a message that holds only a chunk.
     """
 
-    def __init__(self, server: grpc.aio.Server) -> None:
+    def __init__(self, server: grpc.aio.Server, *, max_message_bytes: int) -> None:
         self._server = server
+        self._max_message_bytes = max_message_bytes
 
     def add_generic_rpc_handlers(self, handlers: object) -> None:
         """Do nothing: add_registered_method_handlers is called with the same methods."""
 
     def add_registered_method_handlers(self, service: str, handlers: Mapping[str, Any]) -> None:
         """Add a service's methods with their deserializers replaced."""
-        ours = {name: _with_our_deserializer(name, handler) for name, handler in handlers.items()}
+        ours = {name: self._handler(name, each) for name, each in handlers.items()}
         self._server.add_registered_method_handlers(service, ours)
 
+    def _handler(self, name: str, handler: Any) -> Any:
+        return _with_our_deserializer(name, handler, self._max_message_bytes)
 
-def _with_our_deserializer(name: str, handler: Any) -> Any:
+
+def _with_our_deserializer(name: str, handler: Any, max_bytes: int) -> Any:
     """Return the handler of a method that reads its messages itself.
 
     A unary method is served as a stream, and its message passed as bytes: so it isn't received
@@ -83,16 +88,18 @@ def _with_our_deserializer(name: str, handler: Any) -> Any:
         raise TypeError(f"{name} streams its response; add its deserializer here")
     write = handler.response_serializer
     if handler.request_streaming:
-        read = chunk_or(_or_error(handler.request_deserializer))
+        read = _or_error(chunk_or(handler.request_deserializer), max_bytes)
         return grpc.stream_unary_rpc_method_handler(handler.stream_unary, read, write)
     return grpc.stream_stream_rpc_method_handler(handler.unary_unary, None, write)
 
 
-def _or_error(read: _Read) -> _Read:
+def _or_error(read: _Read, max_bytes: int) -> _Read:
     def read_or_error(message: bytes) -> Any:
         try:
-            return read(message)
-        except DecodeError as error:
+            return read(decompressed(message, max_bytes))
+        except DecodeError:
+            return not_understood()
+        except InvalidRequest as error:
             return error
 
     return read_or_error

@@ -73,6 +73,7 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
         call_limits = CallLimits(
             default_deadline_s=settings.default_deadline_s,
             max_deadline_s=settings.max_deadline_s,
+            max_message_bytes=settings.max_message_bytes,
             pace=PaceLimits(idle_s=settings.stream_idle_s, least_rate=settings.least_upload_rate),
         )
         calls = ActiveCalls(
@@ -93,7 +94,9 @@ async def running(settings: Settings, *, share_port: bool = False) -> AsyncItera
                 root=resources.graph.root,
                 limits=limits,
             ),
-            DeserializingServer(server),  # type: ignore[arg-type]  # it has the methods that are called
+            DeserializingServer(  # type: ignore[arg-type]  # it has the methods that are called
+                server, max_message_bytes=settings.max_message_bytes
+            ),
         )
         operators = AdmittingServer(
             server, call_limits, max_message_bytes=settings.max_message_bytes

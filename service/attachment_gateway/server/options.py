@@ -17,6 +17,8 @@ def server_options(settings: Settings, *, share_port: bool) -> list[tuple[str, i
     """Return the options by their names in gRPC's core."""
     return [
         ("grpc.max_receive_message_length", settings.max_message_bytes),
+        # Messages are decompressed when memory is reserved for them: see rpc.compression.
+        ("grpc.per_message_decompression", 0),
         # Behind our own limits, which tell callers more.
         ("grpc.max_concurrent_streams", settings.max_calls),
         ("grpc.max_allowed_incoming_connections", 2 * settings.max_connections),
