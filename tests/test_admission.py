@@ -134,13 +134,13 @@ async def test_a_call_that_has_read_a_message_comes_first() -> None:
 
 
 async def test_calls_that_grow_never_wait_for_each_other() -> None:
-    """If all memory is held by calls that want more, the last is refused, and the others go on."""
+    """If all memory is held by calls that want more, the largest is refused, and others go on."""
     admission = Admission(100)
     reservations = [admission.reserve("a", 50), admission.reserve("a", 50)]
     growing = []
-    for reservation in reservations:
+    for reservation, kept_bytes in zip(reservations, (40, 45), strict=True):
         assert reservation is not None
-        growing.append(asyncio.create_task(admission.grow(reservation, 100, kept_bytes=40)))
+        growing.append(asyncio.create_task(admission.grow(reservation, 100, kept_bytes=kept_bytes)))
         await asyncio.sleep(0)
     with pytest.raises(GatewayOverloaded):
         await growing[1]

@@ -137,7 +137,7 @@ class Admission:
         """Wait until a reservation has another size, before all who have read no message yet.
 
         It has `kept_bytes` meanwhile. If only calls that grow hold memory, none of them would end:
-        then the last is refused, by GatewayOverloaded.
+        then the one that holds the most is refused, by GatewayOverloaded.
         """
         kept_bytes = min(kept_bytes, reservation.size_bytes)
         more_bytes = min(size_bytes, self._memory_bytes) - kept_bytes
@@ -238,7 +238,7 @@ class Admission:
             if first.size_bytes > self._free_bytes:
                 if not self._is_blocked():
                     return
-                self._refuse(self._growing[-1])
+                self._refuse(max(self._growing, key=lambda each: each.kept_bytes))
                 continue
             self._leave(first)
             if first.caller in self._queues:  # others come before its next call

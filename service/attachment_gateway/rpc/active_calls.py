@@ -54,6 +54,7 @@ class ActiveCalls:
             call.token = bearer_token(context.invocation_metadata() or ())
             response = await answered(call)
         except GatewayError as error:
+            forget_frames(error)
             return await _abort(context, call, error)
         except asyncio.CancelledError:
             call.log("CANCELLED")
@@ -95,6 +96,18 @@ class ActiveCalls:
         self._callers[call.caller] -= 1
         if not self._callers[call.caller]:
             del self._callers[call.caller]
+
+
+def forget_frames(error: BaseException) -> None:
+    """Drop the frames of an error that was foreseen, and of those behind it.
+
+    They hold what the call has read, and a task or future that holds the error as well keeps them
+    until a garbage collection.
+    """
+    behind: BaseException | None = error
+    while behind is not None:
+        behind.__traceback__ = None
+        behind = behind.__context__
 
 
 def _draining() -> GatewayDraining:

@@ -20,6 +20,7 @@ from attachment_gateway.admission import (
 )
 from attachment_gateway.errors import GatewayError, TooManyCalls
 from attachment_gateway.rpc import status
+from attachment_gateway.rpc.active_calls import forget_frames
 from attachment_gateway.rpc.call import Call, CallLimits, Context
 from attachment_gateway.rpc.deserialization import not_understood
 
@@ -83,6 +84,7 @@ class AdmittingServer:
                     )
                 yield call, admission
         except GatewayError as error:
+            forget_frames(error)
             made = rpc_status.to_status(status.to_status(error, {}))
             trailers = (*made.trailing_metadata, *status.pushback(error))
             await context.abort(made.code, made.details, trailers)
