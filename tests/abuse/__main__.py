@@ -13,7 +13,7 @@ from tests.abuse.attack import Attack
 from tests.abuse.attacks import ATTACKS
 from tests.abuse.rows import Row, bench
 
-SECONDS = 2.0
+SECONDS = 1.5
 ALONE_S = 5.0
 
 # An attack that has not begun by then is not run, unless the time of each was given.

@@ -19,9 +19,10 @@ TICK_S = 0.01
 
 @dataclass(kw_only=True)
 class Target:
-    """The gateway's address, and whether the attack is over."""
+    """The gateway's addresses, for gRPC and for the operator, and whether the attack is over."""
 
     address: str
+    operator_address: str
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
 

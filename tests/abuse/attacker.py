@@ -1,7 +1,7 @@
 """Runs one attack: `python -m tests.abuse.attacker NAME`.
 
-Prints `ready`. The first line of standard input is the gateway's address, as JSON; the attack takes
-from that line to the next, or to the input's end, and its outcome is printed as a line of JSON.
+Prints `ready`. The first line of standard input has the gateway's addresses, as JSON; the attack
+takes from that line to the next, or to the input's end. Its outcome is printed as a line of JSON.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ NICE = 5
 
 async def _attack(name: str) -> None:
     print("ready", flush=True)  # noqa: T201
-    target = Target(address=json.loads(await _line()))
+    target = Target(**json.loads(await _line()))
     running = asyncio.ensure_future(ATTACKS[name].run(target))
     await _line()
     target.over.set()

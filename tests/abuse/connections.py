@@ -1,7 +1,6 @@
 """Attacks by connections that do little, and by clients that read nothing."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
@@ -12,12 +11,11 @@ from tests.abuse.frames import Kind, message
 from tests.abuse.raw_client import RawClient
 from tests.abuse.traffic import MB, OTHER
 
-Idle = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
-
-async def _idle(target: Target, *, number: int, start: bytes) -> Outcome:
+async def _idle(target: Target, *, number: int, start: bytes, to_operator: bool = False) -> Outcome:
     """Open connections, write a start on each, and keep them."""
-    host, _, port = target.address.rpartition(":")
+    address = target.operator_address if to_operator else target.address
+    host, _, port = address.rpartition(":")
     kept: list[asyncio.StreamWriter] = []
     refused = 0
 
@@ -31,11 +29,7 @@ async def _idle(target: Target, *, number: int, start: bytes) -> Outcome:
         kept.append(writer)
         writer.write(start)
 
-    async def connect_all() -> None:
-        for _ in range(number):
-            await connect()
-
-    await during(target, [connect_all()])
+    await during(target, [connect() for _ in range(number)])
     for writer in kept:
         writer.transport.abort()
     return Outcome(notes={"connections": len(kept), "refused": refused})
@@ -116,6 +110,11 @@ ATTACKS = (
             + frames.head(Kind.GOAWAY, frames.MAX_FRAME_BYTES)
             + bytes(8),
         ),
+    ),
+    Attack(
+        name="half-scrapes",
+        about="300 connections to the operator's port, each with half a request",
+        run=partial(_idle, number=300, start=b"GET /metrics HTTP/1.1\r\nHost:", to_operator=True),
     ),
     Attack(
         name="reconnecting",

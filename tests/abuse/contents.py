@@ -209,6 +209,11 @@ ATTACKS = (
         run=partial(_items, event=lambda: b"", behaviour="pages"),
     ),
     Attack(
+        name="packed-pages",
+        about="the same with a page that expands from 0.25 MB to 256 MiB",
+        run=partial(_items, event=lambda: b"", behaviour="packed"),
+    ),
+    Attack(
         name="item-of-empty-messages",
         about="items of 4 MB: 2,000,000 empty attendees",
         run=partial(_items, event=_empty_messages),

@@ -5,9 +5,11 @@ A token without a signature gets 401 on every post, whose owner did nothing wron
 """
 
 import asyncio
+import gzip
 import re
 from collections.abc import Callable, Iterator, Mapping
 from email.utils import formatdate
+from functools import cache
 from itertools import count
 from time import gmtime, strftime, time
 from typing import cast
@@ -29,7 +31,11 @@ _END_OF_HEAD = b"\r\n\r\n"
 
 _ids = count()
 
-Answer = tuple[int, bytes]
+# A list of `packed` posts in gzip expands from 0.25 MB to this.
+PACKED_BYTES = 256 * 1024 * 1024
+
+# A status, a body, and perhaps more headers.
+Answer = tuple[int, bytes] | tuple[int, bytes, str]
 
 
 def created(_: bytes) -> Answer:
@@ -64,11 +70,14 @@ BEHAVIOURS: Mapping[str, Callable[[bytes], Answer]] = {
     "echo": echoed,
     "tiny": tiny,
     "pages": unclear,
+    "packed": unclear,
 }
 
 
 def listed(target: str) -> Answer:
     """Return an empty list; for posts of `pages` a page of elements without a name, of PAGES."""
+    if "/posts/packed" in target:
+        return 200, _packed(), "Content-Encoding: gzip\r\n"
     if "/posts/pages" not in target:
         return 200, b'{"value":[]}'
     page = int(target.partition("page=")[2] or 1)
@@ -76,6 +85,11 @@ def listed(target: str) -> Answer:
     path = target.partition("?")[0]
     link = b',"@odata.nextLink":"http://{host}%s?page=%d"' % (path.encode(), page + 1)
     return 200, b'{"value":[%s{}]%s}' % (elements, link if page < PAGES else b"")
+
+
+@cache
+def _packed() -> bytes:
+    return gzip.compress(bytes(PACKED_BYTES))
 
 
 def _id() -> bytes:
@@ -95,9 +109,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self) -> None:
         self._received = bytearray()
-        self._wanted_bytes = 0
         self._requests = self._answers()
-        self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
@@ -146,10 +158,10 @@ def _header(head: bytes, name: bytes) -> bytes:
     return found[1] if found else b""
 
 
-def _http(status: int, body: bytes, *, host: bytes) -> bytes:
+def _http(status: int, body: bytes, headers: str = "", *, host: bytes) -> bytes:
     body = body.replace(b"{host}", host)
     head = (
-        f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n"
+        f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{headers}"
         f"Content-Length: {len(body)}\r\nDate: {formatdate(usegmt=True)}\r\n"
         "request-id: 5e6d9a2c-4b7f-4c1e-9a53-0c2f6b8d7e10\r\n\r\n"
     )

@@ -2,7 +2,7 @@
 
 Standard input has an order a line, JSON with `address`, and what `work` takes; each is answered by
 a line of JSON, the fields of `Seen`. CALLERS callers, each with a channel and posts of its own,
-make calls in turn: a small item, a large upload, a small upload.
+make calls in turn: a small item, a large upload, a small upload. One connects anew for each call.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +25,10 @@ from tests.abuse import traffic
 from tests.abuse.traffic import HONEST, LARGE_BYTES, SMALL_BYTES, honest_post
 
 CALLERS = 20
+
+# The caller that connects anew for each call.
+NEWCOMER = 19
+
 DEADLINE_S = 8.0
 
 # A caller waits this long between two calls: the callers together make some 40 calls in a second.
@@ -70,6 +75,7 @@ class Callers:
     """The callers of one gateway."""
 
     def __init__(self, address: str) -> None:
+        self._address = address
         self._channels = [
             grpc.aio.insecure_channel(address, options=_OPTIONS) for _ in range(CALLERS)
         ]
@@ -91,12 +97,22 @@ class Callers:
         )
 
     async def _caller(self, caller: int, until_s: float, *, small: bool) -> None:
-        calls = _calls(AttachmentServiceStub(self._channels[caller]), caller)
         for number in itertools.count(0 if small else caller):
-            await self._call(calls[number % len(calls)])
+            async with self._channel(caller) as channel:
+                calls = _calls(AttachmentServiceStub(channel), caller)
+                await self._call(calls[number % len(calls)])
             if time.monotonic() >= until_s:
                 return
             await asyncio.sleep(PAUSE_S * random.uniform(0.5, 1.5))
+
+    @asynccontextmanager
+    async def _channel(self, caller: int) -> AsyncIterator[grpc.aio.Channel]:
+        """Yield a caller's channel: a new one each time for NEWCOMER."""
+        if caller != NEWCOMER:
+            yield self._channels[caller]
+            return
+        async with grpc.aio.insecure_channel(self._address, options=_OPTIONS) as channel:
+            yield channel
 
     async def _call(self, call: Callable[[], Awaitable[Any]]) -> None:
         began_s = time.monotonic()

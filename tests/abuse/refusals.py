@@ -1,7 +1,6 @@
 """Attacks by uploads that the gateway or Graph refuses."""
 
 import asyncio
-import statistics
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -27,6 +26,8 @@ UPLOADS = 37
 # After a refusal is known the gateway takes at most this much, beside the message under way.
 TAKEN_AT_MOST_BYTES = MIB + CHUNK_BYTES
 
+# A quarter of the answers must come in this time: attack and honest callers share the gateway's
+# machine, which may delay the others.
 ANSWERED_WITHIN_S = 0.1
 
 # An upload that isn't refused ends after this much.
@@ -65,18 +66,18 @@ async def _declared(target: Target, *, size_bytes: int) -> Outcome:
 def _judged(taken: list[int], times: list[float], ends: Counter[str]) -> Outcome:
     if not taken:
         return Outcome(broken=["no answer"])
-    most_bytes, median_s = max(taken), statistics.median(times)
+    most_bytes, quarter_s = max(taken), sorted(times)[len(times) // 4]
     outcome = Outcome(
         notes={
             "streams": dict(ends),
             "taken MiB": round(most_bytes / MIB, 2),
-            "answered ms": f"{median_s * 1000:.0f} (at most {max(times) * 1000:.0f})",
+            "answered ms": f"{quarter_s * 1000:.0f} to {max(times) * 1000:.0f}",
         }
     )
     if most_bytes > TAKEN_AT_MOST_BYTES:
         outcome.broken.append(f"{most_bytes / MIB:.2f} MiB taken after the refusal")
-    if median_s > ANSWERED_WITHIN_S:
-        outcome.broken.append(f"answered in {median_s * 1000:.0f} ms")
+    if quarter_s > ANSWERED_WITHIN_S:
+        outcome.broken.append(f"three of four answers took {quarter_s * 1000:.0f} ms or more")
     return outcome
 
 

@@ -1,5 +1,6 @@
 """One row: an attack beside the honest callers, and what was measured meanwhile."""
 
+import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -76,6 +77,7 @@ class Bench:
 
     def __init__(self, graph: Child, callers: Child, folder: Path, tree: Path | None) -> None:
         self._tree = tree
+        self._operator_address = _free_address()
         self._graph = graph
         self._callers = callers
         self._folder = folder
@@ -90,7 +92,7 @@ class Bench:
                     await started.ready()
                 await self._measure(row, gateway, attacker, seconds)
                 row.stall = longest(log.with_suffix(".stalls"), since_s=row.began_s)
-        except Failed as why:
+        except (Failed, OSError) as why:  # OSError: a process that has ended can't be measured
             row.failed = str(why)
         return row
 
@@ -103,7 +105,8 @@ class Bench:
         usage.reset_peak(gateway.pid)
         row.began_s, cpu_s = time.monotonic(), _cpu_s(gateway, attacker)
         if attacker:
-            await attacker.tell(gateway.address)
+            addresses = {"address": gateway.address, "operator_address": self._operator_address}
+            await attacker.tell(addresses)
         row.honest = await self._honest(gateway, seconds=seconds)
         if gateway.has_ended:
             raise Failed("the gateway ended; see its log")
@@ -129,6 +132,7 @@ class Bench:
             "graph-url": f"http://{self._graph.address}/v1.0",
             "ledger": f"sqlite:///{log.with_suffix('.db')}",
             "upload-memory-bytes": UPLOAD_MEMORY_BYTES,
+            "metrics-listen": self._operator_address,
             "log-level": "warning",
         }
         stalls = log.with_suffix(".stalls")
@@ -150,6 +154,12 @@ async def _attacker(attack: Attack | None, log: Path) -> AsyncIterator[Child | N
         return
     async with child("tests.abuse.attacker", attack.name, log=log) as attacker:
         yield attacker
+
+
+def _free_address() -> str:
+    """Return a free port of loopback, for a gateway that doesn't tell the port that it took."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 def _cpu_s(gateway: Child, attacker: Child | None) -> tuple[float, float]:

@@ -36,7 +36,11 @@ async def noted_during(file: Path, work: Callable[[], object], *, in_thread: boo
     ("now", "late_s", "own_s"),
     [
         (Clocks(at_s=10.405, process_s=2.4, waited_s=0.0), 0.4, 0.4),  # it computed
-        (Clocks(at_s=10.405, process_s=2.0, waited_s=0.4), 0.4, 0.0),  # it had no processor
+        (
+            Clocks(at_s=10.405, process_s=2.4, waited_s=0.4),
+            0.4,
+            0.0,
+        ),  # others ran
         (Clocks(at_s=10.405, process_s=2.1, waited_s=0.3), 0.4, 0.1),  # some of both
         (Clocks(at_s=10.405, process_s=2.0, waited_s=0.0), 0.4, 0.0),  # the machine stood
         (Clocks(at_s=10.405, process_s=2.8, waited_s=0.0), 0.4, 0.4),  # in several threads
