@@ -68,12 +68,22 @@ class MailboxBusy(Exception):
         self.why = why
 
 
+class Slot(Protocol):
+    """A slot in use."""
+
+    def give_back(self) -> None:
+        """Stop counting the slot's bytes, at the latest when the slot ends: Graph took none.
+
+        Repeating it changes nothing.
+        """
+
+
 class Mailboxes(Protocol):
     """The slots of all mailboxes. Each mailbox has its own queue; an idle one takes no memory."""
 
     def slot(
         self, mailbox: str, *, upload_bytes: int = 0, within_s: float
-    ) -> AbstractAsyncContextManager[None]:
+    ) -> AbstractAsyncContextManager[Slot]:
         """Wait for a slot, in the order of arrival, and hold it while the context is open.
 
         With `within_s` of 0 or less the slot begins at once or not at all. Raises MailboxBusy if

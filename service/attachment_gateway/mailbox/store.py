@@ -81,7 +81,10 @@ class MailboxStore:
     async def release(
         self, mailbox: str, ticket: str, *, size_bytes: int, unused: Begun | None = None
     ) -> None:
-        """Release the slot, or leave the queue. `unused` also stops counting the slot's bytes."""
+        """Release the slot, or leave the queue. `unused` also stops counting the slot's bytes.
+
+        A repeat changes nothing.
+        """
         if unused is None or unused.grain is None:
             await self._run(RELEASE, mailbox, ticket, 0, 0)
         else:
