@@ -87,7 +87,7 @@ class LocalMailboxes:
             self._sweep(now_s)
         queue = self._queues.get(mailbox)
         if queue is None:
-            queue = MailboxQueue(mailbox, self._limits)
+            queue = MailboxQueue(mailbox, self._limits.of(mailbox))
             self._queues[mailbox] = queue
         return queue
 

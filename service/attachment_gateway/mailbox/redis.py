@@ -128,7 +128,9 @@ class RedisMailboxes:
             async with self._queues.slot(ticket.mailbox, within_s=ticket.left_s()):
                 await self._wait_as_head(ticket)
         except MailboxBusy as busy:
-            if busy.why == _HEAD_ONLY.concurrent_reached:  # its time ended behind the head
+            if (
+                busy.why == _HEAD_ONLY.of(ticket.mailbox).concurrent_reached
+            ):  # its time ended behind the head
                 raise self._obstacle_of_head(ticket.mailbox).busy() from None
             raise
 
@@ -136,7 +138,7 @@ class RedisMailboxes:
         """Return the last known obstacle to the head, and so to all waiters behind it."""
         head = self._heads.get(mailbox)
         if head is None or head.obstacle is None:
-            return Obstacle(0.0, self._limits.concurrent_reached)
+            return Obstacle(0.0, self._limits.of(mailbox).concurrent_reached)
         return Obstacle(max(head.obstacle_until_s - _now_s(), 0.0), head.obstacle.why)
 
     async def _wait_as_head(self, ticket: _Ticket) -> None:
