@@ -55,11 +55,6 @@ class LocalMailboxes:
         queue.end()
         self._advance(queue)
 
-    def give_back(self, begun: _Begun) -> None:
-        """Stop counting the bytes of a slot, which is still in use."""
-        begun.queue.give_back(begun.size_bytes, begun.began_s)
-        self._advance(begun.queue)
-
     async def pause(self, mailbox: str, for_s: float) -> None:
         """Let no slot begin for `for_s`; see Mailboxes."""
         if not for_s > 0:
@@ -193,8 +188,8 @@ class _Slot:
 
     def give_back(self) -> None:
         """Stop counting the bytes; see mailbox.Slot."""
-        if self._begun is not None and self._begun.size_bytes:
-            self._mailboxes.give_back(self._begun)
+        if self._begun is not None:
+            self._begun.queue.give_back(self._begun.size_bytes, self._begun.began_s)
             self._begun = replace(self._begun, size_bytes=0)
 
 

@@ -103,15 +103,14 @@ return {{why, wait}}
 """
 )
 
-# ARGV: ticket, the grain and the number of the bytes to stop counting (0 if Graph took them). A
-# grain that has left the window meanwhile stays away.
+# ARGV: ticket, the grain and the number of the bytes to stop counting (0 if Graph took them). No
+# count of 0 is kept, nor a negative one of a grain that had left the window.
 RELEASE = (
     _COMMON
     + """
 redis.call('ZREM', queue, ARGV[1])
 redis.call('ZREM', leases, ARGV[1])
 if redis.call('ZREM', slots, ARGV[1]) == 1 and tonumber(ARGV[3]) > 0
-  and redis.call('HEXISTS', bytes, ARGV[2]) == 1
   and redis.call('HINCRBY', bytes, ARGV[2], -ARGV[3]) <= 0 then
   redis.call('HDEL', bytes, ARGV[2])
 end
