@@ -23,7 +23,8 @@ _T = TypeVar("_T")
 # ones can displace an accepted one.
 MAX_IDENTITIES = 10_000
 
-# How long a refusal is remembered. The token may be of a key that Graph learns of only later.
+# How long a refusal is remembered: long enough that a forged token rarely counts as new again, and
+# short enough for a token that Graph refused by mistake.
 REFUSED_S = 300.0
 
 # Graph decides these by the head of a request, or by its size, so it takes none of the bytes.
@@ -41,9 +42,9 @@ class Standing(Enum):
 def takes_nothing(http_status: int, standing: Standing) -> bool:
     """Return whether Graph took none of the bytes of an upload that it answered so.
 
-    `standing`: the identity's before the response. Graph reads no upload before it has
-    authenticated the request, so it took nothing of a new identity's if it refused the request, for
-    whatever reason. 408 is no refusal.
+    `standing`: the identity's before the response. Graph may refuse a request before it has
+    authenticated it, for whatever reason, and then counts nothing against the app; so only an
+    accepted identity's refused bytes can count. 408 is no refusal.
     """
     if standing is Standing.ACCEPTED:
         return http_status // 100 == 3 or http_status in _UNREAD
