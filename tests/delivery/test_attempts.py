@@ -1,20 +1,34 @@
 """Tests of deliveries from the call to the response, against the local Graph."""
 
 import asyncio
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
+from urllib.parse import quote
 from uuid import uuid4
 
 import grpc.aio
 import pytest
 from structlog.testing import capture_logs
 
+from attachment_gateway.deadline import Deadline
+from attachment_gateway.delivery.resources import Resources
+from attachment_gateway.delivery.runner import Runner
+from attachment_gateway.errors import Violations
+from attachment_gateway.graph.request import FileRequest, GraphRequest
+from attachment_gateway.graph.response import NoResponse, Response
+from attachment_gateway.http1.failure import Failure
+from attachment_gateway.ledger.memory import MemoryLedger
+from attachment_gateway.mailbox import MailboxBusy, MailboxLimits
+from attachment_gateway.mailbox.local import LocalMailboxes
 from attachment_gateway.server.gateway import running
 from attachment_gateway.settings import Settings
 from graph_emulator.control import EmulatorClient
-from graph_emulator.faults import Fault, FaultAnswer
+from graph_emulator.faults import UNTIL_CLEARED, Fault, FaultAnswer
 from graph_emulator.posts import AttachmentDraft, Post
 from graph_emulator.server import RunningEmulator
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment, PostRef
@@ -29,6 +43,8 @@ from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStu
 from graphattachments.v1.event_pb2 import Event
 from graphattachments.v1.outlook_pb2 import DateTimeTimeZone, ItemBody
 from tests.support.calls import BEARER, QUICK, AsyncStub, failure
+from tests.support.graph_requests import HEAD
+from tests.support.redis_server import redis_server
 
 UploadCall: TypeAlias = (
     "grpc.aio.StreamUnaryCall[UploadFileAttachmentRequest, UploadFileAttachmentResponse]"
@@ -541,6 +557,163 @@ async def test_a_surplus_attachment_is_logged(
         await upload(stub, post)
     assert [entry["event"] for entry in log] == ["surplus", "call"]
     assert len(control.stored()) == 2
+
+
+FORGED = 37  # uploads of 3 MB, whose requests of 4 MB fill the 150 MB of a mailbox
+LARGE = bytes(3_000_000)
+
+
+def jwt(signature: str) -> str:
+    """Return a token that names one app; who has signed it is known to Graph alone."""
+    claims = urlsafe_b64encode(b'{"appid":"6731de76"}').decode().rstrip("=")
+    return f"eyJ0.{claims}.{signature}"
+
+
+def refused_posts(control: EmulatorClient, count: int, fault: Fault) -> list[Post]:
+    """Add posts on which Graph answers every upload so."""
+    posts = [control.add_post() for _ in range(count)]
+    control.inject(*(replace(fault, post_id=post.post_id, times=UNTIL_CLEARED) for post in posts))
+    # Graph counts no request that it doesn't authenticate; the local Graph counts all.
+    control.configure(concurrent_requests_per_group=1000)
+    return posts
+
+
+@pytest.fixture(params=["memory:", "redis"])
+async def group_stub(
+    request: pytest.FixtureRequest, emulator: RunningEmulator, tmp_path: Path
+) -> AsyncIterator[AsyncStub]:
+    """A client of a gateway with a ledger of either kind, on which an honest token is accepted."""
+    with redis_server() if request.param == "redis" else nullcontext() as server:
+        ledger = request.param if server is None else server.url
+        settings = {**QUICK, "graph_url": emulator.url, "ledger": ledger}
+        async with (
+            running(Settings(listen=f"unix:{tmp_path}/group", **settings)) as gateway,
+            grpc.aio.insecure_channel(gateway.address) as channel,
+        ):
+            stub = AttachmentServiceStub(channel)
+            yield stub
+
+
+@pytest.mark.parametrize("is_fresh", [False, True])
+async def test_refused_uploads_leave_an_honest_app_its_limits(
+    group_stub: AsyncStub, control: EmulatorClient, post: Post, *, is_fresh: bool
+) -> None:
+    """While Graph refuses uploads of forged tokens, and after it, an honest app's uploads go on.
+
+    The forged tokens name the honest app, and are one token or a new one for each upload.
+    """
+    posts = refused_posts(control, FORGED, trouble(401, delay_s=0.2))
+    await upload(group_stub, post, token=jwt("honest"))
+    forged = [
+        upload(group_stub, each, LARGE, token=jwt(f"forged{number * is_fresh}"), timeout_s=60)
+        for number, each in enumerate(posts)
+    ]
+    refusals = asyncio.gather(*map(failure, forged))
+    await asyncio.sleep(0.3)
+    await upload(group_stub, post, LARGE, token=jwt("honest"), timeout_s=30)
+    assert not refusals.done()
+    assert {each.info.reason for each in await refusals} == {"GRAPH_UNAUTHENTICATED"}
+    await upload(group_stub, post, LARGE, token=jwt("honest"), timeout_s=30)
+    await upload(group_stub, post, LARGE, token=jwt("renewed"), timeout_s=30)
+
+
+@pytest.mark.parametrize("status", [403, 404, 413])
+async def test_an_upload_that_graph_did_not_take_is_not_counted(
+    stub: AsyncStub, control: EmulatorClient, post: Post, status: int
+) -> None:
+    """Uploads that Graph refuses unread leave the bytes of their mailbox to others."""
+    await upload(stub, post)
+    (other,) = refused_posts(control, 1, trouble(status))
+    for _ in range(FORGED):
+        await failure(upload(stub, other, LARGE))
+    await upload(stub, post, LARGE)
+
+
+@pytest.fixture
+async def small_stub(emulator: RunningEmulator, tmp_path: Path) -> AsyncIterator[AsyncStub]:
+    """A client of a gateway whose mailboxes take one LARGE upload in 5 minutes."""
+    settings = {**QUICK, "graph_url": emulator.url, "mailbox_upload_bytes": 5_000_000}
+    async with (
+        running(Settings(listen=f"unix:{tmp_path}/small", **settings)) as gateway,
+        grpc.aio.insecure_channel(gateway.address) as channel,
+    ):
+        yield AttachmentServiceStub(channel)
+
+
+async def test_an_upload_with_an_unclear_outcome_is_counted(
+    small_stub: AsyncStub, control: EmulatorClient, post: Post
+) -> None:
+    """An upload whose outcome was unclear stays counted, also when it turns out not to exist."""
+    await upload(small_stub, post)
+    control.inject(trouble(504))
+    assert (await failure(upload(small_stub, post, LARGE))).info.reason == "GRAPH_UNAVAILABLE"
+    assert (await failure(upload(small_stub, post, LARGE))).info.reason == "MAILBOX_LIMIT"
+
+
+class UnsentGraph:
+    """A Graph whose first attempt ends so, and whose second creates the attachment."""
+
+    def __init__(self, first: Response | NoResponse) -> None:
+        body = b'{"@odata.type":"#microsoft.graph.fileAttachment","id":"A"}'
+        created = Response(http_status=201, headers={}, body=body, offered=True)
+        self.results = [first, created]
+
+    def create_attachment(
+        self, _request: GraphRequest, *, may_offer: Callable[[], bool], on_new_connection: bool
+    ) -> Self:
+        self.may_offer, self.on_new_connection = may_offer, on_new_connection
+        return self
+
+    async def send(self) -> Response | NoResponse:
+        result = self.results.pop(0)
+        assert not result.offered or self.may_offer()
+        return result
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        NoResponse(failure=Failure.CONNECT_FAILED, offered=False),
+        Response(http_status=503, headers={}, body=b"", offered=False),
+    ],
+)
+async def test_an_upload_that_was_not_sent_whole_is_not_counted(
+    first: Response | NoResponse,
+) -> None:
+    """An upload of which Graph didn't get the last piece isn't counted, so it's sent again."""
+    graph: Any = UnsentGraph(first)
+    request = FileRequest(HEAD, Attachment(name="n"), Violations()).seal((), file_bytes=0)
+    resources = Resources(
+        graph=graph,
+        ledger=MemoryLedger(settle_s=1.0, retention_s=10.0),
+        mailboxes=LocalMailboxes(MailboxLimits(upload_bytes=request.size_bytes)),
+        settle_s=1.0,
+        timeout_s=1.0,
+    )
+    deadline = Deadline(10)
+    assert (await Runner(resources).deliver(request, deadline)).id == "A"
+    deadline.close()
+    with pytest.raises(MailboxBusy):
+        async with resources.mailbox(HEAD).slot(upload_bytes=1, within_s=1):
+            raise AssertionError
+
+
+async def test_a_throttled_call_waits_though_its_token_is_accepted(
+    stub: AsyncStub, control: EmulatorClient, post: Post
+) -> None:
+    """A call whose token was new at its 429 waits as Graph asked, also if it's accepted since."""
+    throttled = control.add_post()
+    control.inject(
+        Fault(store="before", post_id=post.post_id, delay_s=0.3),
+        trouble(429, post_id=throttled.post_id, headers={"Retry-After": "1"}),
+    )
+    await asyncio.gather(upload(stub, post), upload(stub, throttled))
+    first, again = [
+        one.received_at
+        for one in control.requests()
+        if one.method == "POST" and quote(throttled.post_id, safe="") in one.path
+    ]
+    assert (again - first).total_seconds() > 0.95
 
 
 async def test_the_attempt_after_a_503_uses_a_new_connection(

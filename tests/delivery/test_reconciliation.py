@@ -6,7 +6,7 @@ users report of Graph.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,15 @@ from uuid import uuid4
 import grpc.aio
 import pytest
 
+from attachment_gateway.delivery.post_reader import ReadError
+from attachment_gateway.delivery.resources import Resources
+from attachment_gateway.graph.paths import GraphRoot
+from attachment_gateway.graph.request import Sender
+from attachment_gateway.graph.response import Response
+from attachment_gateway.ledger.memory import MemoryLedger
+from attachment_gateway.mailbox import MailboxLimits
+from attachment_gateway.mailbox.identities import Standing
+from attachment_gateway.mailbox.local import LocalMailboxes
 from attachment_gateway.server.gateway import running
 from attachment_gateway.settings import BASELINES, Settings
 from graph_emulator.control import EmulatorClient
@@ -33,6 +42,7 @@ from graphattachments.v1.contact_pb2 import Contact
 from graphattachments.v1.event_pb2 import Event
 from graphattachments.v1.message_pb2 import Message
 from tests.support.calls import BEARER, QUICK, AsyncStub, failure
+from tests.support.graph_requests import HEAD
 
 FILE = Attachment(name="a.txt", file_attachment=FileAttachment(content_bytes=b"hello, world"))
 LONG = "Minutes of the meeting " * 13
@@ -101,6 +111,40 @@ def _reason(error: grpc.aio.AioRpcError) -> str:
 def lost(**how: Any) -> Fault:
     """Return a fault: the attachment is stored, and the answer is lost."""
     return Fault(answer=FaultAnswer(status=503, code="UnknownError"), **{"store": "before", **how})
+
+
+class ListingGraph:
+    """A Graph that answers every list of a post with one status."""
+
+    root = GraphRoot.parse("https://graph.example/v1.0")
+
+    def __init__(self, http_status: int) -> None:
+        self.http_status = http_status
+
+    async def get(self, _path: str, _sender: Sender) -> Response:
+        body = b'{"value":[]}'
+        return Response(http_status=self.http_status, headers={}, body=body, offered=True)
+
+
+@pytest.mark.parametrize(
+    ("http_status", "standing"),
+    [(200, Standing.ACCEPTED), (401, Standing.REFUSED), (403, Standing.NEW)],
+)
+async def test_a_list_tells_whether_graph_accepts_its_token(
+    http_status: int, standing: Standing
+) -> None:
+    """Graph's response to a list of the post counts for the standing of the caller's token."""
+    graph: Any = ListingGraph(http_status)
+    resources = Resources(
+        graph=graph,
+        ledger=MemoryLedger(settle_s=1.0, retention_s=10.0),
+        mailboxes=LocalMailboxes(MailboxLimits()),
+        settle_s=1.0,
+        timeout_s=1.0,
+    )
+    with suppress(ReadError):
+        await resources.reader(HEAD).listing(max_pages=1)
+    assert resources.mailbox(HEAD).standing() is standing
 
 
 def place(control: EmulatorClient, post: Post, age_s: float = 0.0, **draft: Any) -> str:

@@ -1,14 +1,20 @@
 """Tests of delivery/replay.py: how often Graph is asked for an attachment that it doesn't show."""
 
 import asyncio
-from types import SimpleNamespace
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery.replay import WAITS_S, replayed
-from attachment_gateway.errors import GraphNotFound, OutcomeUnknown, Violations
+from attachment_gateway.delivery.resources import Resources
+from attachment_gateway.errors import (
+    GraphNotFound,
+    GraphUnauthenticated,
+    OutcomeUnknown,
+    Violations,
+)
 from attachment_gateway.graph.request import (
     FileRequest,
     GraphRequest,
@@ -17,7 +23,9 @@ from attachment_gateway.graph.request import (
 from attachment_gateway.graph.response import NoResponse, Response
 from attachment_gateway.http1.failure import Failure
 from attachment_gateway.ledger import Created
+from attachment_gateway.ledger.memory import MemoryLedger
 from attachment_gateway.mailbox import MailboxLimits
+from attachment_gateway.mailbox.identities import Standing
 from attachment_gateway.mailbox.local import LocalMailboxes
 from graphattachments.v1.attachment_pb2 import Attachment
 from tests.support.graph_requests import HEAD
@@ -47,14 +55,21 @@ def request() -> GraphRequest:
     return FileRequest(HEAD, Attachment(name="n"), Violations()).seal((), file_bytes=0)
 
 
-async def replay(graph: Graph, *, created_ago_s: float) -> Attachment:
-    resources: Any = SimpleNamespace(
-        graph=graph, mailboxes=LocalMailboxes(MailboxLimits()), settle_s=SETTLE_S
+def resources_of(graph: Any) -> Resources:
+    return Resources(
+        graph=graph,
+        ledger=MemoryLedger(settle_s=SETTLE_S, retention_s=1000.0),
+        mailboxes=LocalMailboxes(MailboxLimits()),
+        settle_s=SETTLE_S,
+        timeout_s=1.0,
     )
+
+
+async def replay(graph: Graph, *, created_ago_s: float) -> Attachment:
     deadline = Deadline(300)
     try:
         created = Created(attachment_id="A", ago_s=created_ago_s)
-        return await replayed(resources, request(), deadline, created)
+        return await replayed(resources_of(graph), request(), deadline, created)
     finally:
         deadline.close()
 
@@ -99,6 +114,26 @@ async def test_a_404_counts_from_5_s_after_the_creation() -> None:
     assert len(graph.asked_at) == 1
 
 
+@pytest.mark.parametrize(
+    ("http_status", "standing"), [(200, Standing.ACCEPTED), (401, Standing.REFUSED)]
+)
+def test_a_replay_tells_whether_graph_accepts_its_token(
+    http_status: int, standing: Standing
+) -> None:
+    """Graph's response to a replay counts for the standing of the caller's token."""
+
+    @in_virtual_time
+    async def run() -> None:
+        resources = resources_of(Graph(shown(http_status, b'{"id":"A"}')))
+        deadline = Deadline(10)
+        with suppress(GraphUnauthenticated):
+            await replayed(resources, request(), deadline, Created(attachment_id="A", ago_s=100))
+        deadline.close()
+        assert resources.mailbox(HEAD).standing() is standing
+
+    run()
+
+
 def test_a_replay_has_the_support_ids_of_its_last_response() -> None:
     """The support ids of a replay are those of the last response, for Microsoft's support."""
 
@@ -107,11 +142,10 @@ def test_a_replay_has_the_support_ids_of_its_last_response() -> None:
         response = shown(200, b'{"id":"A"}')
         response.headers = {"request-id": "r-1"}
         asked = request()
-        resources: Any = SimpleNamespace(
-            graph=Graph(response), mailboxes=LocalMailboxes(MailboxLimits()), settle_s=SETTLE_S
-        )
         deadline = Deadline(10)
-        await replayed(resources, asked, deadline, Created(attachment_id="A", ago_s=100))
+        await replayed(
+            resources_of(Graph(response)), asked, deadline, Created(attachment_id="A", ago_s=100)
+        )
         deadline.close()
         assert asked.head.sender.ids.graph_request_id == "r-1"
 

@@ -167,7 +167,8 @@ async def test_idle_mailboxes_are_forgotten() -> None:
 class Arrival:
     """A request for a slot: when it comes, what it takes, and when it is cancelled.
 
-    `cancelled_after_s` counts from `comes_s`.
+    `gives_back`: it gives its bytes back as it ends, unless it is cancelled. `cancelled_after_s`
+    counts from `comes_s`.
     """
 
     mailbox: str
@@ -175,6 +176,7 @@ class Arrival:
     upload_bytes: int
     within_s: int
     lasts_s: int
+    gives_back: bool
     cancelled_after_s: int | None
 
 
@@ -187,6 +189,7 @@ class Seen:
     began_s: float | None = None
     gone_s: float = 0.0  # begun, refused or cancelled: no longer waiting
     ended_s: float = 0.0
+    gave_back_s: float | None = None
     busy: MailboxBusy | None = None
 
 
@@ -210,10 +213,13 @@ class World:
         try:
             async with self.mailboxes.slot(
                 arrival.mailbox, upload_bytes=arrival.upload_bytes, within_s=arrival.within_s
-            ):
+            ) as slot:
                 seen.began_s = seen.gone_s = now_s()
                 self.check_limits(arrival.mailbox)
                 await asyncio.sleep(arrival.lasts_s)
+                if arrival.gives_back:
+                    seen.gave_back_s = now_s()
+                    slot.give_back()
         except MailboxBusy as busy:
             seen.busy = busy
         finally:
@@ -236,7 +242,9 @@ class World:
         return sum(
             min(each.arrival.upload_bytes, self.limits.upload_bytes)
             for each in self.begun(mailbox)
-            if each.began_s is not None and at_s - WINDOW_S < each.began_s <= at_s
+            if each.began_s is not None
+            and at_s - WINDOW_S < each.began_s <= at_s
+            and (each.gave_back_s is None or each.gave_back_s > at_s)
         )
 
     def inside_at(self, mailbox: str, at_s: float) -> int:
@@ -297,6 +305,7 @@ ARRIVALS = st.builds(
     upload_bytes=st.sampled_from([0, 1, 30, 50, 100, 150]),
     within_s=st.sampled_from([0, 1, 5, 30, NEVER_S]),
     lasts_s=st.integers(0, 6),
+    gives_back=st.booleans(),
     cancelled_after_s=st.none() | st.integers(0, 20),
 )
 PAUSES = st.tuples(st.sampled_from(["a/g", "a/h"]), st.integers(0, 20), st.integers(1, 15))

@@ -4,14 +4,13 @@ import asyncio
 import json
 import random
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from redis.asyncio import Redis
 
 from attachment_gateway.mailbox import (
     GRAPH_ASKED,
@@ -21,9 +20,6 @@ from attachment_gateway.mailbox import (
     MailboxLimits,
     mailbox_of,
 )
-from attachment_gateway.mailbox.local import LocalMailboxes
-from attachment_gateway.mailbox.redis import RedisMailboxes
-from tests.support.redis_server import redis_server
 
 APP = "6731de76-14a6-49ae-97bc-6eba6914391e"
 LONG_S = 60.0
@@ -100,49 +96,22 @@ def test_a_busy_mailbox_tells_the_reason_and_the_delay() -> None:
 # Slots.
 
 
-@pytest.fixture(scope="module")
-def redis_url() -> Iterator[str]:
-    """The URL of a Redis of these tests' own."""
-    with redis_server() as server:
-        yield server.url
-
-
-@pytest.fixture(params=["local", "redis"])
-async def open_mailboxes(request: pytest.FixtureRequest) -> AsyncIterator[Open]:
-    """Open mailboxes with the limits that are named, and without any other."""
-    opened: list[Mailboxes] = []
-    redis = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-
-    def open_them(concurrent: int = 0, upload_bytes: int = 0, window_s: float = 1.0) -> Mailboxes:
-        limits = MailboxLimits(
-            concurrent=concurrent, upload_bytes=upload_bytes, upload_window_s=window_s
-        )
-        opened.append(
-            RedisMailboxes(Redis.from_url(redis), limits) if redis else LocalMailboxes(limits)
-        )
-        return opened[-1]
-
-    yield open_them
-    for each in opened:
-        await each.close()
-    if redis:
-        async with Redis.from_url(redis) as client:
-            await client.flushall()
-
-
 class Visit:
     """A task that takes one slot."""
 
     def __init__(self, mailboxes: Mailboxes, mailbox: str = "a/g", **options: Any) -> None:
         self.began, self.release = asyncio.Event(), asyncio.Event()
         self.began_s = 0.0
+        self.gives_back = False
         self.task = asyncio.create_task(self._visit(mailboxes, mailbox, options))
 
     async def _visit(self, mailboxes: Mailboxes, mailbox: str, options: dict[str, Any]) -> None:
-        async with mailboxes.slot(mailbox, **{"within_s": LONG_S, **options}):
+        async with mailboxes.slot(mailbox, **{"within_s": LONG_S, **options}) as slot:
             self.began_s = asyncio.get_running_loop().time()
             self.began.set()
             await self.release.wait()
+            if self.gives_back:
+                slot.give_back()
 
     async def end(self) -> None:
         """Release the slot as soon as it has begun; raises what the task raised."""
@@ -151,6 +120,11 @@ class Visit:
         began.cancel()
         self.release.set()
         await self.task
+
+    async def give_back(self) -> None:
+        """Release the slot, whose bytes were not taken."""
+        self.gives_back = True
+        await self.end()
 
 
 async def queue(mailboxes: Mailboxes, *slots: dict[str, Any]) -> list[Visit]:
@@ -258,6 +232,53 @@ async def test_used_up_bytes_are_refused_at_once(open_mailboxes: Open) -> None:
     waiting.task.cancel()
     await asyncio.wait({waiting.task})
     await goes_at_once(mailboxes, upload_bytes=20)
+
+
+async def test_bytes_given_back_are_free_at_once(open_mailboxes: Open) -> None:
+    """When a slot gives its bytes back, the requests that wait for them begin at once."""
+    mailboxes = open_mailboxes(upload_bytes=100, window_s=30)
+    refused_one, taken, large, small = await queue(
+        mailboxes,
+        *({"upload_bytes": size} for size in (60, 40, 50, 10)),
+    )
+    assert [large.began.is_set(), small.began.is_set()] == [False, False]
+    gave_back_s = asyncio.get_running_loop().time()
+    await refused_one.give_back()
+    await asyncio.gather(taken.end(), large.end(), small.end())
+    assert gave_back_s <= large.began_s <= small.began_s < gave_back_s + 5
+    assert (await refused(mailboxes, upload_bytes=1, within_s=1)).retry_delay_s > 15
+
+
+async def test_bytes_are_given_back_once(open_mailboxes: Open) -> None:
+    """A slot that gives its bytes back twice frees them once, and frees no other's."""
+    mailboxes = open_mailboxes(upload_bytes=100, window_s=30)
+    await goes_at_once(mailboxes, upload_bytes=50)
+    async with mailboxes.slot("a/g", upload_bytes=40, within_s=0) as slot:
+        slot.give_back()
+        slot.give_back()
+    slot.give_back()
+    await refused(mailboxes, upload_bytes=51, within_s=1)
+    await goes_at_once(mailboxes, upload_bytes=50)
+
+
+async def test_bytes_that_have_left_the_window_are_not_given_back(open_mailboxes: Open) -> None:
+    """Bytes given back after they left the window free none of those that began since."""
+    mailboxes = open_mailboxes(upload_bytes=100, window_s=0.4)
+    async with mailboxes.slot("a/g", upload_bytes=60, within_s=0) as slot:
+        await goes_at_once(mailboxes, upload_bytes=40)
+        for _ in range(2):  # the first window leaves, and the second begins
+            async with mailboxes.slot("a/g", upload_bytes=100, within_s=LONG_S):
+                pass
+        slot.give_back()
+    assert (await refused(mailboxes, upload_bytes=1, within_s=0)).why.endswith("bytes in 0.4 s")
+
+
+async def test_without_limits_nothing_is_given_back(open_mailboxes: Open) -> None:
+    """Without limits a slot that gives bytes back changes nothing."""
+    mailboxes = open_mailboxes()
+    async with mailboxes.slot("a/g", upload_bytes=60, within_s=0) as slot:
+        slot.give_back()
+    await goes_at_once(mailboxes, upload_bytes=60)
 
 
 async def test_full_slots_are_refused_after_the_wait(open_mailboxes: Open) -> None:

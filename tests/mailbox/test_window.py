@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from attachment_gateway.mailbox import MailboxLimits
 from attachment_gateway.mailbox.window import GRAINS, UploadWindow
 
+MINUTE = MailboxLimits(upload_bytes=10**6, upload_window_s=60.0)
 TEN = MailboxLimits(upload_bytes=10, upload_window_s=300.0)
 
 
@@ -123,3 +124,25 @@ def test_no_window_holds_more_than_the_limit(steps: list[tuple[float, int, bool]
         if taken_back:
             begun.take_back(counted, now_s)
             kept.pop()
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12), st.integers(0, 3)), max_size=60))
+def test_the_sum_is_that_of_what_was_taken(steps: list[tuple[int, int, int]]) -> None:
+    """The sum is that of the bytes in the window that weren't taken back, and no entry is empty.
+
+    In each step time passes, some bytes begin, and the bytes of an earlier step are taken back,
+    which may have left the window. A whole second is longer than a grain, so entries are exact.
+    """
+    begun, kept, now_s = UploadWindow(MINUTE), list[tuple[float, int]](), 0.0
+    for pause_s, size_bytes, back in steps:
+        now_s += pause_s
+        begun.add(size_bytes, now_s)
+        kept.append((now_s, size_bytes))
+        if back and len(kept) >= back:
+            began_s, taken_bytes = kept.pop(-back)
+            begun.take_back(taken_bytes, began_s)
+        begun.is_empty(now_s)
+        taken = [size for began_s, size in kept if began_s > now_s - 60]
+        assert begun._sum_bytes == sum(taken)
+        assert sum(entry.size_bytes for entry in begun._entries) == sum(taken)
+        assert all(entry.size_bytes > 0 for entry in begun._entries)

@@ -7,6 +7,7 @@ settled it, and nothing is sent again before that.
 import asyncio
 import random
 import time
+from contextlib import suppress
 
 import structlog
 
@@ -39,7 +40,8 @@ from attachment_gateway.graph.request import GraphRequest
 from attachment_gateway.graph.response import NoResponse, Response, http_date, request_id_of
 from attachment_gateway.ledger import LEASE_S, Acquired, Sending
 from attachment_gateway.ledger.boot_clock import boot_time
-from attachment_gateway.mailbox import MailboxBusy, mailbox_of
+from attachment_gateway.mailbox import MailboxBusy
+from attachment_gateway.mailbox.senders import SenderSlot
 from graphattachments.v1.attachment_pb2 import Attachment
 
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
@@ -64,7 +66,7 @@ class Attempts:
         self._progress = progress
         sender = graph_request.head.sender
         self._ids = sender.ids
-        self._mailbox = mailbox_of(sender.token, graph_request.head.post.group_id)
+        self._mailbox = resources.mailbox(graph_request.head)
         self._baseline = AttemptBaseline(settle_s=resources.settle_s)
         self._settlement = Settlement(
             resources, graph_request, deadline, lease, progress, self._baseline
@@ -102,7 +104,7 @@ class Attempts:
         step = response_judgement.decide(result, self._graph_request, self._situation(number))
         metrics.attempts(step.word).inc()
         self._resources.baselines.note_attempt(
-            self._mailbox, self._loop.time(), unclear=isinstance(step, LookUp)
+            self._mailbox.name, self._loop.time(), unclear=isinstance(step, LookUp)
         )
         match step:
             case Done(attachment=attachment):
@@ -128,27 +130,34 @@ class Attempts:
                     self._lease.sent()  # what was recorded with the lease has another baseline
                     reader = self._resources.reader(self._graph_request.head)
                     await self._baseline.refresh(reader, within_s=self._deadline.left_s())
-                async with self._resources.mailboxes.slot(
-                    self._mailbox,
+                async with self._mailbox.slot(
                     upload_bytes=self._graph_request.size_bytes,
                     within_s=self._deadline.left_s(),
-                ):
+                ) as slot:
                     if not (self._settlement.has_looked_lately() and self._baseline.is_ready()):
                         continue  # the slot was waited for
                     await self._record_sending()
-                    self._progress.advance(Event.SEND)
-                    attempt = self._resources.graph.create_attachment(
-                        self._graph_request,
-                        may_offer=self._may_offer,
-                        on_new_connection=on_new_connection,
-                    )
-                    return await attempt.send()
+                    return await self._send_in(slot, on_new_connection=on_new_connection)
         except MailboxBusy as busy:
             raise self._not_admitted(busy) from None
         except LedgerUnavailable as error:
             raise LedgerUnavailable(error.why, sent_before=self._was_sent_before) from error
         finally:
             self._lease.sent()
+
+    async def _send_in(self, slot: SenderSlot, *, on_new_connection: bool) -> Response | NoResponse:
+        """Send once, and tell the slot what Graph took and answered."""
+        self._progress.advance(Event.SEND)
+        attempt = self._resources.graph.create_attachment(
+            self._graph_request, may_offer=self._may_offer, on_new_connection=on_new_connection
+        )
+        slot.sends()
+        result = await attempt.send()
+        if isinstance(result, Response):
+            slot.answered(result.http_status)
+        if not result.offered:
+            slot.took_nothing()
+        return result
 
     async def _record_sending(self) -> None:
         """Record the attempt with its baseline, unless that was done with the lease."""
@@ -204,10 +213,10 @@ class Attempts:
             raise again.error
 
     async def _pause(self, again: SendAgain) -> None:
-        try:
-            await self._resources.mailboxes.pause(self._mailbox, again.wait_s)
-        except LedgerUnavailable:  # other processes get the pause from Graph's responses
-            await asyncio.sleep(again.wait_s)
+        with suppress(LedgerUnavailable):  # other processes get the pause from Graph's responses
+            if await self._mailbox.pause(again.wait_s):
+                return
+        await asyncio.sleep(again.wait_s)
 
     def _situation(self, number: int) -> Situation:
         return Situation(

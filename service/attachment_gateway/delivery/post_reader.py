@@ -16,7 +16,8 @@ from attachment_gateway.graph.request import RequestHead
 from attachment_gateway.graph.response import NoResponse, Response, http_date, read_error
 from attachment_gateway.graph.values import JsonObject
 from attachment_gateway.ledger.boot_clock import boot_time
-from attachment_gateway.mailbox import MailboxBusy, Mailboxes
+from attachment_gateway.mailbox import MailboxBusy
+from attachment_gateway.mailbox.senders import SenderMailbox
 
 # `contentId` is missing because Graph refuses it here; `contentBytes`, because it is every file's
 # content.
@@ -80,8 +81,7 @@ class PostReader:
     """Reads one post, with one caller's token. A request waits `within_s` for its slot."""
 
     graph: GraphClient
-    mailboxes: Mailboxes
-    mailbox: str
+    mailbox: SenderMailbox
     head: RequestHead
     within_s: float
 
@@ -139,8 +139,10 @@ class PostReader:
     async def _get(self, path: str) -> Response:
         """Return the 200 to a GET, whose body is complete. Raises ReadError for anything else."""
         try:
-            async with self.mailboxes.slot(self.mailbox, within_s=self.within_s):
+            async with self.mailbox.slot(within_s=self.within_s) as slot:
                 response = await self.graph.get(path, self.head.sender)
+                if isinstance(response, Response):
+                    slot.answered(response.http_status)
         except MailboxBusy as busy:
             raise ReadError(wait_s=busy.retry_delay_s) from None
         except LedgerUnavailable:
@@ -159,7 +161,7 @@ class PostReader:
             return ReadError(error, is_lasting=response.http_status in _LASTING)
         wait_s = error.retry_after_s or THROTTLED_S
         with suppress(LedgerUnavailable):
-            await self.mailboxes.pause(self.mailbox, wait_s)
+            await self.mailbox.pause(wait_s)
         return ReadError(error, wait_s=wait_s)
 
 

@@ -20,7 +20,7 @@ from attachment_gateway.graph import codec
 from attachment_gateway.graph.request import ITEM, GraphRequest
 from attachment_gateway.graph.response import NoResponse, Response, read_error, request_id_of
 from attachment_gateway.ledger import Created
-from attachment_gateway.mailbox import MailboxBusy, mailbox_of
+from attachment_gateway.mailbox import MailboxBusy
 from graphattachments.v1.attachment_pb2 import Attachment
 
 # The waits before Graph is asked again if it doesn't show the attachment.
@@ -95,10 +95,12 @@ async def _read(
     resources: Resources, graph_request: GraphRequest, path: str, deadline: Deadline
 ) -> Response | NoResponse:
     head = graph_request.head
-    mailbox = mailbox_of(head.sender.token, head.post.group_id)
+    mailbox = resources.mailbox(head)
     try:
-        async with resources.mailboxes.slot(mailbox, within_s=deadline.left_s()):
+        async with mailbox.slot(within_s=deadline.left_s()) as slot:
             response = await resources.graph.get(path, head.sender)
+            if isinstance(response, Response):
+                slot.answered(response.http_status)
     except MailboxBusy as busy:
         raise OutcomeUnknown(busy.why, created=True) from None
     except LedgerUnavailable:
@@ -108,5 +110,5 @@ async def _read(
         if response.http_status == HTTPStatus.TOO_MANY_REQUESTS:
             delay_s = read_error(response, now=time.time()).retry_after_s
             with suppress(LedgerUnavailable):
-                await resources.mailboxes.pause(mailbox, delay_s or WAITS_S[0])
+                await mailbox.pause(delay_s or WAITS_S[0])
     return response

@@ -1,12 +1,13 @@
 """Graph's limits for each mailbox, kept by the gateway so that Graph refuses no request for them.
 
 A mailbox is an app and a group, as Graph counts. A call takes a slot of its mailbox before it sends
-a request, and reports when Graph asks for a pause.
+a request, and reports when Graph asks for a pause. `senders` decides which mailbox a token's calls
+use before Graph has shown whether it accepts the token.
 """
 
 import re
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import orjson
@@ -20,6 +21,10 @@ UPLOAD_WINDOW_S = 300.0
 
 # A UUID in every token of Entra. It becomes part of keys, so it must be short and without a slash.
 _APP_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+# The mailbox of the identities that Graph has not accepted yet is named `NEW` and their mailbox. No
+# app id has a colon.
+NEW = "new:"
 
 # MailboxBusy's `why` during a pause; otherwise it is a sentence of MailboxLimits.
 GRAPH_ASKED = "Graph asked to wait"
@@ -38,16 +43,30 @@ class MailboxLimits:
 
     At most `concurrent` requests at once, and at most `upload_bytes` of uploads begun in any
     `upload_window_s`, even all in one burst. A larger request begins when the window is empty.
+    `whose` is part of the sentences.
     """
 
     concurrent: int = CONCURRENT
     upload_bytes: int = UPLOAD_BYTES
     upload_window_s: float = UPLOAD_WINDOW_S
+    whose: str = ""
+
+    def of(self, mailbox: str) -> "MailboxLimits":
+        """Return the limits of a mailbox of that name.
+
+        New identities may use half of the slots, at least 1, and half of CONCURRENT if only the
+        bytes are limited. Their bytes count in the mailbox itself.
+        """
+        if not (mailbox.startswith(NEW) and (self.concurrent or self.upload_bytes)):
+            return self
+        slots = max((self.concurrent or CONCURRENT) // 2, 1)
+        whose = " with tokens that Graph has not accepted yet"
+        return replace(self, concurrent=slots, upload_bytes=0, whose=whose)
 
     @property
     def concurrent_reached(self) -> str:
         """The sentence that says that all slots are taken."""
-        return f"the gateway's limit of {self.concurrent} requests at once"
+        return f"the gateway's limit of {self.concurrent} requests at once{self.whose}"
 
     @property
     def upload_bytes_reached(self) -> str:
@@ -68,12 +87,22 @@ class MailboxBusy(Exception):
         self.why = why
 
 
+class Slot(Protocol):
+    """A slot in use."""
+
+    def give_back(self) -> None:
+        """Stop counting the slot's bytes, at the latest when the slot ends: Graph took none.
+
+        Repeating it changes nothing.
+        """
+
+
 class Mailboxes(Protocol):
     """The slots of all mailboxes. Each mailbox has its own queue; an idle one takes no memory."""
 
     def slot(
         self, mailbox: str, *, upload_bytes: int = 0, within_s: float
-    ) -> AbstractAsyncContextManager[None]:
+    ) -> AbstractAsyncContextManager[Slot]:
         """Wait for a slot, in the order of arrival, and hold it while the context is open.
 
         With `within_s` of 0 or less the slot begins at once or not at all. Raises MailboxBusy if

@@ -1,6 +1,8 @@
 """The mailboxes' limits, kept in one process."""
 
 import asyncio
+from dataclasses import dataclass, replace
+from typing import Self
 
 from attachment_gateway.mailbox import MAX_PAUSE_S, MailboxBusy, MailboxLimits
 from attachment_gateway.mailbox.queue import MailboxQueue, Obstacle, Waiter
@@ -11,6 +13,15 @@ SWEEP_EVERY_S = 30.0
 # The shortest timer. Event loops round timers and may call slightly early; `_advance` then sets the
 # timer again.
 TICK_S = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class _Begun:
+    """A slot in use: its counted bytes, and the time at which they were counted."""
+
+    queue: MailboxQueue
+    size_bytes: int
+    began_s: float
 
 
 class LocalMailboxes:
@@ -26,8 +37,8 @@ class LocalMailboxes:
         """Wait for a slot; see Mailboxes."""
         return _Slot(self, mailbox, upload_bytes, within_s)
 
-    async def begin(self, mailbox: str, upload_bytes: int, within_s: float) -> MailboxQueue | None:
-        """Begin a slot when it can begin; return the queue for `end`, None if there is no limit."""
+    async def begin(self, mailbox: str, upload_bytes: int, within_s: float) -> _Begun | None:
+        """Begin a slot when it can begin; return None if there is no limit."""
         if self._is_unlimited and not self._queues:  # without queues there is no pause either
             return None
         now_s = asyncio.get_running_loop().time()
@@ -36,8 +47,8 @@ class LocalMailboxes:
         if not queue.waiters and queue.obstacle(size_bytes, now_s) is None:
             queue.begin(size_bytes, now_s)
         else:
-            await self._wait(queue, size_bytes, now_s + within_s)
-        return queue
+            now_s = await self._wait(queue, size_bytes, now_s + within_s)
+        return _Begun(queue, size_bytes, now_s)
 
     def end(self, queue: MailboxQueue) -> None:
         """Release a slot."""
@@ -71,7 +82,8 @@ class LocalMailboxes:
             self._sweep(now_s)
         queue = self._queues.get(mailbox)
         if queue is None:
-            queue = self._queues[mailbox] = MailboxQueue(mailbox, self._limits)
+            queue = MailboxQueue(mailbox, self._limits.of(mailbox))
+            self._queues[mailbox] = queue
         return queue
 
     def _sweep(self, now_s: float) -> None:
@@ -83,7 +95,8 @@ class LocalMailboxes:
         if queue.is_idle(now_s) and self._queues.get(queue.name) is queue:
             del self._queues[queue.name]
 
-    async def _wait(self, queue: MailboxQueue, size_bytes: int, until_s: float) -> None:
+    async def _wait(self, queue: MailboxQueue, size_bytes: int, until_s: float) -> float:
+        """Wait for a slot; return when it began."""
         loop = asyncio.get_running_loop()
         waiter = Waiter(size_bytes, until_s, loop.create_future())
         queue.join(waiter)
@@ -99,7 +112,9 @@ class LocalMailboxes:
             deadline.cancel()
         if isinstance(turn, MailboxBusy):
             raise turn
-        queue.begin_late(size_bytes, turn, loop.time())
+        now_s = loop.time()
+        queue.begin_late(size_bytes, turn, now_s)
+        return now_s
 
     def _advance(self, queue: MailboxQueue) -> None:
         """Begin the waiters that can begin, in order, and set a timer for the next one."""
@@ -152,7 +167,7 @@ class LocalMailboxes:
 class _Slot:
     """One slot as a context manager; a generator would cost more than begin and end together."""
 
-    __slots__ = ("_mailbox", "_mailboxes", "_queue", "_upload_bytes", "_within_s")
+    __slots__ = ("_begun", "_mailbox", "_mailboxes", "_upload_bytes", "_within_s")
 
     def __init__(
         self, mailboxes: LocalMailboxes, mailbox: str, upload_bytes: int, within_s: float
@@ -161,14 +176,21 @@ class _Slot:
         self._mailbox = mailbox
         self._upload_bytes = upload_bytes
         self._within_s = within_s
-        self._queue: MailboxQueue | None = None
+        self._begun: _Begun | None = None
 
-    async def __aenter__(self) -> None:
-        self._queue = await self._mailboxes.begin(self._mailbox, self._upload_bytes, self._within_s)
+    async def __aenter__(self) -> Self:
+        self._begun = await self._mailboxes.begin(self._mailbox, self._upload_bytes, self._within_s)
+        return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._queue is not None:
-            self._mailboxes.end(self._queue)
+        if self._begun is not None:
+            self._mailboxes.end(self._begun.queue)
+
+    def give_back(self) -> None:
+        """Stop counting the bytes; see mailbox.Slot."""
+        if self._begun is not None:
+            self._begun.queue.give_back(self._begun.size_bytes, self._begun.began_s)
+            self._begun = replace(self._begun, size_bytes=0)
 
 
 def _refuse(queue: MailboxQueue, waiter: Waiter, obstacle: Obstacle | None) -> None:

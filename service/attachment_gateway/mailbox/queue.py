@@ -123,6 +123,10 @@ class MailboxQueue:
     def undo(self, size_bytes: int, began_s: float) -> None:
         """Release a slot that was not used, and stop counting its bytes."""
         self.end()
+        self.give_back(size_bytes, began_s)
+
+    def give_back(self, size_bytes: int, began_s: float) -> None:
+        """Stop counting the bytes of a slot, which may still be in use."""
         self._window.take_back(size_bytes, began_s)
 
     def is_idle(self, now_s: float) -> bool:

@@ -48,7 +48,8 @@ class _Ticket:
     """One slot, wanted or begun.
 
     `asked` is the last poll, and `obstacle` its result, which lasts until `obstacle_until_s`.
-    `poll_now` is set when the next poll should not wait.
+    `poll_now` is set when the next poll should not wait. `begun` is how the slot began, and
+    `unused` the same if its bytes shall not be counted.
     """
 
     mailbox: str
@@ -59,6 +60,12 @@ class _Ticket:
     obstacle: Obstacle | None = None
     obstacle_until_s: float = -math.inf
     poll_now: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: Begun | None = None
+    unused: Begun | None = None
+
+    def give_back(self) -> None:
+        """Stop counting the bytes when the slot ends; see mailbox.Slot."""
+        self.unused = self.begun
 
     def left_s(self) -> float:
         """Return how long it may still wait."""
@@ -88,14 +95,14 @@ class RedisMailboxes:
     @asynccontextmanager
     async def slot(
         self, mailbox: str, *, upload_bytes: int = 0, within_s: float
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[_Ticket]:
         """Wait for a slot; see Mailboxes."""
         size_bytes = min(upload_bytes, self._limits.upload_bytes)
         ticket = _Ticket(mailbox=mailbox, size_bytes=size_bytes, until_s=_now_s() + within_s)
         await self._wait_in_queue(ticket)
         self._keep(ticket)
         try:
-            yield
+            yield ticket
         finally:
             self._begun.discard(ticket)
             releasing = self._spawn(self._release(ticket))
@@ -121,7 +128,9 @@ class RedisMailboxes:
             async with self._queues.slot(ticket.mailbox, within_s=ticket.left_s()):
                 await self._wait_as_head(ticket)
         except MailboxBusy as busy:
-            if busy.why == _HEAD_ONLY.concurrent_reached:  # its time ended behind the head
+            if (
+                busy.why == _HEAD_ONLY.of(ticket.mailbox).concurrent_reached
+            ):  # its time ended behind the head
                 raise self._obstacle_of_head(ticket.mailbox).busy() from None
             raise
 
@@ -129,7 +138,7 @@ class RedisMailboxes:
         """Return the last known obstacle to the head, and so to all waiters behind it."""
         head = self._heads.get(mailbox)
         if head is None or head.obstacle is None:
-            return Obstacle(0.0, self._limits.concurrent_reached)
+            return Obstacle(0.0, self._limits.of(mailbox).concurrent_reached)
         return Obstacle(max(head.obstacle_until_s - _now_s(), 0.0), head.obstacle.why)
 
     async def _wait_as_head(self, ticket: _Ticket) -> None:
@@ -144,18 +153,19 @@ class RedisMailboxes:
 
     async def _poll_until_begun(self, ticket: _Ticket) -> None:
         poll_s = POLL_MIN_S
-        while isinstance(obstacle := await self._poll(ticket), Obstacle):
+        while isinstance(answer := await self._poll(ticket), Obstacle):
             left_s = ticket.left_s()
-            if left_s <= 0 or obstacle.wait_s > left_s:
-                raise obstacle.busy()
-            ticket.met(obstacle)
-            self._queues.refuse_late(ticket.mailbox, obstacle)
+            if left_s <= 0 or answer.wait_s > left_s:
+                raise answer.busy()
+            ticket.met(answer)
+            self._queues.refuse_late(ticket.mailbox, answer)
             poll_s = min(2 * poll_s, POLL_MAX_S)
             delay_s = random.uniform(POLL_MIN_S, poll_s)  # noqa: S311 spreads polls, keeps no secret
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(delay_s, obstacle.wait_s or delay_s, left_s)):
+                async with asyncio.timeout(min(delay_s, answer.wait_s or delay_s, left_s)):
                     await ticket.poll_now.wait()
             ticket.poll_now.clear()
+        ticket.begun = answer
 
     async def _poll(self, ticket: _Ticket) -> Begun | Obstacle:
         """Begin the slot, or keep the ticket's position in Redis's queue.
@@ -174,13 +184,14 @@ class RedisMailboxes:
         if ticket.asked is not None:
             with suppress(LedgerUnavailable):
                 found = await ticket.asked
-        await self._release(ticket, unused=found if isinstance(found, Begun) else None)
+        ticket.unused = found if isinstance(found, Begun) else None
+        await self._release(ticket)
 
-    async def _release(self, ticket: _Ticket, *, unused: Begun | None = None) -> None:
+    async def _release(self, ticket: _Ticket) -> None:
         # Without Redis the slot ends with its lease. The call's result is known and stays the same.
         with suppress(LedgerUnavailable):
             await self._store.release(
-                ticket.mailbox, ticket.name, size_bytes=ticket.size_bytes, unused=unused
+                ticket.mailbox, ticket.name, size_bytes=ticket.size_bytes, unused=ticket.unused
             )
         self._poll_now(ticket.mailbox)
 

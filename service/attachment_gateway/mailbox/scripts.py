@@ -103,14 +103,16 @@ return {{why, wait}}
 """
 )
 
-# ARGV: ticket, the grain and the number of the bytes to stop counting (0 if they were used).
+# ARGV: ticket, the grain and the number of the bytes to stop counting (0 if Graph took them). No
+# count of 0 is kept, nor a negative one of a grain that had left the window.
 RELEASE = (
     _COMMON
     + """
 redis.call('ZREM', queue, ARGV[1])
 redis.call('ZREM', leases, ARGV[1])
-if redis.call('ZREM', slots, ARGV[1]) == 1 and tonumber(ARGV[3]) > 0 then
-  redis.call('HINCRBY', bytes, ARGV[2], -ARGV[3])
+if redis.call('ZREM', slots, ARGV[1]) == 1 and tonumber(ARGV[3]) > 0
+  and redis.call('HINCRBY', bytes, ARGV[2], -ARGV[3]) <= 0 then
+  redis.call('HDEL', bytes, ARGV[2])
 end
 return {0, 0}
 """

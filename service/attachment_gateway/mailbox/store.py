@@ -51,11 +51,6 @@ class MailboxStore:
         self._scripts = {
             text: client.register_script(text) for text in (ENTER, RELEASE, RENEW, PAUSE)
         }
-        self._why = {
-            PAUSED: GRAPH_ASKED,
-            BYTES_REACHED: limits.upload_bytes_reached,
-            CONCURRENT_REACHED: limits.concurrent_reached,
-        }
 
     async def enter(self, mailbox: str, ticket: str, *, size_bytes: int) -> Begun | Obstacle:
         """Begin the slot, or join the queue, or stay in it.
@@ -63,25 +58,29 @@ class MailboxStore:
         To stay in the queue, call it several times in TICKET_LEASE_S. A ticket's slot and bytes are
         counted only once.
         """
+        limits = self._limits.of(mailbox)
         answer, number = await self._run(
             ENTER,
             mailbox,
             ticket,
             size_bytes,
-            self._limits.concurrent,
-            self._limits.upload_bytes,
-            _ms(self._limits.upload_window_s),
+            limits.concurrent,
+            limits.upload_bytes,
+            _ms(limits.upload_window_s),
             _ms(SLOT_LEASE_S),
             _ms(TICKET_LEASE_S),
         )
         if answer == BEGUN:
             return Begun(number if number >= 0 else None)
-        return Obstacle(number / 1000, self._why[answer])
+        return Obstacle(number / 1000, _why(answer, limits))
 
     async def release(
         self, mailbox: str, ticket: str, *, size_bytes: int, unused: Begun | None = None
     ) -> None:
-        """Release the slot, or leave the queue. `unused` also stops counting the slot's bytes."""
+        """Release the slot, or leave the queue. `unused` also stops counting the slot's bytes.
+
+        A repeat changes nothing.
+        """
         if unused is None or unused.grain is None:
             await self._run(RELEASE, mailbox, ticket, 0, 0)
         else:
@@ -107,6 +106,14 @@ class MailboxStore:
         except (RedisError, OSError) as error:  # asyncio's TimeoutError is an OSError
             raise LedgerUnavailable(f"Redis: {str(error) or 'no answer in time'}") from error
         return answer
+
+
+def _why(answer: int, limits: MailboxLimits) -> str:
+    return {
+        PAUSED: GRAPH_ASKED,
+        BYTES_REACHED: limits.upload_bytes_reached,
+        CONCURRENT_REACHED: limits.concurrent_reached,
+    }[answer]
 
 
 def _ms(span_s: float) -> int:
