@@ -13,9 +13,8 @@ HEAD_BYTES = 9
 FRAME_BYTES = 16 * 1024
 MAX_FRAME_BYTES = 2**24 - 1
 
-# Both windows begin at this size (section 6.9.2); the largest is that of a signed 32 bit number.
+# Both windows begin at this size (section 6.9.2).
 WINDOW_BYTES = 65_535
-MAX_WINDOW_BYTES = 2**31 - 1
 
 CANCEL = 8
 
@@ -46,10 +45,8 @@ class Flag(IntFlag):
 class Setting(IntEnum):
     """The settings that attacks give or read (section 6.5.2)."""
 
-    HEADER_TABLE_SIZE = 1
     MAX_CONCURRENT_STREAMS = 3
     INITIAL_WINDOW_SIZE = 4
-    MAX_FRAME_SIZE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +120,11 @@ def _string(text: str) -> bytes:
     return bytes([127, *length, rest]) + text.encode()
 
 
-def header_frames(block: bytes, stream: int, *, ends: bool = True) -> bytes:
+def header_frames(block: bytes, stream: int) -> bytes:
     """Return a header block as one HEADERS frame and as many CONTINUATION frames as it needs."""
     pieces = [block[at : at + FRAME_BYTES] for at in range(0, len(block), FRAME_BYTES)]
     kinds = [Kind.HEADERS, *[Kind.CONTINUATION] * (len(pieces) - 1)]
-    flags = [*[Flag.NONE] * (len(pieces) - 1), Flag.END_HEADERS if ends else Flag.NONE]
+    flags = [*[Flag.NONE] * (len(pieces) - 1), Flag.END_HEADERS]
     return b"".join(
         frame(kind, piece, flags=flag, stream=stream)
         for kind, piece, flag in zip(kinds, pieces, flags, strict=True)
