@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -41,6 +42,20 @@ async def test_serve_prints_its_port_and_sigterm_stops_it() -> None:
         code, out, log = await ended(process)
     assert (code, out) == (0, "")
     assert [entry["event"] for entry in log] == ["draining", "stopped"]
+
+
+async def test_serve_may_open_as_many_files_as_it_is_let(
+    tmp_path: Path,
+) -> None:
+    """The soft limit of open files is raised to the hard one, or to 65,536 below it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 1000), hard))
+    try:
+        with started("serve", "--listen", f"unix:{tmp_path}/gw.sock") as (process, _):
+            raised, _ = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert raised == (65_536 if hard == resource.RLIM_INFINITY else min(65_536, hard))
 
 
 async def test_serve_takes_a_unix_socket_from_the_environment(

@@ -69,9 +69,13 @@ async def test_a_caller_that_does_not_finish_gives_way(start: Start, path: str) 
         stub = health_stub(channel)
         checked = await stub.Check(health_pb2.HealthCheckRequest(), timeout=5)
         assert checked.status == SERVING
-        ended = [each for each in client.streams.values() if each.ended.is_set()]
-        assert ended
-        assert {each.status for each in ended} == {str(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])}
+        async with asyncio.timeout(5):
+            ends = [asyncio.create_task(each.ended.wait()) for each in client.streams.values()]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        statuses = {each.status for each in client.streams.values() if each.ended.is_set()}
+        assert statuses == {str(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0])}
+        for end in ends:
+            end.cancel()
 
 
 async def test_no_more_is_received_than_is_reserved(start: Start) -> None:

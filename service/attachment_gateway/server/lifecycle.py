@@ -1,8 +1,10 @@
 """The lifecycle of a process: start, serve until a signal, drain."""
 
 import asyncio
+import resource
 import signal
 import sys
+from contextlib import suppress
 
 import structlog
 import uvloop
@@ -15,10 +17,25 @@ from attachment_gateway.settings import Settings
 log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
 
 
+# Connections of callers and to Graph, each with one descriptor. The usual soft limit is 1,024, for
+# the sake of programs that call select(2).
+DESCRIPTORS = 65_536
+
+
 def run(settings: Settings, *, worker: bool = False) -> None:
     """Run the gateway on uvloop until it has stopped. Raises SettingError."""
     keep_pages()
+    allow_descriptors()
     uvloop.run(serve(settings, worker=worker))
+
+
+def allow_descriptors() -> None:
+    """Raise this process's limit of open files to DESCRIPTORS, or to what it may have at most."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(ValueError, OSError):  # the kernel may have a lower limit of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 async def serve(settings: Settings, *, worker: bool = False) -> None:
