@@ -5,16 +5,29 @@ users report of Graph.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import grpc.aio
 import pytest
 
+from attachment_gateway.delivery.post_reader import Listing
+from attachment_gateway.delivery.reconciliation import (
+    MAX_REMEMBERED,
+    CannotTell,
+    Reconciliation,
+)
+from attachment_gateway.delivery.stamps import ReadClocks
+from attachment_gateway.delivery.state import UnclearAttempt
+from attachment_gateway.graph.off_loop import OffLoop
+from attachment_gateway.graph.request import GraphRequest
+from attachment_gateway.ledger.boot_clock import boot_time
 from attachment_gateway.server.gateway import running
 from attachment_gateway.settings import BASELINES, Settings
 from graph_emulator.control import EmulatorClient
@@ -33,6 +46,7 @@ from graphattachments.v1.contact_pb2 import Contact
 from graphattachments.v1.event_pb2 import Event
 from graphattachments.v1.message_pb2 import Message
 from tests.support.calls import BEARER, QUICK, AsyncStub, failure
+from tests.support.graph_requests import HEAD
 
 FILE = Attachment(name="a.txt", file_attachment=FileAttachment(content_bytes=b"hello, world"))
 LONG = "Minutes of the meeting " * 13
@@ -184,6 +198,10 @@ async def test_a_file_that_is_shown_otherwise_is_not_created_twice(
         {"elements": "null"},
         {"elements": "string"},
         {"elements": "id null"},
+        {"elements": "flood"},
+        {"broken": "tiny elements"},
+        {"broken": "deep"},
+        {"broken": "oversized"},
         {"partial": True},
     ],
     ids=str,
@@ -313,3 +331,46 @@ async def test_what_may_be_ours_is_not_absent_because_it_vanished(
     control.configure(odd_bytes=False)
     told = await outcome(stubs["never"], post, FILE, request_id=request_id)
     assert stored(control, post) == [told]
+
+
+class Nobody:
+    """A ledger in which no other call has created anything."""
+
+    async def claimed(self, _post: str) -> frozenset[str]:
+        return frozenset()
+
+
+def listing(number: int) -> Listing:
+    """Return a whole list of 4,000 attachments, other ones for each number; none for 0."""
+    ids = [f"{number} {each}" for each in range(4_000)] if number else []
+    clocks = ReadClocks(date_s=None, read_at=boot_time(), wall_s=time.time())
+    return Listing(listed=tuple({"id": each} for each in ids), clocks=clocks, is_whole=True)
+
+
+async def test_what_is_remembered_of_lists_is_bounded() -> None:
+    """Of lists that show others each time 10,000 ids are remembered, and none proves absence."""
+    off_loop = OffLoop()
+    reader: Any = SimpleNamespace(graph=SimpleNamespace(off_loop=off_loop))
+    ledger: Any = Nobody()
+    kind = GraphRequest(head=HEAD, body=(b"{}", b""), kind="file_attachment", file_bytes=9)
+    settled_at = asyncio.get_running_loop().time() + 60
+    attempt = UnclearAttempt(settled_at=settled_at, clocks=None)
+    reconciliation = Reconciliation(
+        reader=reader, ledger=ledger, graph_request=kind, settle_s=60, clock_skew_s=300
+    )
+    reconciliation._alike = Known()
+    for number in range(1, 5):
+        found = await reconciliation.judge([attempt], listing(number))
+        assert found == CannotTell()
+    assert len(reconciliation._seen[settled_at]) == MAX_REMEMBERED
+    assert len(reconciliation._possible) == MAX_REMEMBERED
+    for number in (*range(1, 5), 0):  # all that were listed are judged anew, and not excluded
+        assert await reconciliation.judge([attempt], listing(number)) == CannotTell()
+    off_loop.close()
+
+
+class Known(dict[str, bool]):
+    """The contents of all candidates are known not to be alike, so that none is read."""
+
+    def __contains__(self, _id: object) -> bool:
+        return True

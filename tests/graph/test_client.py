@@ -21,6 +21,7 @@ from attachment_gateway.graph.request import (
 )
 from attachment_gateway.graph.response import NoResponse, Response
 from attachment_gateway.http1.failure import Failure
+from tests.support.peer import until
 from tests.support.raw_graph import Exchange, Handler, RawGraph, answer, raw_graph
 
 
@@ -444,6 +445,12 @@ async def test_failed_gets_leave_room_for_others(client: GraphClient, graph: Raw
     *_, last = [await client.get("/x", sender) for _ in range(5)]
     assert isinstance(last, Response)
     assert last.body == b"y"
+
+
+async def test_a_get_keeps_no_connection(client: GraphClient, graph: RawGraph) -> None:
+    """The connection of a GET ends with it."""
+    assert isinstance(await client.get("/x", graph_request(client).head.sender), Response)
+    await until(lambda: not graph.tasks)
 
 
 @pytest.mark.parametrize(
