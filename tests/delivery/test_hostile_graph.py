@@ -6,6 +6,7 @@ None of the cases asserts a time; each asserts what is told, and what was asked 
 import gzip
 import json
 import re
+import threading
 from collections.abc import AsyncIterator, Callable
 from email.utils import formatdate
 from uuid import uuid4
@@ -14,6 +15,10 @@ import grpc.aio
 import pytest
 
 from attachment_gateway.delivery.listed_page import MAX_LISTED, MAX_PAGE_BYTES
+from attachment_gateway.graph import codec
+from attachment_gateway.graph.codec import parsed
+from attachment_gateway.graph.off_loop import ON_LOOP_BYTES
+from attachment_gateway.graph.values import JsonObject
 from graphattachments.v1.attachment_pb2 import Attachment, FileAttachment, ItemAttachment, PostRef
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
 from graphattachments.v1.event_pb2 import Event
@@ -268,3 +273,32 @@ async def test_a_head_without_an_end_is_no_answer(
     ]
     assert await told(stub, post) == CREATED["id"]
     assert len(graph.received) == 1
+
+
+async def test_large_answers_are_parsed_beside_the_event_loop(
+    stub: AsyncStub, graph: RawGraph, post: PostRef, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a create, a list, a content and a replay, the large answers are parsed on a thread."""
+    parsed_on: list[tuple[bool, bool]] = []
+
+    def noted(body: bytes) -> JsonObject:
+        is_large = len(body) > ON_LOOP_BYTES
+        parsed_on.append((is_large, threading.current_thread() is threading.main_thread()))
+        return parsed(body)
+
+    monkeypatch.setattr(codec, "parsed", noted)
+    item, padding = event_json("a" * 20_000), b" " * 20_000
+    whole = json.dumps(item).encode()
+    graph.script = [answer(200, b'{"error":{}' + padding + b"}", request_id="r")]
+    graph.read_script = [
+        answer(200, {"value": []}),
+        page(b'{"id":"A=","name":"Planning"}' + padding),
+        *[answer(200, whole)] * 4,
+    ]
+    request = create(post, event("a" * 20_000), request_id=str(uuid4()))
+    for _ in range(2):
+        response = await stub.CreateAttachment(request, metadata=BEARER, timeout=20)
+        assert response.attachment.item_attachment.event.body.content == "a" * 20_000
+    assert {True, False} == {is_large for is_large, _ in parsed_on}
+    assert all(on_main != is_large for is_large, on_main in parsed_on)
+    assert len(graph.reads) == 5
