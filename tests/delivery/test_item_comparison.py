@@ -214,3 +214,11 @@ def test_a_text_is_compared_in_linear_time(text: str) -> None:
     """A text of some MB, with any characters, is compared in time proportional to its length."""
     item = {"@odata.type": "#microsoft.graph.message", "subject": text, "mobilePhone": text}
     assert is_alike(item, item)
+
+
+@pytest.mark.parametrize("name", ["a/" * 2000 + "b", "x" * 4_000_000, "a." * 3000 + "b/c", "..", 7])
+def test_a_time_zone_can_be_any_value(name: object) -> None:
+    """A time zone that is none, however long, leaves the time as it stands."""
+    event = {"subject": "s", "start": {"dateTime": "2026-03-02T10:00:00", "timeZone": name}}
+    assert is_alike(event, event)
+    assert not is_alike({**event, "start": {"dateTime": "2026-03-02T10:00:00Z"}}, event)

@@ -152,6 +152,11 @@ def _body(value: object) -> object:
     return without_blanks(content)
 
 
+# "America/Argentina/ComodRivadavia" has 32 characters. ZoneInfo looks for a package for each "/",
+# and ends with RecursionError at some thousand.
+_MAX_ZONE_CHARS = 64
+
+
 def _instant(value: object) -> object:
     """Return an Edm.DateTimeOffset as a time in UTC, in whole seconds, as Graph stores it."""
     moment = _moment(value, None)
@@ -180,8 +185,10 @@ def _moment(value: object, zone: tzinfo | None) -> datetime | None:
 def _zone(name: object) -> tzinfo | None:
     if name == "UTC":
         return UTC
+    if not isinstance(name, str) or len(name) > _MAX_ZONE_CHARS:
+        return None
     try:
-        return ZoneInfo(win_tz.get(str(name), str(name)))
+        return ZoneInfo(win_tz.get(name, name))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
 
