@@ -235,7 +235,7 @@ async def test_a_list_without_an_end_is_read_up_to_its_bounds(
     always(graph, respond)
     gateway = await start(baseline="never")
     async with grpc.aio.insecure_channel(gateway.address) as channel:
-        reason = await told(AttachmentServiceStub(channel), post, timeout_s=3)
+        reason = await told(AttachmentServiceStub(channel), post, timeout_s=6)
     assert reason == "OUTCOME_UNKNOWN"
     assert (len(tokens), len(graph.received)) == (pages, 1)
 

@@ -233,7 +233,8 @@ class Reconciliation:
         """Note what could be ours; what there is no room for stays possible as `_OTHERS`."""
         self._possible |= digests
         if len(self._possible) > MAX_REMEMBERED:
-            self._possible = {_OTHERS, *islice(self._possible, MAX_REMEMBERED - 1)}
+            kept = islice(self._possible - {_OTHERS}, MAX_REMEMBERED - 1)
+            self._possible = {_OTHERS, *kept}
 
     def _candidates(
         self, listing: Listing, evidence: Evidence, claimed: frozenset[str]
