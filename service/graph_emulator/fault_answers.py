@@ -11,6 +11,12 @@ from graph_emulator.listing import age_header
 # Half a character of UTF-8 and no JSON, so that every parser fails.
 _GARBAGE = b"\xc3<<<"
 
+# More than a careful reader takes: an item of Graph's has some hundred elements, less than ten
+# levels and, as the request that it came with, at most 4 MB.
+_TINY = b"[" + b"{}," * 60_000 + b"{}]"
+_DEEP = b"[" * 200 + b"]" * 200
+_OVERSIZED = b'"' + b"x" * 5_000_000 + b'"'
+
 
 def answer_of(fault: Fault, normal: Answer, ids: Ids, now: datetime, url: str = "") -> Answer:
     """Return the response to a request that this fault strikes, without Graph's headers.
@@ -43,8 +49,17 @@ def _given(answer: FaultAnswer, ids: Ids, now: datetime) -> Answer:
     return Answer(status=answer.status, headers=headers, body=body)
 
 
+def _with(body: bytes, more: bytes) -> bytes:
+    """Return a body with one more property; one that isn't an object becomes one."""
+    is_object = body.startswith(b'{"') and body.endswith(b"}")
+    return (body[:-1] + b"," if is_object else b"{") + b'"more":' + more + b"}"
+
+
 _BREAK: Mapping[Broken, Callable[[bytes], bytes]] = {
     "none": lambda body: body,
     "truncated": lambda body: body[: len(body) // 2],
     "garbage": lambda body: (_GARBAGE * (len(body) // len(_GARBAGE) + 1))[: len(body)],
+    "tiny elements": lambda body: _with(body, _TINY),
+    "deep": lambda body: _with(body, _DEEP),
+    "oversized": lambda body: _with(body, _OVERSIZED),
 }

@@ -11,7 +11,7 @@ from graph_emulator.list_faults import Elements
 
 Store = Literal["never", "before", "after"]
 Cut = Literal["none", "unread", "before_answer", "mid_answer"]
-Broken = Literal["none", "truncated", "garbage"]
+Broken = Literal["none", "truncated", "garbage", "tiny elements", "deep", "oversized"]
 
 _CHOICES = (("store", Store), ("cut", Cut), ("broken", Broken), ("elements", Elements))
 
@@ -54,7 +54,9 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     """Headers that are added to the response, normal or not."""
     broken: Broken = "none"
-    """Whether the response's body is halved or replaced; its Content-Length is correct."""
+    """Whether the response's body is halved, replaced, or has another property that makes it hard
+    to read; its Content-Length is correct.
+    """
 
     cut: Cut = "none"
     """Where to cut: before the body is read, before the response, or in half of its body."""
@@ -66,7 +68,9 @@ class Fault:
     next_link: str = ""
     """The `@odata.nextLink` of a list's response; `{url}` in it stands for the requested URL."""
     elements: Elements = ""
-    """What a list has in place of its last element: null, a number, a string, or it without id."""
+    """What a list has in place of its last element: null, a number, a string, or it without id;
+    or how many empty ones it has behind it.
+    """
     partial: bool = False
     """Whether a list's response leaves out the last half of its elements, without a link."""
 

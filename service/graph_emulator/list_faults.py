@@ -1,6 +1,6 @@
 """Faults in the document of a list: its link, its elements and its length."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -8,7 +8,10 @@ import orjson
 
 from graph_emulator.answers import Answer
 
-Elements = Literal["", "null", "number", "string", "id null"]
+Elements = Literal["", "null", "number", "string", "id null", "flood"]
+
+# The empty elements of a flood: no post has so many attachments.
+FLOOD = 20_000
 
 # In a link, this stands for the requested URL with its query.
 SAME_URL = "{url}"
@@ -31,9 +34,12 @@ def halved(answer: Answer) -> Answer:
 
 
 def with_odd_element(answer: Answer, odd: Elements) -> Answer:
-    """Return a list with its last element, the newest, replaced; an empty list gets one."""
+    """Return a list with its last element, the newest, replaced; an empty list gets one.
+
+    A flood of empty elements comes behind it.
+    """
     elements = orjson.loads(answer.body)["value"] or [{}]
-    return _changed(answer, {"value": [*elements[:-1], _ODD[odd](elements[-1])]})
+    return _changed(answer, {"value": [*elements[:-1], *_ODD[odd](elements[-1])]})
 
 
 def _changed(answer: Answer, changes: Mapping[str, object]) -> Answer:
@@ -44,9 +50,10 @@ def _with_document(answer: Answer, document: Mapping[str, object]) -> Answer:
     return replace(answer, body=orjson.dumps(document))
 
 
-_ODD: Mapping[Elements, Callable[[dict[str, object]], object]] = {
-    "null": lambda _: None,
-    "number": lambda _: 7,
-    "string": lambda _: "attachment",
-    "id null": lambda one: {**one, "id": None},
+_ODD: Mapping[Elements, Callable[[dict[str, object]], Sequence[object]]] = {
+    "null": lambda _: [None],
+    "number": lambda _: [7],
+    "string": lambda _: ["attachment"],
+    "id null": lambda one: [{**one, "id": None}],
+    "flood": lambda one: [one, *[{}] * FLOOD],
 }

@@ -37,8 +37,9 @@ def test_a_baseline_counts_while_one_of_its_ids_is_listed() -> None:
 
 def test_an_id_that_cannot_be_used_is_none() -> None:
     """An id that isn't a printable text can't be put into a path."""
-    ids = ["A=", None, 7, "", "a\nb", "\ud800"]
-    assert [id_of(each) for each in listed(*ids)] == ["A=", "", "", "", "", ""]
+    ids = ["A=", None, 7, "", "a\nb", "\ud800", "a" * 1025]
+    assert [id_of(each) for each in listed(*ids)] == ["A=", "", "", "", "", "", ""]
+    assert id_of({"id": "a" * 1024}) == "a" * 1024
 
 
 @given(st.lists(st.text(st.characters(codec="utf-8")), max_size=30), st.integers(0, 5))

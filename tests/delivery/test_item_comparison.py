@@ -173,3 +173,52 @@ def test_html_is_compared_by_its_visible_words(markup: str, words: str) -> None:
     sent = {**MESSAGE, "body": {"contentType": "html", "content": markup}}
     shown = {**MESSAGE, "body": {"contentType": "html", "content": f"<p>{words}</p>"}}
     assert is_alike(sent, shown)
+
+
+def reordered(count: int) -> tuple[dict[str, object], dict[str, object]]:
+    """Return an event with so many categories, and one with them in the reverse order."""
+    names = [f"category {number}" for number in range(count)]
+    event = {"@odata.type": "#microsoft.graph.event", "subject": "Planning"}
+    return {**event, "categories": names}, {**event, "categories": names[::-1]}
+
+
+@pytest.mark.timeout(30)
+def test_a_long_list_is_compared_in_its_order() -> None:
+    """A list of 40,000 is recognised in its order, and one of 500 in any order."""
+    sent, _ = reordered(40_000)
+    assert is_alike(sent, sent)
+    assert is_alike(*reordered(500))
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("count", [2_000, 40_000])
+def test_a_comparison_without_end_finds_no_likeness(count: int) -> None:
+    """A list that would take more than MAX_COMPARISONS isn't recognised."""
+    assert not is_alike(*reordered(count))
+
+
+@pytest.mark.timeout(30)
+def test_lists_within_lists_are_compared_in_bounded_time() -> None:
+    """Lists within lists, each in another order, end after MAX_COMPARISONS as well."""
+    inner = [[[f"{outer} {number}" for number in range(20)]] * 20 for outer in range(20)]
+    sent = {"subject": "Planning", "a": inner}
+    shown = {"subject": "Planning", "a": [[[each[::-1] for each in two] for two in inner[::-1]]]}
+    assert not is_alike(sent, {**shown, "a": [*shown["a"], *inner[1:]]})
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize(
+    "text", ["a" + "\u0345" * 500_000 + "\u0316" * 500_000, "\u0f73" * 1_000_000, "a " * 2_000_000]
+)
+def test_a_text_is_compared_in_linear_time(text: str) -> None:
+    """A text of some MB, with any characters, is compared in time proportional to its length."""
+    item = {"@odata.type": "#microsoft.graph.message", "subject": text, "mobilePhone": text}
+    assert is_alike(item, item)
+
+
+@pytest.mark.parametrize("name", ["a/" * 2000 + "b", "x" * 4_000_000, "a." * 3000 + "b/c", "..", 7])
+def test_a_time_zone_can_be_any_value(name: object) -> None:
+    """A time zone that is none, however long, leaves the time as it stands."""
+    event = {"subject": "s", "start": {"dateTime": "2026-03-02T10:00:00", "timeZone": name}}
+    assert is_alike(event, event)
+    assert not is_alike({**event, "start": {"dateTime": "2026-03-02T10:00:00Z"}}, event)

@@ -28,6 +28,11 @@ LONG = "minutes of the meeting of the board " * 8
         ("???", "a.txt", Name.PERHAPS),
         ("a.txt", "b.txt", Name.OTHER),
         ("a\ud800.txt", "a\ud801.txt", Name.SAME),
+        ("a" * 300 + "b", "a" * 300 + "c", Name.SAME),  # Outlook keeps 255 characters
+        ("a" * 100 + "b" * 300, "a" * 100 + "c" * 300, Name.OTHER),
+        ("a" * 255 + "e\u0301" * 9, "a" * 255 + "\u00e9" * 9, Name.SAME),
+        ("a" * 1_000_000, "a" * 2_000_000, Name.SAME),
+        (" " * 1000 + "a.txt", "a.txt", Name.PERHAPS),  # its beginning tells nothing
     ],
 )
 def test_names_are_compared_without_what_is_changed_on_the_way(

@@ -5,21 +5,32 @@ users report of Graph.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import grpc.aio
 import pytest
 
-from attachment_gateway.delivery.post_reader import ReadError
+from attachment_gateway.delivery.post_reader import Listing, ReadError
+from attachment_gateway.delivery.reconciliation import (
+    MAX_REMEMBERED,
+    CannotTell,
+    Reconciliation,
+)
 from attachment_gateway.delivery.resources import Resources
+from attachment_gateway.delivery.stamps import ReadClocks
+from attachment_gateway.delivery.state import UnclearAttempt
+from attachment_gateway.graph.off_loop import OffLoop
 from attachment_gateway.graph.paths import GraphRoot
-from attachment_gateway.graph.request import Sender
+from attachment_gateway.graph.request import GraphRequest, Sender
 from attachment_gateway.graph.response import Response
+from attachment_gateway.ledger.boot_clock import boot_time
 from attachment_gateway.ledger.memory import MemoryLedger
 from attachment_gateway.mailbox import MailboxLimits
 from attachment_gateway.mailbox.identities import Standing
@@ -228,6 +239,10 @@ async def test_a_file_that_is_shown_otherwise_is_not_created_twice(
         {"elements": "null"},
         {"elements": "string"},
         {"elements": "id null"},
+        {"elements": "flood"},
+        {"broken": "tiny elements"},
+        {"broken": "deep"},
+        {"broken": "oversized"},
         {"partial": True},
     ],
     ids=str,
@@ -357,3 +372,46 @@ async def test_what_may_be_ours_is_not_absent_because_it_vanished(
     control.configure(odd_bytes=False)
     told = await outcome(stubs["never"], post, FILE, request_id=request_id)
     assert stored(control, post) == [told]
+
+
+class Nobody:
+    """A ledger in which no other call has created anything."""
+
+    async def claimed(self, _post: str) -> frozenset[str]:
+        return frozenset()
+
+
+def listing(number: int) -> Listing:
+    """Return a whole list of 4,000 attachments, other ones for each number; none for 0."""
+    ids = [f"{number} {each}" for each in range(4_000)] if number else []
+    clocks = ReadClocks(date_s=None, read_at=boot_time(), wall_s=time.time())
+    return Listing(listed=tuple({"id": each} for each in ids), clocks=clocks, is_whole=True)
+
+
+async def test_what_is_remembered_of_lists_is_bounded() -> None:
+    """Of lists that show others each time 10,000 ids are remembered, and none proves absence."""
+    off_loop = OffLoop()
+    reader: Any = SimpleNamespace(graph=SimpleNamespace(off_loop=off_loop))
+    ledger: Any = Nobody()
+    kind = GraphRequest(head=HEAD, body=(b"{}", b""), kind="file_attachment", file_bytes=9)
+    settled_at = asyncio.get_running_loop().time() + 60
+    attempt = UnclearAttempt(settled_at=settled_at, clocks=None)
+    reconciliation = Reconciliation(
+        reader=reader, ledger=ledger, graph_request=kind, settle_s=60, clock_skew_s=300
+    )
+    reconciliation._alike = Known()
+    for number in range(1, 5):
+        found = await reconciliation.judge([attempt], listing(number))
+        assert found == CannotTell()
+    assert len(reconciliation._seen[settled_at]) == MAX_REMEMBERED
+    assert len(reconciliation._possible) == MAX_REMEMBERED
+    for number in (*range(1, 5), 0):  # all that were listed are judged anew, and not excluded
+        assert await reconciliation.judge([attempt], listing(number)) == CannotTell()
+    off_loop.close()
+
+
+class Known(dict[str, bool]):
+    """The contents of all candidates are known not to be alike, so that none is read."""
+
+    def __contains__(self, _id: object) -> bool:
+        return True

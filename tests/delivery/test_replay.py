@@ -15,6 +15,8 @@ from attachment_gateway.errors import (
     OutcomeUnknown,
     Violations,
 )
+from attachment_gateway.graph.client import GraphClientLimits
+from attachment_gateway.graph.off_loop import OffLoop
 from attachment_gateway.graph.request import (
     FileRequest,
     GraphRequest,
@@ -44,9 +46,14 @@ class Graph:
 
     def __init__(self, *responses: Response | NoResponse) -> None:
         self._responses = list(responses)
+        self.limits = GraphClientLimits(timeout_s=1, max_connections=1, max_response_bytes=1000)
+        self.off_loop = OffLoop()
         self.asked_at: list[float] = []
 
-    async def get(self, _path: str, _sender: Sender) -> Response | NoResponse:
+    async def get(
+        self, _path: str, _sender: Sender, *, max_body_bytes: int
+    ) -> Response | NoResponse:
+        assert max_body_bytes == 1000
         self.asked_at.append(asyncio.get_running_loop().time())
         return self._responses.pop(0) if len(self._responses) > 1 else self._responses[0]
 

@@ -245,6 +245,41 @@ def test_each_form_of_retry_after_is_read(value: str, delay_s: float | None) -> 
     assert retry_after_s({"retry-after": value}, now=NOW) == delay_s
 
 
+@pytest.mark.parametrize("value", ["1," * 200 + "1", "9" * 257, "Tue, 10 Mar 2026 " + " " * 300])
+def test_an_overlong_retry_after_is_none(value: str) -> None:
+    """A Retry-After of more than 256 characters asks for no delay."""
+    assert retry_after_s({"retry-after": value}, now=NOW) is None
+
+
+@pytest.mark.parametrize(("padding", "code"), [(65_000, "TooBig"), (65_536, "")])
+def test_an_error_is_read_up_to_64_kib(padding: int, code: str) -> None:
+    """An error's body of more than MAX_ERROR_BYTES tells nothing but its status."""
+    found = read_error(response(400, {**error("TooBig"), "padding": "x" * padding}), now=NOW)
+    assert (found.http_status, found.code) == (400, code)
+
+
+def test_an_overlong_date_is_none() -> None:
+    """A date of more than 64 characters is invalid."""
+    date = "Tue, 10 Mar 2026 12:00:00 GMT"
+    assert http_date(date.ljust(64)) == 1_773_144_000.0
+    assert http_date(date.ljust(65)) is None
+
+
+TINY = b'{"id":"A=","name":"n","more":[' + b"{}," * 30_000 + b"{}]}"
+DEEP = b'{"id":"A=","more":' + b"[" * 101 + b"]" * 101 + b"}"
+
+
+@pytest.mark.parametrize("body", [TINY, DEEP])
+def test_a_success_with_too_many_elements_was_created(body: bytes) -> None:
+    """A 2XX of Graph's that isn't parsed was created and is looked up; a proxy's may be."""
+    graphs = fault(response(201, body, request_id="r"))
+    assert isinstance(graphs, errors.OutcomeUnknown)
+    assert graphs.created
+    others = fault(response(201, body))
+    assert isinstance(others, errors.OutcomeUnknown)
+    assert not others.created
+
+
 def test_no_retry_after_is_no_delay() -> None:
     """Without the header there is no delay."""
     assert retry_after_s({}, now=NOW) is None

@@ -120,6 +120,8 @@ def described(fault: WireFault | Fault) -> str:
         words += [fault.answer.code] if fault.answer.code else []
     if fault.broken != "none":
         words.append(fault.broken)
+    if fault.elements:
+        words.append(f"elements: {fault.elements}")
     if fault.cut != "none":
         words.append(f"{fault.cut}{' by RST' if fault.reset else ''}")
     if fault.delay_s:

@@ -75,13 +75,17 @@ def broken(number: int, random: Random) -> dict[str, Any]:
     """A success that can't be read, and responses that end in the middle."""
     kind, store = combination(
         number,
-        ("truncated", "garbage", "empty", "{}", "text", "no content", "mid", "mid RST", "cut"),
+        (
+            *("truncated", "garbage", "empty", "{}", "text", "no content", "mid", "mid RST", "cut"),
+            *("tiny elements", "deep", "oversized"),
+        ),
         (("before", 0.0), ("after", 0.0), ("after", LATEST_S), ("before", 0.0)),
     )
     how: dict[str, Any] = {"store": store[0], "store_after_s": store[1]}
     breaks: dict[str, dict[str, Any]] = {
         "truncated": {"broken": "truncated"},
         "garbage": {"broken": "garbage"},
+        **{each: {"broken": each} for each in ("tiny elements", "deep", "oversized")},
         "empty": {"answer": FaultAnswer(status=201)},
         "{}": {"answer": FaultAnswer(status=200, body=b"{}")},
         "text": {"answer": FaultAnswer(status=202, body=b"Accepted", content_type="text/plain")},

@@ -58,6 +58,7 @@ def lists(number: int, random: Random) -> dict[str, Any]:
             *({"next_link": "http://[::1"}, {"next_link": "not a url"}, {"next_link": "{url}"}),
             *({"next_link": "https://graph.example/v1.0/me?a=b"}, {"age_s": 9}),
             *({"elements": "null"}, {"elements": "number"}, {"elements": "id null"}),
+            {"elements": "flood"},
             *({"partial": True}, "list lag", "shuffled", "cached"),
         ),
         STORES,

@@ -21,6 +21,7 @@ from attachment_gateway.graph.request import (
 )
 from attachment_gateway.graph.response import NoResponse, Response
 from attachment_gateway.http1.failure import Failure
+from tests.support.peer import until
 from tests.support.raw_graph import Exchange, Handler, RawGraph, answer, raw_graph
 
 
@@ -345,7 +346,10 @@ async def test_each_get_has_a_new_connection(client: GraphClient, graph: RawGrap
     assert (len(graph.received), len(graph.reads), graph.connections) == (2, 2, 3)
 
 
-@pytest.mark.parametrize("path", ["/é", "/a\x01b", "/" + "a" * 70_000, "x", "/\udc80"])
+@pytest.mark.parametrize(
+    "path",
+    ["/é", "/a\x01b", "/" + "a" * 8192, "x", "/\udc80", "/a HTTP/1.1", "/a\r\nB: c", "/a\x7f"],
+)
 async def test_a_get_with_a_malformed_path_fails(
     client: GraphClient, graph: RawGraph, path: str
 ) -> None:
@@ -389,10 +393,10 @@ async def test_a_surplus_response_is_not_taken_for_the_next_one(
     assert (replies, graph.connections) == ([201, 201, 204], 3)
 
 
-async def test_a_get_does_not_change_the_protocols_of_an_attempt(
+async def test_a_get_and_an_attempt_trust_the_same_authority(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """GETs and attempts have TLS contexts of their own, because httpcore changes its one."""
+    """A GET goes over https as an attempt does, and neither names a protocol to choose."""
     authority = trustme.CA()
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
@@ -413,17 +417,88 @@ async def test_a_get_does_not_change_the_protocols_of_an_attempt(
         await client.get("/x", graph_request(client).head.sender)
         await client.create_attachment(graph_request(client)).send()
         await client.close()
-    assert agreed == [(True, "http/1.1"), (False, None)]
+    assert agreed == [(True, None), (False, None)]
 
 
-async def test_a_get_that_fails_in_a_way_of_its_own_gives_no_response(
-    client: GraphClient, monkeypatch: pytest.MonkeyPatch
+async def at_once(exchange: Exchange) -> None:
+    exchange.writer.close()
+
+
+async def at_once_by_reset(exchange: Exchange) -> None:
+    exchange.reset()
+
+
+@pytest.mark.parametrize("handler", [at_once, at_once_by_reset, cut, cut_head, garbage])
+async def test_a_get_whose_connection_ends_gives_no_response(
+    client: GraphClient, graph: RawGraph, handler: Handler
 ) -> None:
-    """Libraries below httpx raise errors that aren't httpx's, such as anyio's AttributeError."""
-
-    async def fail(_: object) -> None:
-        raise AttributeError("'NoneType' object has no attribute 'getpeername'")
-
-    monkeypatch.setattr(client._reader, "handle_async_request", fail)
+    """A GET whose connection ends before the head of a response is a NoResponse."""
+    graph.read_script = [handler]
     result = await client.get("/x", graph_request(client).head.sender)
+    assert result == NoResponse(failure=Failure.CONNECTION_LOST, offered=True)
+
+
+async def test_failed_gets_leave_room_for_others(client: GraphClient, graph: RawGraph) -> None:
+    """GETs that fail, more than there are connections, leave the connections free."""
+    graph.read_script = [cut, garbage, cut_body, answer(200, b"x" * 100_001), answer(200, b"y")]
+    sender = graph_request(client).head.sender
+    *_, last = [await client.get("/x", sender) for _ in range(5)]
+    assert isinstance(last, Response)
+    assert last.body == b"y"
+
+
+async def test_a_get_keeps_no_connection(client: GraphClient, graph: RawGraph) -> None:
+    """The connection of a GET ends with it."""
+    assert isinstance(await client.get("/x", graph_request(client).head.sender), Response)
+    await until(lambda: not graph.tasks)
+
+
+@pytest.mark.parametrize(
+    ("limit", "body", "is_too_large"), [(3, b"abc", False), (2, None, True), (0, None, True)]
+)
+async def test_a_get_reads_at_most_what_it_is_told(
+    client: GraphClient, graph: RawGraph, limit: int, body: bytes | None, is_too_large: bool
+) -> None:
+    """A body is read up to the limit of its GET; a larger one is none, and is known to be."""
+    graph.read_script = [answer(200, b"abc")]
+    sender = graph_request(client).head.sender
+    response = await client.get("/x", sender, max_body_bytes=limit)
+    assert isinstance(response, Response)
+    assert (response.body, response.is_too_large) == (body, is_too_large)
+
+
+def test_what_is_read_of_an_echo_grows_with_the_request() -> None:
+    """Of what shows a created attachment, four times the request and 256 KiB are read at most."""
+    root = GraphRoot.parse("http://127.0.0.1:9/v1.0")
+    sender = Sender(root=root, token="tok", ids=SupportIds("id"), max_request_bytes=4194304)
+    limits = GraphClientLimits(timeout_s=1, max_connections=1, max_response_bytes=4_259_840)
+    read = [
+        limits.echo_bytes(GraphRequest(head=RequestHead(sender, "/x"), body=(body,), kind=ITEM))
+        for body in (b"", bytes(1000), bytes(999_424), bytes(999_425), bytes(4_000_000))
+    ]
+    assert read == [262_144, 266_144, 4_259_840, 4_259_840, 4_259_840]
+
+
+HEADS = {
+    "headers": b"".join(b"a%d: b\r\n" % number for number in range(257)),
+    "the same header": b"a: b\r\n" * 257,
+    "bytes": b"a: " + b"b" * 65_537 + b"\r\n",
+}
+
+
+@pytest.mark.parametrize("lines", HEADS.values(), ids=HEADS)
+@pytest.mark.parametrize("reads", [True, False], ids=["GET", "POST"])
+async def test_a_head_that_is_too_large_is_no_response(
+    client: GraphClient, graph: RawGraph, lines: bytes, reads: bool
+) -> None:
+    """A head with too many headers or bytes is no response, to a GET as to an attempt."""
+
+    async def flood(exchange: Exchange) -> None:
+        await cut(exchange, b"HTTP/1.1 200 X\r\n" + lines + b"Content-Length: 2\r\n\r\n{}")
+
+    graph.read_script, graph.script = [flood], [flood]
+    if reads:
+        result = await client.get("/x", graph_request(client).head.sender)
+    else:
+        result = await client.create_attachment(graph_request(client)).send()
     assert result == NoResponse(failure=Failure.CONNECTION_LOST, offered=True)

@@ -664,7 +664,16 @@ def test_a_value_that_should_be_an_object_is_left_out(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["48", "Infinity", True, pytest.param(10**400, id="huge"), [], {}]
+    "value",
+    [
+        "48",
+        "Infinity",
+        True,
+        pytest.param(10**400, id="huge"),
+        pytest.param(10**1000, id="longer"),
+        [],
+        {},
+    ],
 )
 def test_a_double_of_another_type_is_left_out(value: Any) -> None:
     """A value that is no double, also a whole number beyond all doubles, is left out."""

@@ -157,3 +157,30 @@ def test_a_broken_body_is_no_json(broken: Broken, length: int) -> None:
     assert len(body) == length
     with pytest.raises(orjson.JSONDecodeError):
         orjson.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("broken", "more"),
+    [
+        ("tiny elements", [{}] * 60_001),
+        ("deep", None),
+        ("oversized", "x" * 5_000_000),
+    ],
+)
+@pytest.mark.parametrize(("normal", "kept"), [(b'{"id":"1"}', {"id": "1"}), (b"", {}), (b"[]", {})])
+def test_a_body_can_have_more_than_is_taken(
+    broken: Broken, more: object, normal: bytes, kept: dict[str, object]
+) -> None:
+    """A body with one more property is JSON, with what it had before if it was an object."""
+    answer = Answer(status=201, body=normal)
+    document = orjson.loads(answer_of(Fault(store="before", broken=broken), answer, IDS, NOW).body)
+
+    found = document.pop("more")
+    assert document == kept
+    if broken == "deep":
+        levels = 0
+        while found:
+            [found], levels = found, levels + 1
+        assert levels == 199
+    else:
+        assert found == more

@@ -31,12 +31,14 @@ def placed(control: EmulatorClient, count: int) -> list[str]:
         ("number", ("1",), [7]),
         ("string", ("1",), ["attachment"]),
         ("id null", ("1", "2"), [{"id": "1", "name": "n"}, {"id": None, "name": "n"}]),
+        ("flood", ("1", "2"), [{"id": "1", "name": "n"}, {"id": "2", "name": "n"}, *[{}] * 20_000]),
+        ("flood", (), [{}] * 20_001),
         ("null", (), [None]),
         ("id null", (), [{"id": None}]),
     ],
 )
 def test_an_odd_element(odd: Elements, ids: tuple[str, ...], value: list[object]) -> None:
-    """The last element of a list is replaced, and an empty list gets one."""
+    """The last element of a list is replaced or followed, and an empty list gets one."""
     answer = with_odd_element(listing(*ids), odd)
 
     assert orjson.loads(answer.body) == {"value": value}

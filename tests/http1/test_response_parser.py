@@ -1,5 +1,6 @@
 """http1.response_parser: from the bytes of a response to its status, headers and body."""
 
+import gc
 import gzip
 import zlib
 from itertools import pairwise
@@ -8,7 +9,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from attachment_gateway.http1.response_parser import MAX_HEAD_BYTES, ResponseParser
+from attachment_gateway.http1.response_parser import (
+    MAX_HEAD_BYTES,
+    MAX_HEAD_LINES,
+    MAX_SKIPPED,
+    ResponseParser,
+)
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -255,6 +261,71 @@ def test_the_limit_applies_to_the_decoded_body() -> None:
     assert parsed(whole, limit=10_000).body is None
 
 
+# The bounds of what comes beside the body.
+
+LINE = b"a: b\r\n"
+INTERIM = b"HTTP/1.1 100 C\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (OK + LINE * (MAX_HEAD_LINES - 2), 200),
+        (OK + LINE * (MAX_HEAD_LINES - 1), 0),
+        (OK + b"".join(b"a%d:\r\n" % number for number in range(1000)), 0),
+        (INTERIM * (MAX_HEAD_LINES - 2) + OK, 200),
+        (INTERIM * (MAX_HEAD_LINES - 1) + OK, 0),
+        (OK + b"a: " + b"b" * (MAX_HEAD_BYTES - 17) + b"\r\n", 200),
+        (OK + b"a: " + b"b" * MAX_HEAD_BYTES + b"\r\n", 0),
+        (OK + (b"a: " + b"b" * 300 + b"\r\n") * 250, 0),
+    ],
+)
+def test_a_head_in_one_piece_is_bounded(head: bytes, status: int) -> None:
+    """A head is bounded in bytes and lines, interim responses included, also in one piece."""
+    assert parsed(sized(b"", head=head)).http_status == status
+
+
+def test_the_values_of_a_repeated_header_are_joined() -> None:
+    """The values of a repeated header are joined in their order, those of interim ones left out."""
+    head = b"HTTP/1.1 103 E\r\na: 0\r\n\r\n" + OK + b"a: 1\r\nb: 2\r\nA: 3\r\n"
+    assert parsed(sized(b"", head=head)).headers == {
+        "a": "1, 3",
+        "b": "2",
+        "content-length": "0",
+    }
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        b"0\r\n" + LINE * 20_000,
+        b"0\r\na:" + b"b" * 100_000,
+        b"1;" + b"x" * 100_000,
+        b"1\r\nx\r\n" * 20_000,
+    ],
+    ids=["trailers", "a trailer", "a chunk extension", "chunks of one byte"],
+)
+@pytest.mark.parametrize("piece_bytes", [1000, 1_000_000])
+def test_the_framing_of_a_body_is_bounded(framing: bytes, piece_bytes: int) -> None:
+    """What frames a body is no larger than a head and the body, or the body is none."""
+    pieces = [framing[at : at + piece_bytes] for at in range(0, len(framing), piece_bytes)]
+    response = parsed(CHUNKED, *pieces, limit=1_000_000)
+    assert result_of(response) == (200, None, True, True)
+
+
+def test_a_body_in_small_chunks_is_read() -> None:
+    """A body in chunks of 100 bytes is read, as much framing as it has."""
+    chunk = b"64\r\n" + b"x" * 100 + b"\r\n"
+    response = parsed(CHUNKED + chunk * 40_000 + b"0\r\n\r\n", limit=4_000_000)
+    assert response.body == b"x" * 4_000_000
+
+
+@pytest.mark.parametrize(("limit", "is_too_large"), [(3, False), (2, True)])
+def test_a_body_can_be_too_large(limit: int, is_too_large: bool) -> None:
+    """A response tells whether its body is larger than the limit."""
+    assert parsed(sized(b"abc"), limit=limit).is_too_large is is_too_large
+
+
 # Skipping the values of contentBytes.
 
 
@@ -316,6 +387,16 @@ def test_content_is_not_skipped_in_an_encoded_body() -> None:
         assert parsed(sized(data, head=head), skipping=True).body == body
 
 
+@pytest.mark.parametrize("piece_bytes", [1, 25, 1460, 256_000])
+def test_content_is_skipped_so_many_times(piece_bytes: int) -> None:
+    """The first MAX_SKIPPED contents are skipped, in pieces of any size, and the others kept."""
+    one, kept = b'{"contentBytes":"QUJD"},', b'{"contentBytes":""},'
+    whole = sized(one * 1_000)
+    pieces = [whole[at : at + piece_bytes] for at in range(0, len(whole), piece_bytes)]
+    read = parsed(*pieces, limit=5_000_000, skipping=True).body
+    assert read == kept * MAX_SKIPPED + one * (1_000 - MAX_SKIPPED)
+
+
 def test_skipped_content_counts_against_the_limit() -> None:
     """Skipped content counts against the limit, and isn't held in memory."""
     body = b'{"contentBytes":"' + b"A" * 10_000 + b'"}'
@@ -328,3 +409,27 @@ def test_skipped_content_counts_against_the_limit() -> None:
     assert (response.is_over, len(response._read)) == (False, len(b'{"contentBytes":"'))
     response.end()
     assert response.body == b'{"contentBytes":"'
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\n\r\n{}",
+        b"no response",
+    ],
+)
+def test_a_response_that_is_over_needs_no_garbage_collection(response: bytes) -> None:
+    """After its response, a parser is freed with the last reference to it."""
+    gc.collect()
+    gc.disable()
+    try:
+        parser = ResponseParser(max_body_bytes=100)
+        parser.feed(response)
+        parser.end()
+        parser.feed(b"more")
+        del parser
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -68,6 +68,7 @@ DOCSTRINGS_ALONE = {"__init__"} | {
 # Test files of a property of several modules.
 OF_SEVERAL = {
     *("graph/test_metadata", "graph/test_msgraph_sdk", "ledger/test_processes"),
+    "delivery/test_hostile_graph",
     *("contract/test_protos", "contract/test_grpcurl"),
     *("project/test_benchmarks", "project/test_demo", "project/test_layout"),
     *("project/test_package", "project/test_papers"),

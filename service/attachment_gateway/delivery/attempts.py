@@ -37,7 +37,13 @@ from attachment_gateway.errors import (
     OutcomeUnknown,
 )
 from attachment_gateway.graph.request import GraphRequest
-from attachment_gateway.graph.response import NoResponse, Response, http_date, request_id_of
+from attachment_gateway.graph.response import (
+    NoResponse,
+    Response,
+    body_bytes_of,
+    http_date,
+    request_id_of,
+)
 from attachment_gateway.ledger import LEASE_S, Acquired, Sending
 from attachment_gateway.ledger.boot_clock import boot_time
 from attachment_gateway.mailbox import MailboxBusy
@@ -101,7 +107,13 @@ class Attempts:
         if isinstance(result, Done):
             return result
         self._ids.graph_request_id = request_id_of(result)
-        step = response_judgement.decide(result, self._graph_request, self._situation(number))
+        step = await self._resources.graph.off_loop.run(
+            body_bytes_of(result),
+            response_judgement.decide,
+            result,
+            self._graph_request,
+            self._situation(number),
+        )
         metrics.attempts(step.word).inc()
         self._resources.baselines.note_attempt(
             self._mailbox.name, self._loop.time(), unclear=isinstance(step, LookUp)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Self
 
+from attachment_gateway.graph.paths import MAX_ID_CHARS
 from attachment_gateway.graph.values import JsonObject
 
 # A larger list is no baseline: never a part of one.
@@ -21,7 +22,8 @@ _WITHOUT_ID = struct.Struct("<I")
 def id_of(listed: JsonObject) -> str:
     """Return an attachment's id, "" if it has none that can be used in a path."""
     found = listed.get("id")
-    return found if isinstance(found, str) and found.isprintable() else ""
+    is_usable = isinstance(found, str) and len(found) <= MAX_ID_CHARS and found.isprintable()
+    return str(found) if is_usable else ""
 
 
 def digest(attachment_id: str) -> bytes:

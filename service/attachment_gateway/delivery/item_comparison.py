@@ -4,9 +4,6 @@ Everything that was sent has to be recognised in what is shown, as far as Graph 
 A difference proves nothing: Graph may have changed the value, so the result is only "alike" or not.
 """
 
-import html
-import re
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from types import MappingProxyType
@@ -15,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from tzlocal.windows_tz import win_tz
 
 from attachment_gateway.delivery.names import CUT_CHARS
+from attachment_gateway.delivery.texts import plain, without_blanks, without_markup
 
 # What Graph is reported to replace, reset or compute anew, so that it identifies nothing.
 _VOLATILE = frozenset(
@@ -31,6 +29,10 @@ _VOLATILE = frozenset(
 )
 
 
+# How many values are compared at most, in some 0.5 s. An item of 50,000 values in the order in
+# which they were sent takes as many; a list of n values in another order takes up to n * n.
+MAX_COMPARISONS = 1_000_000
+
 # Properties whose values are an enum's: Graph writes them in any letter case.
 _ENUMS = frozenset(
     {
@@ -41,13 +43,22 @@ _ENUMS = frozenset(
 
 
 def is_alike(sent: object, shown: object) -> bool:
-    """Return whether an item as it was sent is recognised in one that Graph shows, both as JSON."""
+    """Return whether an item as it was sent is recognised in one that Graph shows, both as JSON.
+
+    It isn't if that takes more than MAX_COMPARISONS.
+    """
     if not isinstance(sent, Mapping) or not isinstance(shown, Mapping):
         return False
     compared = [name for name in sent if name not in _VOLATILE]
-    if not all(name in shown and _same(name, sent[name], shown[name]) for name in compared):
+    if not any(_identifies(sent[name]) for name in compared):
         return False
-    return any(_identifies(sent[name]) for name in compared)
+    comparison = _Comparison()
+    try:
+        return all(
+            name in shown and comparison.same(name, sent[name], shown[name]) for name in compared
+        )
+    except _TooManyError:
+        return False
 
 
 def _identifies(value: object) -> bool:
@@ -62,65 +73,73 @@ def _identifies(value: object) -> bool:
     return isinstance(value, str) and bool(value.strip())
 
 
-def _same(name: str, sent: object, shown: object) -> bool:
-    normal = _NORMAL.get(name)
-    if normal is not None:
-        return normal(sent) == normal(shown)
-    return _recognised(sent, shown, is_enum=name in _ENUMS)
+class _TooManyError(Exception):
+    """More than MAX_COMPARISONS are needed."""
 
 
-def _recognised(sent: object, shown: object, *, is_enum: bool = False) -> bool:
-    """Return whether a value without a meaning known here is recognised in what is shown."""
-    if isinstance(sent, str):
-        if not isinstance(shown, str):
-            return False
-        return _same_text(_plain(sent), _plain(shown)) or (
-            is_enum and sent.casefold() == shown.casefold()
+class _Comparison:
+    """The comparison of one item; it counts how many values are compared."""
+
+    def __init__(self) -> None:
+        self._left = MAX_COMPARISONS
+
+    def same(self, name: str, sent: object, shown: object) -> bool:
+        """Return whether a property is the same. Raises _TooManyError."""
+        normal = _NORMAL.get(name)
+        if normal is not None:
+            return normal(sent) == normal(shown)
+        return self._recognised(_plained(sent), _plained(shown), is_enum=name in _ENUMS)
+
+    def _recognised(self, sent: object, shown: object, *, is_enum: bool = False) -> bool:
+        """Return whether a value without a meaning known here is recognised in what is shown.
+
+        Both have plain texts.
+        """
+        self._left -= 1
+        if self._left < 0:
+            raise _TooManyError
+        if isinstance(sent, str):
+            return isinstance(shown, str) and _same_text(sent, shown, is_enum=is_enum)
+        if isinstance(sent, Mapping):
+            return isinstance(shown, Mapping) and all(
+                name in _VOLATILE
+                or self._recognised(value, shown.get(name), is_enum=name in _ENUMS)
+                for name, value in sent.items()
+            )
+        if isinstance(sent, list):
+            return isinstance(shown, list) and self._all_recognised(sent, shown)
+        if isinstance(sent, bool) or sent is None:  # a boolean that isn't set is shown as null
+            return bool(sent) == bool(shown)
+        return sent == shown
+
+    def _all_recognised(self, sent: Sequence[object], shown: Sequence[object]) -> bool:
+        """Return whether each element is recognised, in any order; most are in the same order."""
+        return len(sent) == len(shown) and all(
+            self._recognised(each, shown[at])
+            or any(self._recognised(each, other) for other in shown)
+            for at, each in enumerate(sent)
         )
-    if isinstance(sent, Mapping):
-        return isinstance(shown, Mapping) and all(
-            name in _VOLATILE or _recognised(value, shown.get(name), is_enum=name in _ENUMS)
-            for name, value in sent.items()
-        )
-    if isinstance(sent, list):
-        return isinstance(shown, list) and _all_recognised(sent, shown)
-    if isinstance(sent, bool) or sent is None:  # a boolean that isn't set is shown as null
-        return bool(sent) == bool(shown)
-    return sent == shown
 
 
-def _all_recognised(sent: Sequence[object], shown: Sequence[object]) -> bool:
-    """Return whether each element is recognised, in any order."""
-    return len(sent) == len(shown) and all(
-        any(_recognised(each, other) for other in shown) for each in sent
+def _plained(value: object) -> object:
+    """Return a value with each text in it plain."""
+    if isinstance(value, str):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {name: _plained(member) for name, member in value.items()}
+    return [_plained(each) for each in value] if isinstance(value, list) else value
+
+
+def _same_text(sent: str, shown: str, *, is_enum: bool) -> bool:
+    """Return whether two plain texts are the same, or the shown one is cut."""
+    return (
+        sent == shown
+        or (len(shown) >= CUT_CHARS and sent.startswith(shown))
+        or (is_enum and sent.casefold() == shown.casefold())
     )
-
-
-def _same_text(sent: str, shown: str) -> bool:
-    """Return whether two texts are the same, or the shown one is cut."""
-    return sent == shown or (len(shown) >= CUT_CHARS and sent.startswith(shown))
-
-
-def _plain(text: str) -> str:
-    """Return a text without blanks and line breaks, in one composition."""
-    return "".join(unicodedata.normalize("NFC", text).split())
 
 
 # The meaning of each value that Graph rewrites. A value that can't be read stays as it is.
-
-_FLAGS = re.DOTALL | re.IGNORECASE
-
-# What a browser doesn't show: comments, and these elements. Each has a pattern of its end, and one
-# of the whole.
-_UNSEEN = tuple(
-    (re.compile(end, _FLAGS), re.compile(f"{begin}.*?{end}", _FLAGS))
-    for begin, end in (
-        ("<!--", "-->"),
-        *((rf"<{name}\b", rf"</{name}\s*>") for name in ("style", "script", "title")),
-    )
-)
-
-_TAG = re.compile("<[^>]*>")
 
 
 def _body(value: object) -> object:
@@ -129,25 +148,13 @@ def _body(value: object) -> object:
     if not isinstance(content, str) or not isinstance(value, Mapping):
         return value
     if str(value.get("contentType", "text")).lower() == "html":
-        content = _without_markup(content)
-    return "".join(content.split())
+        content = without_markup(content)
+    return without_blanks(content)
 
 
-def _without_markup(markup: str) -> str:
-    """Return the text of HTML, in time proportional to its length for any input.
-
-    Each pattern is applied only up to the last place where its closing mark occurs. Otherwise each
-    opening mark without a closing one would scan the rest of the text.
-    """
-    for end, whole in _UNSEEN:
-        last = max((found.end() for found in end.finditer(markup)), default=0)
-        markup = whole.sub(" ", markup[:last]) + markup[last:]
-    last = markup.rfind(">") + 1
-    text = _TAG.sub(" ", markup[:last]) + markup[last:]
-    try:
-        return html.unescape(text)
-    except ValueError:  # a character reference with more digits than Python reads
-        return text
+# "America/Argentina/ComodRivadavia" has 32 characters. ZoneInfo looks for a package for each "/",
+# and ends with RecursionError at some thousand.
+_MAX_ZONE_CHARS = 64
 
 
 def _instant(value: object) -> object:
@@ -178,8 +185,10 @@ def _moment(value: object, zone: tzinfo | None) -> datetime | None:
 def _zone(name: object) -> tzinfo | None:
     if name == "UTC":
         return UTC
+    if not isinstance(name, str) or len(name) > _MAX_ZONE_CHARS:
+        return None
     try:
-        return ZoneInfo(win_tz.get(str(name), str(name)))
+        return ZoneInfo(win_tz.get(name, name))
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
 
@@ -199,12 +208,13 @@ def _digits(value: object) -> object:
     """Return a phone number's digits."""
     if isinstance(value, list):
         return sorted(str(_digits(each)) for each in value)
-    return "".join(filter(str.isdigit, value)) if isinstance(value, str) else value
+    # A generator, as `filter` would let no other thread run.
+    return "".join(each for each in value if each.isdigit()) if isinstance(value, str) else value
 
 
 def _text(value: object) -> object:
     """Return a text, plain or HTML, without spaces."""
-    return "".join(_without_markup(value).split()) if isinstance(value, str) else value
+    return without_blanks(without_markup(value)) if isinstance(value, str) else value
 
 
 _Normal = Callable[[object], object]

@@ -2,15 +2,23 @@
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from itertools import chain
 
 from attachment_gateway.delivery.baseline import id_of
+from attachment_gateway.delivery.listed_page import (
+    MAX_LIST_BYTES,
+    MAX_LISTED,
+    MAX_PAGE_BYTES,
+    Page,
+    page_of,
+)
 from attachment_gateway.delivery.stamps import ReadClocks
 from attachment_gateway.errors import ErrorResponse, LedgerUnavailable
-from attachment_gateway.graph import codec
 from attachment_gateway.graph.client import GraphClient
 from attachment_gateway.graph.request import RequestHead
 from attachment_gateway.graph.response import NoResponse, Response, http_date, read_error
@@ -57,13 +65,20 @@ class ReadError(Exception):
         self.wait_s = wait_s
 
 
+class NoContent(Enum):
+    """Why there is no content."""
+
+    UNREADABLE = "it was not shown, or not to its end"
+    TOO_LARGE = "it is larger than what is looked for"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """The attachments that a list shows; `clocks` are those of its first page.
 
     `is_whole`: it shows every attachment. It doesn't if a page is missing, comes from a cache or
-    has an element that can't be read, if an attachment is listed twice, or if two readings of
-    several pages differ.
+    has an element that can't be read, if it is larger than the bounds of `listed_page`, if an
+    attachment is listed twice, or if two readings of several pages differ.
     """
 
     listed: tuple[JsonObject, ...]
@@ -97,50 +112,70 @@ class PostReader:
             return second
         return Listing(listed=first.listed + second.listed, clocks=first.clocks, is_whole=False)
 
-    async def content(self, path: str) -> bytes | None:
-        """Return the content at a path; None if it can't be had. Raises ReadError for a 429."""
+    async def content(self, path: str, *, max_bytes: int) -> bytes | NoContent:
+        """Return the content at a path. Raises ReadError for a 429."""
         try:
-            return (await self._get(path)).body
+            response = await self._get(path, max_bytes)
         except ReadError as error:
             if error.wait_s:
                 raise
-            return None
+            return NoContent.UNREADABLE
+        if response.body is None:
+            return NoContent.TOO_LARGE if response.is_too_large else NoContent.UNREADABLE
+        return response.body
 
     async def _listing(self, max_pages: int) -> tuple[Listing, int]:
         """Read a list once; return it and its number of pages."""
-        response = await self._get(self.head.path + SELECT)
+        response = await self._get(self.head.path + SELECT, MAX_PAGE_BYTES)
         clocks = ReadClocks(
             date_s=http_date(response.headers.get("date", "")),
             read_at=boot_time(),
             wall_s=time.time(),
         )
-        page = _page(response, self.graph.root.path)
-        if page is None:
+        first = await self._page(response, MAX_LISTED)
+        if first is None:
             raise ReadError
-        listed, is_whole, pages = list(page.listed), page.is_whole, 1
-        paths = set[str]()
-        while page.next_path and is_whole:
-            pages += 1
-            following = None
-            if pages <= max_pages and page.next_path not in paths:  # a link back would never end
-                paths.add(page.next_path)
-                with suppress(ReadError):
-                    following = _page(await self._get(page.next_path), self.graph.root.path)
-            if following is None:
-                is_whole = False
+        pages, paths = [first], {""}
+        while pages[-1].is_whole and len(pages) < max_pages:
+            path = pages[-1].next_path
+            if path in paths:  # a link back would never end
                 break
-            listed += following.listed
-            is_whole, page = following.is_whole, following
-        # An attachment that is listed twice has taken the place of another: the order has changed.
-        ids = list(filter(None, map(id_of, listed)))
-        is_whole = is_whole and len(ids) == len(set(ids))
-        return Listing(listed=tuple(listed), clocks=clocks, is_whole=is_whole), pages
+            paths.add(path)
+            following = await self._following(path, pages)
+            if following is None:
+                break
+            pages.append(following)
+        return _listing_of(pages, clocks), len(pages)
 
-    async def _get(self, path: str) -> Response:
-        """Return the 200 to a GET, whose body is complete. Raises ReadError for anything else."""
+    async def _following(self, path: str, pages: Sequence[Page]) -> Page | None:
+        """Return the next page; None if it isn't shown, or if the list becomes too large by it."""
+        left_bytes = MAX_LIST_BYTES - sum(page.size_bytes for page in pages)
+        left = MAX_LISTED - sum(len(page.listed) for page in pages)
+        try:
+            response = await self._get(path, min(MAX_PAGE_BYTES, left_bytes))
+        except ReadError:
+            return None
+        return await self._page(response, left)
+
+    async def _page(self, response: Response, max_listed: int) -> Page | None:
+        body = response.body or b""
+        return await self.graph.off_loop.run(
+            len(body),
+            page_of,
+            body,
+            response.headers,
+            self.graph.root.path,
+            max_listed=max_listed,
+        )
+
+    async def _get(self, path: str, max_bytes: int) -> Response:
+        """Return the 200 to a GET. Raises ReadError for anything else.
+
+        Its body is None if it is incomplete, or larger than `max_bytes`.
+        """
         try:
             async with self.mailbox.slot(within_s=self.within_s) as slot:
-                response = await self.graph.get(path, self.head.sender)
+                response = await self.graph.get(path, self.head.sender, max_body_bytes=max_bytes)
                 if isinstance(response, Response):
                     slot.answered(response.http_status)
         except MailboxBusy as busy:
@@ -148,8 +183,6 @@ class PostReader:
         except LedgerUnavailable:
             raise ReadError from None
         if isinstance(response, Response) and response.http_status == HTTPStatus.OK:
-            if response.body is None:
-                raise ReadError
             return response
         raise await self._failure(response)
 
@@ -165,43 +198,10 @@ class PostReader:
         return ReadError(error, wait_s=wait_s)
 
 
-@dataclass(frozen=True, slots=True)
-class _Page:
-    listed: tuple[JsonObject, ...]
-    next_path: str
-    """"" on the last page."""
-    is_whole: bool
-
-
-def _page(response: Response, root_path: str) -> _Page | None:
-    """Read a page; None if the response holds none.
-
-    Only the path and query of the next page's URL are used, so that the token is sent to no other
-    origin.
-    """
-    body = codec.parsed(response.body or b"")
-    value = body.get("value")
-    if not isinstance(value, list):
-        return None
-    listed = tuple(each for each in value if isinstance(each, dict))
-    link = body.get("@odata.nextLink")
-    next_path = _next_path(link, root_path)
-    is_whole = (
-        len(listed) == len(value)
-        and "age" not in response.headers  # it comes from a cache
-        and (link is None or bool(next_path))
-    )
-    return _Page(listed, next_path, is_whole)
-
-
-def _next_path(link: object, root_path: str) -> str:
-    """Return the next page's path below Graph's root; "" if the link is none of Graph's."""
-    if not isinstance(link, str):
-        return ""
-    try:
-        parts = urlsplit(link)
-    except ValueError:
-        return ""
-    if not parts.path.startswith(f"{root_path}/"):
-        return ""
-    return f"{parts.path.removeprefix(root_path)}?{parts.query}"
+def _listing_of(pages: Sequence[Page], clocks: ReadClocks) -> Listing:
+    """Return the list that these pages are; it isn't whole if they lead to another page."""
+    listed = tuple(chain.from_iterable(page.listed for page in pages))
+    # An attachment that is listed twice has taken the place of another: the order has changed.
+    ids = list(filter(None, map(id_of, listed)))
+    is_whole = pages[-1].is_whole and not pages[-1].next_path and len(ids) == len(set(ids))
+    return Listing(listed=listed, clocks=clocks, is_whole=is_whole)

@@ -5,13 +5,13 @@ Graph may still act on the request, and a list that isn't whole proves nothing a
 """
 
 import asyncio
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from itertools import islice
+from typing import ClassVar, ParamSpec, TypeVar
 
 from attachment_gateway import metrics
-from attachment_gateway.delivery.baseline import Baseline, digest
+from attachment_gateway.delivery.baseline import DIGEST_BYTES, Baseline, digest
 from attachment_gateway.delivery.candidates import (
     Candidate,
     Evidence,
@@ -23,7 +23,8 @@ from attachment_gateway.delivery.candidates import (
 )
 from attachment_gateway.delivery.content_comparison import ContentComparison
 from attachment_gateway.delivery.fingerprint import post_key
-from attachment_gateway.delivery.post_reader import Listing, PostReader, ReadError
+from attachment_gateway.delivery.listed_page import MAX_LISTED
+from attachment_gateway.delivery.post_reader import Listing, NoContent, PostReader, ReadError
 from attachment_gateway.delivery.state import UnclearAttempt
 from attachment_gateway.errors import ErrorResponse, LedgerUnavailable
 from attachment_gateway.graph import codec
@@ -47,6 +48,19 @@ FAILED_WAIT_MAX_S = 5.0
 
 # A look-up of a post with more pages than this fails.
 MAX_PAGES = 200
+
+# A delivery remembers at most this many ids of all its look-ups, as many as the largest list has.
+# An id that isn't remembered as seen, or as possible, leaves the outcome open.
+MAX_REMEMBERED = MAX_LISTED
+
+# Stands for possible candidates that aren't remembered: no list ever shows it.
+_OTHERS = bytes(DIGEST_BYTES)
+
+# A candidate is judged in some 10 µs; JSON of this size in about the same time.
+_JUDGED_AS_BYTES = 400
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,34 +191,60 @@ class Reconciliation:
     async def judge(self, attempts: Sequence[UnclearAttempt], listing: Listing) -> Finding:
         """Return what a list shows of the attempts, the earliest first. Raises ReadError."""
         now = asyncio.get_running_loop().time()
+        read_at = now - (boot_time() - listing.clocks.read_at)  # on the loop's clock
         try:
             claimed = await self.ledger.claimed(post_key(self.graph_request.head.post))
         except LedgerUnavailable:
             raise ReadError from None
-        listed = set(map(digest, listing.ids))
         # What is listed is judged anew; what has vanished stays possible, unless it was another's.
         self._possible.update(*(attempt.seen.digests for attempt in attempts))
-        self._possible -= listed | set(map(digest, claimed))
+        self._possible -= await self._off_loop(listing, _digests, listing.ids | claimed)
         has_vanished = bool(self._possible)
         verdict = Verdict.NOT_OURS
         for attempt in attempts:
             if now < attempt.settled_at:
-                self._seen.setdefault(attempt.settled_at, set()).update(listing.ids)
-            evidence = self._evidence(attempt, listing, now)
-            found = candidates_among(listing.listed, evidence, self._comparison.sought, claimed)
-            judged = judge(found, evidence, await self._compared(found))
+                self._note_seen(attempt, listing)
+            evidence = await self._off_loop(listing, self._evidence, attempt, listing, read_at)
+            found = await self._off_loop(listing, self._candidates, listing, evidence, claimed)
+            alike = await self._compared(found)
+            judged = await self._off_loop(listing, judge, found, evidence, alike)
             if isinstance(judged, Ours):
                 return Found(await self._described(judged.candidate), judged.by)
             if judged is Verdict.CANT_TELL:
                 verdict = judged
-                self._possible |= {digest(each.id) for each in found if each.id}
+                ids = filter(None, (each.id for each in found))
+                self._note_possible(await self._off_loop(listing, _digests, ids))
         is_absent = verdict is Verdict.NOT_OURS and not has_vanished
         return Absent(listing) if is_absent else CannotTell()
 
-    def _evidence(self, attempt: UnclearAttempt, listing: Listing, now: float) -> Evidence:
+    async def _off_loop(
+        self, listing: Listing, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs
+    ) -> _T:
+        """Return what a function returns that goes through a list, and through the request."""
+        size_bytes = len(listing.listed) * _JUDGED_AS_BYTES + self.graph_request.body_bytes
+        return await self.reader.graph.off_loop.run(size_bytes, function, *args, **kwargs)
+
+    def _note_seen(self, attempt: UnclearAttempt, listing: Listing) -> None:
+        """Note what is listed in an attempt's window, as far as there is room."""
+        seen = self._seen.setdefault(attempt.settled_at, set())
+        seen.update(islice(listing.ids - seen, MAX_REMEMBERED - len(seen)))
+
+    def _note_possible(self, digests: frozenset[bytes]) -> None:
+        """Note what could be ours; what there is no room for stays possible as `_OTHERS`."""
+        self._possible |= digests
+        if len(self._possible) > MAX_REMEMBERED:
+            kept = islice(self._possible - {_OTHERS}, MAX_REMEMBERED - 1)
+            self._possible = {_OTHERS, *kept}
+
+    def _candidates(
+        self, listing: Listing, evidence: Evidence, claimed: frozenset[str]
+    ) -> list[Candidate]:
+        return candidates_among(listing.listed, evidence, self._comparison.sought, claimed)
+
+    def _evidence(self, attempt: UnclearAttempt, listing: Listing, read_at: float) -> Evidence:
+        """Return what there is to place the attachments of a list that was read at `read_at`."""
         baseline = attempt.baseline
         clocks = listing.clocks
-        read_at = now - (boot_time() - clocks.read_at)  # on the loop's clock
         return Evidence(
             clocks=clocks,
             sent=attempt.clocks,
@@ -217,31 +257,45 @@ class Reconciliation:
     async def _compared(self, candidates: Sequence[Candidate]) -> dict[str, bool]:
         """Return, by id, whether the content is alike; what can't be read is missing.
 
-        Each content is read once, and none after one that is alike.
+        Each content is read once, and none after one that is alike. One that is larger than ours
+        can be isn't alike.
         """
         for candidate in candidates:
             if candidate.id in self._alike or not self._comparison.needs_content(candidate):
                 continue
-            content = await self.reader.content(self._comparison.path(candidate))
-            if content is not None:
-                self._alike[candidate.id] = self._comparison.is_alike(content)
+            content = await self._content(candidate)
+            if isinstance(content, bytes):
+                size_bytes = len(content) + self.graph_request.body_bytes
+                self._alike[candidate.id] = await self.reader.graph.off_loop.run(
+                    size_bytes, self._comparison.is_alike, content
+                )
+            elif content is NoContent.TOO_LARGE:
+                self._alike[candidate.id] = False
             if self._alike.get(candidate.id):
                 break
         return self._alike
 
+    async def _content(self, candidate: Candidate) -> bytes | NoContent:
+        max_bytes = self.graph_request.file_bytes
+        if max_bytes is None:
+            max_bytes = self.reader.graph.limits.echo_bytes(self.graph_request)
+        return await self.reader.content(self._comparison.path(candidate), max_bytes=max_bytes)
+
     async def _described(self, candidate: Candidate) -> Attachment:
         """Return the attachment as Graph describes it, an item with its properties."""
         kind = self.graph_request.kind
-        shown = None
-        if kind == ITEM:
-            shown = await self.reader.content(self._comparison.path(candidate))
-        # Not by orjson, which refuses half a surrogate pair.
-        listed = json.dumps({**candidate.listed, "@odata.type": None}).encode()
-        for described in filter(None, (shown, listed)):
-            found = codec.attachment_from_json(described, kind=kind)
+        if kind == ITEM and isinstance(shown := await self._content(candidate), bytes):
+            found = await self.reader.graph.off_loop.run(
+                len(shown), codec.attachment_from_json, shown, kind=kind
+            )
             if found is not None and found.id == candidate.id:
                 return found
-        return Attachment(id=candidate.id)
+        listed = codec.attachment_of({**candidate.listed, "@odata.type": None}, kind=kind)
+        return listed or Attachment(id=candidate.id)
+
+
+def _digests(ids: Iterable[str]) -> frozenset[bytes]:
+    return frozenset(map(digest, ids))
 
 
 def besides(listing: Listing, attachment_id: str) -> Listing:

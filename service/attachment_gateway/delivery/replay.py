@@ -18,7 +18,13 @@ from attachment_gateway.errors import (
 )
 from attachment_gateway.graph import codec
 from attachment_gateway.graph.request import ITEM, GraphRequest
-from attachment_gateway.graph.response import NoResponse, Response, read_error, request_id_of
+from attachment_gateway.graph.response import (
+    NoResponse,
+    Response,
+    body_bytes_of,
+    read_error,
+    request_id_of,
+)
 from attachment_gateway.ledger import Created
 from attachment_gateway.mailbox import MailboxBusy
 from graphattachments.v1.attachment_pb2 import Attachment
@@ -51,7 +57,9 @@ async def replayed(
         while _is_gone(response) and loop.time() < visible_at:
             await asyncio.sleep(min(POLL_S, visible_at - loop.time()))
             response = await _shown(resources, graph_request, created.attachment_id, deadline)
-        attachment = _judged(response, graph_request)
+        attachment = await resources.graph.off_loop.run(
+            body_bytes_of(response), _judged, response, graph_request
+        )
         if attachment is not None:
             return attachment
     raise OutcomeUnknown("Graph did not show the attachment", created=True)
@@ -98,7 +106,9 @@ async def _read(
     mailbox = resources.mailbox(head)
     try:
         async with mailbox.slot(within_s=deadline.left_s()) as slot:
-            response = await resources.graph.get(path, head.sender)
+            response = await resources.graph.get(
+                path, head.sender, max_body_bytes=resources.graph.limits.echo_bytes(graph_request)
+            )
             if isinstance(response, Response):
                 slot.answered(response.http_status)
     except MailboxBusy as busy:

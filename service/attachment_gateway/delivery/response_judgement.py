@@ -177,12 +177,12 @@ def _created(response: Response, graph_request: GraphRequest, *, now: float) -> 
     A 2XX without Graph's request-id can come from a proxy on the way, and a 2XX can hold an error:
     neither says that anything was created.
     """
-    body = response.body or b""
+    described = codec.parsed(response.body or b"")
     is_graphs = "request-id" in response.headers
-    if b'"error"' in body and codec.parsed(body).get("error") is not None:
+    if described.get("error") is not None:
         failed = read_error(response, now=now)
         raise OutcomeUnknown(f"{failed}, with an error in its body", response=failed)
-    attachment = codec.attachment_from_json(body, kind=graph_request.kind)
+    attachment = codec.attachment_of(described, kind=graph_request.kind)
     if attachment is None or not (attachment.id or is_graphs):
         succeeded = ErrorResponse(http_status=response.http_status)
         what = f"{succeeded}, with a body that describes no attachment"

@@ -65,6 +65,7 @@ class Attempt:
             headers=parser.headers,
             body=parser.body,
             offered=self.offered,
+            is_too_large=parser.is_too_large,
         )
 
     def _offer(self) -> bool:

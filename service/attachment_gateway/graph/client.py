@@ -1,43 +1,35 @@
 """HTTP to Graph: POSTs that create, and GETs that read.
 
-A POST uses our own HTTP client, since the meaning of its failure depends on how much of it was
-sent. A GET uses httpx: it is rare, and all its failures mean the same.
+Both use our own HTTP client. The meaning of a POST's failure depends on how much of it was sent,
+and both need its bounds on what a server answers: httpx's parser takes any number of headers, and
+its time for them is proportional to the square of their number.
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
+from functools import partial
 
 import httpx
 
 from attachment_gateway.graph.attempt import Attempt
+from attachment_gateway.graph.off_loop import OffLoop
 from attachment_gateway.graph.paths import GraphRoot
 from attachment_gateway.graph.request import USER_AGENT, GraphRequest, Sender
 from attachment_gateway.graph.response import NoResponse, Response
-from attachment_gateway.http1.connection import CONNECT_TIMEOUT_S
-from attachment_gateway.http1.failure import Failure
+from attachment_gateway.http1.failure import Failure, NoResponseError
 from attachment_gateway.http1.pool import Pool
+from attachment_gateway.http1.response_parser import ResponseParser
 
 # A response may echo the request's whole content, and has up to this much of its own.
 RESPONSE_ALLOWANCE_BYTES = 64 * 1024
 
-# httpx's errors, the most specific first. The last two come from an invalid path, which Graph can
-# name as the next page of a list.
-_FAILURES: Mapping[type[Exception], Failure] = MappingProxyType(
-    {
-        httpx.PoolTimeout: Failure.NO_FREE_CONNECTION,
-        httpx.ConnectTimeout: Failure.CONNECT_TIMEOUT,
-        httpx.ConnectError: Failure.CONNECT_FAILED,
-        httpx.WriteTimeout: Failure.WRITE_TIMEOUT,
-        httpx.WriteError: Failure.WRITE_FAILED,
-        httpx.ReadTimeout: Failure.RESPONSE_TIMEOUT,
-        TimeoutError: Failure.RESPONSE_TIMEOUT,
-        httpx.HTTPError: Failure.CONNECTION_LOST,
-        httpx.InvalidURL: Failure.NO_SUCH_PATH,
-        UnicodeError: Failure.NO_SUCH_PATH,
-    }
-)
+# Graph may show an item with more than was sent: each character as an escape of six bytes for two,
+# markup around a text, and the properties that were not set.
+ECHO_GROWTH = 4
+ECHO_ALLOWANCE_BYTES = 256 * 1024
+
+# A path has some 1,000 characters, the most by which a list continues under 3,000.
+MAX_PATH_CHARS = 8 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,39 +38,42 @@ class GraphClientLimits:
 
     `timeout_s` applies separately to the wait for a free connection, to the sending of a request
     (as idle timeout), to a response's head and to its body. `max_connections` applies separately to
-    POSTs and to GETs. `max_response_bytes` applies to a response's body.
+    POSTs and to GETs. `max_response_bytes` applies to a response's body; of a response that shows
+    what a request has created, `echo_bytes` is read at most.
     """
 
     timeout_s: float
     max_connections: int
     max_response_bytes: int
 
+    def echo_bytes(self, graph_request: GraphRequest) -> int:
+        """Return the most that is read of a response that shows what this request creates.
+
+        So memory for a response is in proportion to what its caller has sent.
+        """
+        usual = ECHO_GROWTH * graph_request.body_bytes + ECHO_ALLOWANCE_BYTES
+        return min(usual, self.max_response_bytes)
+
 
 class GraphClient:
-    """Graph's REST API at one root. Close it when done."""
+    """Graph's REST API at one root. Close it when done.
+
+    `off_loop` is for functions that read large responses.
+    """
 
     def __init__(self, root: GraphRoot, limits: GraphClientLimits) -> None:
         self.root = root
         self.limits = limits
-        # Two TLS contexts, since httpcore changes the one that it gets. Both obey SSL_CERT_FILE and
-        # SSL_CERT_DIR.
-        self.pool = Pool(
+        self.off_loop = OffLoop()
+        tls = httpx.create_ssl_context()  # obeys SSL_CERT_FILE and SSL_CERT_DIR
+        pool = partial(
+            Pool,
             root.origin,
-            httpx.create_ssl_context(),
+            tls,
             max_connections=limits.max_connections,
             timeout_s=limits.timeout_s,
         )
-        self._reader = httpx.AsyncHTTPTransport(
-            verify=httpx.create_ssl_context(),
-            # No connection is kept, so that surplus bytes can't be taken for the next response.
-            limits=httpx.Limits(
-                max_connections=limits.max_connections, max_keepalive_connections=0
-            ),
-        )
-        self._url = httpx.URL(root.origin.url)
-        self._timeouts = httpx.Timeout(
-            limits.timeout_s, connect=min(CONNECT_TIMEOUT_S, limits.timeout_s)
-        ).as_dict()
+        self.pool, self._reading = pool(), pool()
 
     def create_attachment(
         self,
@@ -96,64 +91,77 @@ class GraphClient:
             self.pool,
             graph_request,
             may_offer,
-            max_response_bytes=self.limits.max_response_bytes,
+            max_response_bytes=self.limits.echo_bytes(graph_request),
             timeout_s=self.limits.timeout_s,
             on_new_connection=on_new_connection,
         )
 
-    async def get(self, path: str, sender: Sender) -> Response | NoResponse:
-        """Return the response to a GET; `path` is below Graph's root and may have a query."""
+    async def get(
+        self, path: str, sender: Sender, *, max_body_bytes: int | None = None
+    ) -> Response | NoResponse:
+        """Return the response to a GET; `path` is below Graph's root and may have a query.
+
+        A body of more than `max_body_bytes`, by default the client's limit, is None.
+        """
+        target = self.root.path + path
+        if not _can_be_sent(target):
+            return NoResponse(failure=Failure.NO_SUCH_PATH, offered=True)
+        limit_bytes = self.limits.max_response_bytes
+        if max_body_bytes is not None:
+            limit_bytes = min(max_body_bytes, limit_bytes)
+        parser = ResponseParser(max_body_bytes=limit_bytes)
         try:
-            request = httpx.Request(
-                "GET",
-                self._url.copy_with(raw_path=(self.root.path + path).encode()),
-                headers=_reading_headers(sender),
-                extensions={"timeout": self._timeouts},
-            )
-            async with asyncio.timeout(self.limits.timeout_s):
-                response = await self._reader.handle_async_request(request)
-        # Not only httpx's errors: anyio raises AttributeError for a connection that its peer closes
-        # at once. A GET changes nothing, so any failure of it just means that there is no response.
-        except Exception as error:  # noqa: BLE001
-            known = (_FAILURES[each] for each in _FAILURES if isinstance(error, each))
-            return NoResponse(failure=next(known, Failure.CONNECTION_LOST), offered=True)
+            await self._read(_reading_head(target, sender), parser)
+        except NoResponseError as error:
+            return NoResponse(failure=error.failure, offered=True)
         return Response(
-            http_status=response.status_code,
-            headers=dict(response.headers),
-            body=await self._read(response),
+            http_status=parser.http_status,
+            headers=parser.headers,
+            body=parser.body,
             offered=True,
+            is_too_large=parser.is_too_large,
         )
 
-    async def _read(self, response: httpx.Response) -> bytes | None:
-        """Return the body of a response; None if it is cut, late, undecodable or too long."""
-        read = bytearray()
+    async def _read(self, head: bytes, parser: ResponseParser) -> None:
+        """Send a request that reads, over a connection that is used for no other one.
+
+        So surplus bytes can't be taken for the next response. Raises NoResponseError.
+        """
+        connection = await self._reading.take(on_new_connection=True)
         try:
-            if "," in response.headers.get("content-encoding", ""):
-                return None  # one encoding expands at most 1,000 times, two 1,000,000 times
-            async with asyncio.timeout(self.limits.timeout_s):
-                async for piece in response.aiter_bytes():
-                    read += piece
-                    if len(read) > self.limits.max_response_bytes:
-                        return None
-        except Exception:  # noqa: BLE001 as in `get`
-            return None
+            await connection.exchange(
+                (head,), parser, may_offer=lambda: True, timeout_s=self.limits.timeout_s
+            )
         finally:
-            await response.aclose()
-        return bytes(read)
+            connection.reset()
+            self._reading.release(connection)
 
     async def close(self) -> None:
         """Close the connections."""
         self.pool.close()
-        await self._reader.aclose()
+        self._reading.close()
+        self.off_loop.close()
 
 
-def _reading_headers(sender: Sender) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a request that reads, in the order in which they are sent."""
+def _can_be_sent(target: str) -> bool:
+    """Return whether a path can stand in a request line; Graph names that of a list's next page."""
     return (
-        ("Host", sender.root.origin.authority),
-        ("Authorization", f"Bearer {sender.token}"),
-        ("Accept", "application/json"),
-        ("Accept-Encoding", "identity"),
-        ("User-Agent", USER_AGENT),
-        ("client-request-id", sender.ids.client_request_id),
+        len(target) <= MAX_PATH_CHARS
+        and target.startswith("/")
+        and target.isascii()
+        and target.isprintable()
+        and " " not in target
     )
+
+
+def _reading_head(target: str, sender: Sender) -> bytes:
+    return (
+        f"GET {target} HTTP/1.1\r\n"
+        f"Host: {sender.root.origin.authority}\r\n"
+        f"Authorization: Bearer {sender.token}\r\n"
+        "Accept: application/json\r\n"
+        "Accept-Encoding: identity\r\n"
+        f"User-Agent: {USER_AGENT}\r\n"
+        f"client-request-id: {sender.ids.client_request_id}\r\n"
+        "\r\n"
+    ).encode()

@@ -22,7 +22,7 @@ from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from attachment_gateway.errors import Violations
-from attachment_gateway.graph import values
+from attachment_gateway.graph import json_bounds, values
 from attachment_gateway.graph.values import JsonObject, JsonValue
 from graphattachments.v1.attachment_pb2 import Attachment
 from graphattachments.v1.outlook_pb2 import Date
@@ -60,6 +60,10 @@ _ADDITIONAL = "additional_properties"
 
 _ODATA_TYPE = "@odata.type"
 
+# Python's time for an integer is proportional to the square of its length: 0.1 s for 1,000 integers
+# of 4,000 digits. The largest double has 309 digits; what has more than this is read as null.
+_MAX_DIGITS = 1000
+
 
 def attachment_to_json(attachment: Attachment, violations: Violations, *, kind: str) -> JsonObject:
     """Return the JSON of an attachment of that kind, without the bytes of a file.
@@ -91,11 +95,16 @@ def attachment_from_json(body: bytes, *, kind: str) -> Attachment | None:
 
     `kind` is the attachment's kind if the body names no type.
     """
-    described = parsed(body)
+    return attachment_of(parsed(body), kind=kind)
+
+
+def attachment_of(described: JsonObject, *, kind: str) -> Attachment | None:
+    """Return the attachment that a JSON object describes, as `attachment_from_json` does."""
     attachment = Attachment()
     _read(attachment, described)
     if not isinstance(described.get(_ODATA_TYPE), str) and attachment.ByteSize():
-        described[_ODATA_TYPE] = _ODATA_TYPES[getattr(attachment, kind).DESCRIPTOR.name]
+        own_type = _ODATA_TYPES[getattr(attachment, kind).DESCRIPTOR.name]
+        described = {**described, _ODATA_TYPE: own_type}
     special = _member_named_by(described, attachment, "kind")
     if special is not None:
         _read(special, described)
@@ -109,7 +118,12 @@ def _read_item(special: Message, described: JsonValue) -> None:
 
 
 def parsed(body: bytes) -> JsonObject:
-    """Return the JSON object in the body of a response; an empty one if there is none."""
+    """Return the JSON object in the body of a response; an empty one if there is none.
+
+    There is none for this program in a body with more elements than `json_bounds` allows.
+    """
+    if not json_bounds.is_bounded(body):
+        return {}
     try:
         value: object = orjson.loads(body)
     except ValueError:
@@ -120,9 +134,13 @@ def parsed(body: bytes) -> JsonObject:
 def _parsed_leniently(body: bytes) -> object:
     """Read JSON that orjson refuses: with a byte order mark, NaN, or half a surrogate pair."""
     try:
-        return json.loads(body.decode("utf-8-sig"))
+        return json.loads(body.decode("utf-8-sig"), parse_int=_integer)
     except (ValueError, RecursionError):
         return None
+
+
+def _integer(digits: str) -> int | None:
+    return int(digits) if len(digits) <= _MAX_DIGITS else None
 
 
 # Properties.

@@ -15,6 +15,15 @@ from attachment_gateway.http1.failure import Failure
 # Graph has been seen to ask for hundreds of seconds; more than an hour is a mistake.
 MAX_RETRY_DELAY_S = 3600.0
 
+# Graph's errors have a few hundred bytes, a proxy's error page some thousands. A body that is
+# longer tells nothing.
+MAX_ERROR_BYTES = 64 * 1024
+
+# "Sun, 06 Nov 1994 08:49:37 GMT" has 29 characters. What is longer than this is no date, and what
+# is longer than a few dates or numbers is no Retry-After.
+_MAX_DATE_CHARS = 64
+_MAX_RETRY_AFTER_CHARS = 256
+
 # A claims challenge has a few hundred characters; gRPC clients take at most 8 KiB of trailers.
 _MAX_CLAIMS_CHARS = 2048
 
@@ -31,12 +40,16 @@ _MAX_ID_CHARS = 128
 
 @dataclass(slots=True, kw_only=True)
 class Response:
-    """A response. Header names are in lower case; `body` is None if it isn't complete."""
+    """A response. Header names are in lower case; `body` is None if it isn't complete.
+
+    `is_too_large`: it isn't because it is larger than what is read.
+    """
 
     http_status: int
     headers: Mapping[str, str]
     body: bytes | None
     offered: bool
+    is_too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +60,11 @@ class NoResponse:
     offered: bool
 
 
+def body_bytes_of(result: Response | NoResponse) -> int:
+    """Return the size of a response's body, 0 without one."""
+    return 0 if isinstance(result, NoResponse) else len(result.body or b"")
+
+
 def request_id_of(result: Response | NoResponse) -> str:
     """Return Graph's id of a request; "" if it is unknown, too long or not printable ASCII."""
     value = "" if isinstance(result, NoResponse) else result.headers.get("request-id", "")
@@ -54,8 +72,12 @@ def request_id_of(result: Response | NoResponse) -> str:
 
 
 def read_error(response: Response, *, now: float) -> ErrorResponse:
-    """Return the error that a response describes; any body is accepted."""
-    error = codec.parsed(response.body or b"").get("error")
+    """Return the error that a response describes; any body is accepted.
+
+    A body of more than MAX_ERROR_BYTES is treated as none.
+    """
+    body = response.body or b""
+    error = codec.parsed(body).get("error") if len(body) <= MAX_ERROR_BYTES else None
     message = error.get("message") if isinstance(error, dict) else None
     claims = _CLAIMS.search(response.headers.get("www-authenticate", ""))
     return ErrorResponse(
@@ -82,6 +104,8 @@ def retry_after_s(headers: Mapping[str, str], *, now: float) -> float | None:
     compared with the response's own Date, or without one with `now`, in seconds since the epoch.
     """
     value = headers.get("retry-after", "")
+    if len(value) > _MAX_RETRY_AFTER_CHARS:
+        return None
     numbers = [number.strip() for number in value.split(",")]
     if all(_DELAY_S.fullmatch(number) for number in numbers):
         return min(max(map(float, numbers)), MAX_RETRY_DELAY_S)
@@ -98,6 +122,8 @@ def http_date(value: str) -> float | None:
 
     A date without a zone is in UTC, as HTTP means it.
     """
+    if len(value) > _MAX_DATE_CHARS:
+        return None
     try:
         date = email.utils.parsedate_to_datetime(value)
         return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()

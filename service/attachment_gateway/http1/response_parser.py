@@ -9,8 +9,13 @@ from functools import lru_cache
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-# A usual head has a few hundred bytes. Interim responses before it (100 Continue) count, too.
+# A usual head has a few hundred bytes and 20 lines. Interim responses before it (100 Continue)
+# count, too, each as a line.
 MAX_HEAD_BYTES = 64 * 1024
+MAX_HEAD_LINES = 256
+
+# A response describes one attachment, and so echoes one content. More than this are not skipped.
+MAX_SKIPPED = 16
 
 # Without either of these headers, a body ends with its connection.
 _FRAMING = ("content-length", "transfer-encoding")
@@ -26,17 +31,25 @@ class ResponseParser:
     if that is incomplete, can't be decoded, or is larger than `max_body_bytes`; and `is_last` tells
     that the connection can't be used for another response.
 
-    In an uncompressed body, the bytes from each `skipped_after` to the next quote are left out.
+    A head that is larger than MAX_HEAD_BYTES or MAX_HEAD_LINES is invalid. The framing of the body
+    (chunk headers and trailers) may have as many bytes beside those of the head as the body.
+
+    In an uncompressed body, the bytes from each `skipped_after` to the next quote are left out,
+    MAX_SKIPPED times at most.
     """
 
     __slots__ = (
+        "_beside_bytes",
+        "_fields",
         "_head_bytes",
+        "_head_lines",
         "_is_skipping",
         "_max_body_bytes",
         "_parser",
         "_read",
         "_room_bytes",
         "_skipped_after",
+        "_skips_left",
         "body",
         "headers",
         "http_status",
@@ -46,10 +59,13 @@ class ResponseParser:
 
     def __init__(self, *, max_body_bytes: int, skipped_after: bytes = b"") -> None:
         self._parser = HttpResponseParser(self)
-        self._head_bytes = 0
+        self._beside_bytes = 0  # what came that isn't the body
+        self._head_bytes = self._head_lines = 0  # of all heads
+        self._fields: dict[str, list[str]] = {}
         self._max_body_bytes = self._room_bytes = max_body_bytes
         self._read = bytearray()
         self._skipped_after = skipped_after
+        self._skips_left = MAX_SKIPPED if skipped_after else 0
         self._is_skipping = False
         self.http_status = 0
         self.headers: dict[str, str] = {}
@@ -62,15 +78,16 @@ class ResponseParser:
         if self.is_over:
             self.is_last = True  # more bytes than one response has
             return
+        room_bytes = self._room_bytes
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
             self.cut()
             return
-        if not self.http_status:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self.cut()
+        self._beside_bytes += len(data) - (room_bytes - self._room_bytes)
+        body_bytes = self._max_body_bytes - self._room_bytes
+        if not self.is_over and self._beside_bytes > MAX_HEAD_BYTES + body_bytes:
+            self.cut()
 
     def end(self) -> None:
         """Take the end of the connection."""
@@ -80,37 +97,46 @@ class ResponseParser:
 
     def cut(self) -> None:
         """End the response as it is; its connection can't be used again."""
-        self.is_over = self.is_last = True
+        self._finish()
+        self.is_last = True
+
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the body is larger than `max_body_bytes`."""
+        return self._room_bytes < 0
 
     # The methods that the parser calls. An error here stops it, as invalid bytes do.
 
     def on_message_begin(self) -> None:
-        """Begin the response or an interim one; raises ValueError after the response."""
+        """Begin the response or an interim one. Raises ValueError after the response."""
         if self.is_over:
             raise ValueError
-        self.headers.clear()
+        self._fields.clear()
+        self._count_line(0)
 
     def on_header(self, raw_name: bytes, raw_value: bytes) -> None:
-        """Take a header; trailers after the body are ignored."""
+        """Take a header; trailers after the body are ignored. Raises ValueError for too many."""
         if self.http_status:
             return
-        name, value = _name(raw_name), raw_value.decode("latin-1").strip(" \t")
-        self.headers[name] = f"{self.headers[name]}, {value}" if name in self.headers else value
+        self._count_line(len(raw_name) + len(raw_value))
+        value = raw_value.decode("latin-1").strip(" \t")
+        self._fields.setdefault(_name(raw_name), []).append(value)
 
     def on_headers_complete(self) -> None:
         """Take the status, unless the response is an interim one."""
         http_status = self._parser.get_status_code()
         if http_status >= 200:
             self.http_status = http_status
+            self.headers = {name: ", ".join(values) for name, values in self._fields.items()}
             if "content-encoding" in self.headers:
-                self._skipped_after = b""
+                self._skips_left = 0
 
     def on_body(self, piece: bytes) -> None:
         """Take a piece of the body; raises ValueError if the body is too large."""
         self._room_bytes -= len(piece)
         if self._room_bytes < 0:
             raise ValueError
-        if self._skipped_after:
+        if self._skips_left or self._is_skipping:
             self._skip(piece)
         else:
             self._read += piece
@@ -119,25 +145,50 @@ class ResponseParser:
         """Take the end of the body."""
         if self.http_status:
             self.body = self._decoded()
-            self.is_over = True
             self.is_last = not self._parser.should_keep_alive()
+            self._finish()
+
+    def _finish(self) -> None:
+        """End the response, and drop the parser.
+
+        The two refer to each other, and would keep the body until a garbage collection.
+        """
+        if not self.is_over:
+            self.is_over = True
+            self._read = bytearray()
+            del self._parser
+
+    def _count_line(self, size_bytes: int) -> None:
+        self._head_bytes += size_bytes
+        self._head_lines += 1
+        if self._head_bytes > MAX_HEAD_BYTES or self._head_lines > MAX_HEAD_LINES:
+            raise ValueError
 
     def _skip(self, piece: bytes) -> None:
         """Keep a piece of JSON without the base64 of a content, which ends at the next quote."""
-        while piece:
+        at = 0
+        while at < len(piece):
             if self._is_skipping:
-                _, quote, piece = piece.partition(b'"')
-                self._read += quote
-                self._is_skipping = not quote
-                continue
-            begin = max(len(self._read) - len(self._skipped_after) + 1, 0)
-            self._read += piece
-            at = self._read.find(self._skipped_after, begin)
-            if at < 0:
-                return
-            self._is_skipping = True
-            piece = bytes(self._read[at + len(self._skipped_after) :])
-            del self._read[at + len(self._skipped_after) :]
+                at = piece.find(b'"', at)
+                if at < 0:
+                    return
+            end = self._end_of_mark(piece, at)
+            self._is_skipping = end is not None
+            self._skips_left -= self._is_skipping
+            self._read += piece[at:end]
+            at = len(piece) if end is None else end
+
+    def _end_of_mark(self, piece: bytes, at: int) -> int | None:
+        """Return where the next content to skip begins; its mark may begin in what was read."""
+        if not self._skips_left:
+            return None
+        mark = self._skipped_after
+        before = self._read[-len(mark) + 1 :]
+        across = (before + piece[at : at + len(mark) - 1]).find(mark)
+        if across >= 0:
+            return at + across + len(mark) - len(before)
+        inside = piece.find(mark, at)
+        return None if inside < 0 else inside + len(mark)
 
     def _decoded(self) -> bytes | None:
         """Return the body, decoded if it has one known content encoding; None if that fails."""
