@@ -19,6 +19,7 @@ from attachment_gateway.deadline import Deadline
 from attachment_gateway.delivery.resources import Resources
 from attachment_gateway.delivery.runner import Runner
 from attachment_gateway.errors import Violations
+from attachment_gateway.graph.off_loop import OffLoop
 from attachment_gateway.graph.request import FileRequest, GraphRequest
 from attachment_gateway.graph.response import NoResponse, Response
 from attachment_gateway.http1.failure import Failure
@@ -657,6 +658,7 @@ class UnsentGraph:
         body = b'{"@odata.type":"#microsoft.graph.fileAttachment","id":"A"}'
         created = Response(http_status=201, headers={}, body=body, offered=True)
         self.results = [first, created]
+        self.off_loop = OffLoop()
 
     def create_attachment(
         self, _request: GraphRequest, *, may_offer: Callable[[], bool], on_new_connection: bool

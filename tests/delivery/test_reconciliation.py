@@ -131,9 +131,11 @@ class ListingGraph:
 
     def __init__(self, http_status: int) -> None:
         self.http_status = http_status
+        self.off_loop = OffLoop()
 
-    async def get(self, _path: str, _sender: Sender) -> Response:
+    async def get(self, _path: str, _sender: Sender, *, max_body_bytes: int) -> Response:
         body = b'{"value":[]}'
+        assert len(body) <= max_body_bytes
         return Response(http_status=self.http_status, headers={}, body=body, offered=True)
 
 

@@ -38,8 +38,8 @@ class GraphClientLimits:
 
     `timeout_s` applies separately to the wait for a free connection, to the sending of a request
     (as idle timeout), to a response's head and to its body. `max_connections` applies separately to
-    POSTs and to GETs. `max_response_bytes` applies to a response's body; of a response that shows
-    what a request has created, `echo_bytes` is read at most.
+    POSTs and to GETs. `max_response_bytes` applies to a response's body; of a look-up of what
+    a request has created, `echo_bytes` is read at most.
     """
 
     timeout_s: float
@@ -47,9 +47,9 @@ class GraphClientLimits:
     max_response_bytes: int
 
     def echo_bytes(self, graph_request: GraphRequest) -> int:
-        """Return the most that is read of a response that shows what this request creates.
+        """Return the most that is read of a look-up of what this request creates.
 
-        So memory for a response is in proportion to what its caller has sent.
+        So memory for a look-up is in proportion to what its caller has sent.
         """
         usual = ECHO_GROWTH * graph_request.body_bytes + ECHO_ALLOWANCE_BYTES
         return min(usual, self.max_response_bytes)
@@ -91,7 +91,7 @@ class GraphClient:
             self.pool,
             graph_request,
             may_offer,
-            max_response_bytes=self.limits.echo_bytes(graph_request),
+            max_response_bytes=self.limits.max_response_bytes,
             timeout_s=self.limits.timeout_s,
             on_new_connection=on_new_connection,
         )
