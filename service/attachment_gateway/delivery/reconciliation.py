@@ -235,8 +235,14 @@ class Reconciliation:
         shown = None
         if kind == ITEM:
             shown = await self.reader.content(self._comparison.path(candidate))
-        # Not by orjson, which refuses half a surrogate pair.
-        listed = json.dumps({**candidate.listed, "@odata.type": None}).encode()
+        # All that is read of a listed attachment is plain values; others may be nested too deeply
+        # to be written. Not by orjson, which refuses half a surrogate pair.
+        plain = {
+            name: value
+            for name, value in candidate.listed.items()
+            if name != "@odata.type" and not isinstance(value, list | dict)
+        }
+        listed = json.dumps(plain).encode()
         for described in filter(None, (shown, listed)):
             found = codec.attachment_from_json(described, kind=kind)
             if found is not None and found.id == candidate.id:
