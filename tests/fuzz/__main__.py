@@ -40,7 +40,7 @@ def main() -> int:
     _say(report.table(tallies))
     _say(report.details(tallies, asked.seed))
     _say(["", f"seed {asked.seed}, {time.monotonic() - began:.0f} s"])
-    return int(any(map(report.violated, tallies)))
+    return int(any(each.violated for each in tallies))
 
 
 def _all(asked: argparse.Namespace, until: float) -> list[Tally]:

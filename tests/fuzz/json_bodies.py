@@ -67,7 +67,7 @@ def described(random: Random) -> dict[str, Any]:
     }
     if chance(random, 0.2):
         made["item"] = item(random)
-    if chance(random, 0.2):
+    if chance(random, 0.5):
         made["contentBytes"] = random.choice(("QUJD", "", None, "A" * 1000))
     return {name: value for name, value in made.items() if chance(random, 0.9)}
 

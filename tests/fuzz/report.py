@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from tests.fuzz.known import is_known
 from tests.fuzz.target import ACCEPTED, Tally
 
 # What a target says of an input that was taken: a request, a creation, a whole answer, a find.
@@ -23,8 +22,8 @@ def table(tallies: Sequence[Tally]) -> Iterator[str]:
                 f"{accepted:,}",
                 f"{each.words.total() - accepted:,}",
                 f"{each.slowest_s:.3f} s",
-                len(known(each)),
-                each.violated - len(known(each)),
+                each.known.total(),
+                each.violated,
             ),
         )
     yield ""
@@ -32,32 +31,28 @@ def table(tallies: Sequence[Tally]) -> Iterator[str]:
         for word, count in sorted(each.words.items()):
             yield f"{each.target:12}{count:>9,}  {word}"
     yield ""
-    inputs = sum(each.inputs for each in tallies)
-    yield f"{inputs:,} inputs, {sum(map(violated, tallies)):,} violations"
+    for each in tallies:
+        for fault, count in sorted(each.known.items()):
+            yield f"{each.target:12}{count:>9,}  known: {fault}"
+    inputs, violated = (sum(counts) for counts in zip(*map(_counts, tallies), strict=True))
+    yield f"{inputs:,} inputs, {violated:,} violations"
 
 
 def details(tallies: Sequence[Tally], seed: str) -> Iterator[str]:
-    """Yield each violation, with the flags that repeat its input alone, and the input."""
+    """Yield what repeats the longest input of each target, and each violation with its input."""
     for each in tallies:
         if each.slowest:
             yield f"longest of {each.target}: --seed {seed} --only {each.slowest}"
     for each in tallies:
         for violation in each.violations:
-            is_old = is_known(violation.what)
-            yield f"\n{'known: ' if is_old else ''}{each.target}: {violation.what}"
-            if violation.given and not is_old:
+            yield f"\n{each.target}: {violation.what}"
+            if violation.given:
                 yield f"    {violation.given}"
                 yield f"    --seed {seed} --only {violation.input_id}"
 
 
-def known(found: Tally) -> list[str]:
-    """Return a target's violations that are known."""
-    return [each.what for each in found.violations if is_known(each.what)]
-
-
-def violated(found: Tally) -> int:
-    """Return how many of a target's violations aren't known ones."""
-    return found.violated - len(known(found))
+def _counts(found: Tally) -> tuple[int, int]:
+    return found.inputs, found.violated
 
 
 def _line(first: str, cells: Sequence[object]) -> str:

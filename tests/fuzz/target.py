@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, TypeVar
 
+from tests.fuzz.known import known_fault
+
 T = TypeVar("T")
 
 # No input may keep an event loop from its timers for longer than this.
@@ -60,7 +62,7 @@ class Violation:
 
 @dataclass(slots=True)
 class Tally:
-    """How a target's inputs ended."""
+    """How a target's inputs ended. `violated`: how many violations, without the known ones."""
 
     target: str
     inputs: int = 0
@@ -69,9 +71,13 @@ class Tally:
     slowest: str = ""
     violations: list[Violation] = field(default_factory=list)
     violated: int = 0
+    known: Counter[str] = field(default_factory=Counter)
 
     def note(self, what: str, input_id: str, given: object) -> None:
-        """Note a violation."""
+        """Note a violation; one that is known is only counted, by what is at fault."""
+        if fault := known_fault(what):
+            self.known[fault] += 1
+            return
         self.violated += 1
         if len(self.violations) < MAX_KEPT:
             shown = repr(given)[:_SHOWN_CHARS]
@@ -88,6 +94,7 @@ class Tally:
         self.words += other.words
         self.took(other.slowest_s, other.slowest)
         self.violated += other.violated
+        self.known += other.known
         self.violations += other.violations[: MAX_KEPT - len(self.violations)]
 
 

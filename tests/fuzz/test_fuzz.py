@@ -28,7 +28,7 @@ def test_a_short_run_finds_no_violation(name: str) -> None:
     """The short run finds no violation, and some of the inputs of each target are accepted."""
     inputs = LARGE_INPUTS if name == "large" else numbers_of(INPUTS, TARGETS)[name]
     found = tally(TARGETS[name], SEED, range(inputs))
-    assert not report.violated(found), "\n".join(report.details([found], SEED))
+    assert not found.violated, "\n".join(report.details([found], SEED))
     assert (found.inputs, len(found.words) > 1) == (inputs, True)
 
 
@@ -36,7 +36,7 @@ async def test_a_short_run_over_the_wire_finds_no_violation() -> None:
     """A gateway that gets odd calls, frames and answers breaks no rule that isn't known."""
     numbers = {wire.CALLS: range(CALLS), wire.FRAMES: range(FRAMES)}
     found = await wire.run(SEED, numbers, until=time.monotonic() + 100)
-    assert not any(map(report.violated, found)), "\n".join(report.details(found, SEED))
+    assert not any(each.violated for each in found), "\n".join(report.details(found, SEED))
     assert [each.inputs for each in found] == [CALLS, FRAMES, 0]
     assert found[0].words[ACCEPTED] > CALLS // 10
 

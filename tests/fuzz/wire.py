@@ -23,6 +23,9 @@ AT_ONCE = 48
 
 _CHANNELS = 6
 
+# An input's connection may meet a gateway that another input has stopped.
+_TRIES = 5
+
 # The number of inputs after which the process has its usual size.
 _SETTLED_AFTER = 500
 
@@ -55,11 +58,14 @@ class _Gateways:
 
     async def end(self) -> None:
         """End the gateway, and note what it has broken."""
-        if self.running is not None:
-            for what in await self.running.end():
-                self.broken.note(what, PROCESS, "")
+        for what in await self._ended():
+            self.broken.note(what, PROCESS, "")
+
+    async def _ended(self) -> list[str]:
+        broken = [] if self.running is None else await self.running.end()
         self.running = None
         await self._stack.aclose()
+        return broken
 
     async def revive(self, input_id: str) -> None:
         """Start another gateway unless the one that runs takes connections."""
@@ -68,8 +74,9 @@ class _Gateways:
                 _, writer = await asyncio.open_connection(*self.listen.split(":"))
                 writer.close()
                 return
-            self.broken.note(f"takes no connections any more, after about {input_id}", PROCESS, "")
-            await self.end()
+            why = "\n".join(await self._ended())  # what follows from that is no other violation
+            what = f"takes no connections any more, after about {input_id}: {why}"
+            self.broken.note(what, PROCESS, "")
             await self.start()
 
 
@@ -93,7 +100,7 @@ class _Wire:
     async def frame(self, input_id: str) -> tuple[object, Outcome]:
         """Send the frames of an id, and return them with the outcome."""
         connection = wire_frames.draw(random_of(self.seed, input_id), input_id)
-        for _ in range(2):
+        for _ in range(_TRIES):
             with suppress(OSError):
                 answers = await wire_frames.run(self.gateways.listen, connection)
                 posts = self.graph.posts[input_id]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -82,7 +83,8 @@ class WatchedGateway:
         return [*found, *watched.stalls(self._late, STALL_S), *self._log_faults()]
 
     def _log_faults(self) -> list[str]:
-        faults = list(_log_faults(self._log.read_text(errors="replace")))
+        found = _log_faults(self._log.read_text(errors="replace"))
+        faults = list({_without_numbers(each): each for each in found}.values())
         more = len(faults) - _MAX_QUOTED
         return faults[:_MAX_QUOTED] + ([f"and {more} more lines"] if more > 0 else [])
 
@@ -92,12 +94,24 @@ def _log_faults(log: str) -> Iterator[str]:
     for is_event, lines in groupby(log.splitlines(), _is_event):
         block = list(lines)
         if not is_event:
-            yield f"not JSON on standard error: {chr(10).join(block)[:3000]}"
+            yield from _foreign(block)
         for line in block:
             if is_event and '"event": "unforeseen"' in line:
                 yield f"unforeseen: {line[:1500]}"
             if CANARY in line:
                 yield f"the canary is in the log: {line[:300]}"
+
+
+def _foreign(block: list[str]) -> Iterator[str]:
+    """Yield what another library has written, each with its traceback."""
+    text = "\n".join(block)
+    for each in re.split(r"\n(?=Invalid encoding on|Unexpected \[|Task exception)", text):
+        yield f"not JSON on standard error: {each[:2000]}"
+
+
+def _without_numbers(fault: str) -> str:
+    """Return a fault by which it is the same as others, which are left out."""
+    return re.sub(r"[0-9]+", "", fault)
 
 
 def _is_event(line: str) -> bool:

@@ -23,7 +23,11 @@ BARE: Sequence[tuple[str, str, str]] = (
     ("RESOURCE_EXHAUSTED", "received metadata size exceeds.*", "too many bytes of metadata"),
     ("INTERNAL", "Compression bit set but no encoding configured", "a message's flag is wrong"),
     ("INTERNAL", "Duplicate ':[a-z]+' header received", "headers that aren't gRPC's"),
-    ("INTERNAL", "Error parsing '[a-z-]+' metadata", "headers that aren't gRPC's"),
+    (
+        "INTERNAL",
+        "Error parsing '[a-z:-]+' metadata|Illegal header key.*",
+        "headers that aren't gRPC's",
+    ),
     ("UNAVAILABLE", "Socket closed.*", "the caller has closed its connection or sent GOAWAY"),
     ("UNAVAILABLE|INTERNAL", r"Failed parsing HTTP/2 \(.*", "frames that aren't HTTP/2's"),
 )
