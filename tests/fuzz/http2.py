@@ -55,13 +55,16 @@ def _text(value: bytes) -> bytes:
 
 @dataclass
 class Answers:
-    """What a server has sent: the headers of each stream, and which streams have ended."""
+    """What a server has sent: the headers of each stream, and which streams have ended.
+
+    `is_gone`: it has sent GOAWAY; `is_open`: the connection was still open after the last read.
+    """
 
     headers: dict[int, dict[str, str]] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
     reset: set[int] = field(default_factory=set)
     is_gone: bool = False
-    acks: int = 0
+    is_open: bool = False
     fault: str = ""
     _decoder: Decoder = field(default_factory=Decoder)
     _unread: bytearray = field(default_factory=bytearray)

@@ -19,7 +19,7 @@ from tests.fuzz.targets import TARGETS, numbers_of
 
 SEED = "1"
 INPUTS = 6_000
-LARGE_INPUTS = 3
+LARGE_INPUTS = 2
 CALLS, FRAMES = 200, 250
 
 

@@ -196,7 +196,7 @@ ITEM_JSON = st.dictionaries(
 )
 
 
-@EXAMPLES
+@settings(EXAMPLES, max_examples=60)
 @given(ITEM_JSON, ITEM_JSON)
 def test_any_two_items_are_compared(sent: dict[str, Any], shown: dict[str, Any]) -> None:
     """Any two items are compared without an error."""

@@ -13,7 +13,7 @@ import grpc.aio
 
 from tests.fuzz import wire_calls, wire_frames
 from tests.fuzz.target import Outcome, Tally, random_of
-from tests.fuzz.wire_gateway import WatchedGateway, gateway
+from tests.fuzz.wire_gateway import NOT_JSON, UNFORESEEN, WatchedGateway, gateway
 from tests.fuzz.wire_graph import Graph, graph
 
 CALLS, FRAMES, PROCESS = "calls", "frames", "process"
@@ -74,9 +74,12 @@ class _Gateways:
                 _, writer = await asyncio.open_connection(*self.listen.split(":"))
                 writer.close()
                 return
-            why = "\n".join(await self._ended())  # what follows from that is no other violation
-            what = f"takes no connections any more, after about {input_id}: {why}"
-            self.broken.note(what, PROCESS, "")
+            broken = await self._ended()
+            # What it has logged follows from why it has stopped, and is no other violation.
+            why = [each for each in broken if each.startswith((NOT_JSON, UNFORESEEN))]
+            stopped = f"takes no connections any more, after about {input_id}: {why}"
+            for what in (stopped, *(each for each in broken if each not in why)):
+                self.broken.note(what, PROCESS, "")
             await self.start()
 
 
@@ -90,7 +93,7 @@ class _Wire:
     async def call(self, input_id: str) -> tuple[object, Outcome]:
         """Make the call of an id, and return it with its outcome."""
         call = wire_calls.draw(random_of(self.seed, input_id), input_id)
-        channel = self.channels[hash(input_id) % len(self.channels)]
+        channel = self.channels[int(input_id.partition("/")[2]) % len(self.channels)]
         try:
             received = await wire_calls.run(channel, call)
         except TimeoutError:

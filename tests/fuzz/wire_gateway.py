@@ -40,6 +40,9 @@ _FLAGS: Mapping[str, object] = {
 
 _MAX_QUOTED = 20
 
+# How the faults in the log begin.
+NOT_JSON, UNFORESEEN = "not JSON on standard error", "unforeseen"
+
 
 class WatchedGateway:
     """A gateway process whose log and lateness are kept in files."""
@@ -97,7 +100,7 @@ def _log_faults(log: str) -> Iterator[str]:
             yield from _foreign(block)
         for line in block:
             if is_event and '"event": "unforeseen"' in line:
-                yield f"unforeseen: {line[:1500]}"
+                yield f"{UNFORESEEN}: {line[:1500]}"
             if CANARY in line:
                 yield f"the canary is in the log: {line[:300]}"
 
@@ -106,7 +109,7 @@ def _foreign(block: list[str]) -> Iterator[str]:
     """Yield what another library has written, each with its traceback."""
     text = "\n".join(block)
     for each in re.split(r"\n(?=Invalid encoding on|Unexpected \[|Task exception)", text):
-        yield f"not JSON on standard error: {each[:2000]}"
+        yield f"{NOT_JSON}: {each[:2000]}"
 
 
 def _without_numbers(fault: str) -> str:

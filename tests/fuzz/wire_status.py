@@ -21,7 +21,11 @@ BARE: Sequence[tuple[str, str, str]] = (
     ("UNIMPLEMENTED", "Method not found!", "no such method"),
     ("RESOURCE_EXHAUSTED", "(?i).*larger than max.*", "a message over the limit of gRPC"),
     ("RESOURCE_EXHAUSTED", "received metadata size exceeds.*", "too many bytes of metadata"),
-    ("INTERNAL", "Compression bit set but no encoding configured", "a message's flag is wrong"),
+    (
+        "INTERNAL",
+        "Compression bit set but no.*|Decompression failed.*",
+        "a message's flag is wrong",
+    ),
     ("INTERNAL", "Duplicate ':[a-z]+' header received", "headers that aren't gRPC's"),
     (
         "INTERNAL",
