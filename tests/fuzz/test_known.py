@@ -10,6 +10,7 @@ import grpc.aio
 import pytest
 
 from tests.fuzz.draws import CANARY
+from tests.fuzz.frame_draws import Connection
 from tests.fuzz.http2 import (
     DATA,
     END_HEADERS,
@@ -20,7 +21,7 @@ from tests.fuzz.http2 import (
     Frame,
     header_block,
 )
-from tests.fuzz.wire_frames import Connection, run
+from tests.fuzz.wire_frames import run
 from tests.fuzz.wire_gateway import gateway
 
 

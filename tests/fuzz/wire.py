@@ -11,7 +11,7 @@ from pathlib import Path
 
 import grpc.aio
 
-from tests.fuzz import wire_calls, wire_frames
+from tests.fuzz import frame_draws, wire_calls, wire_frames
 from tests.fuzz.target import Outcome, Tally, random_of
 from tests.fuzz.wire_gateway import NOT_JSON, UNFORESEEN, WatchedGateway, gateway
 from tests.fuzz.wire_graph import Graph, graph
@@ -102,7 +102,7 @@ class _Wire:
 
     async def frame(self, input_id: str) -> tuple[object, Outcome]:
         """Send the frames of an id, and return them with the outcome."""
-        connection = wire_frames.draw(random_of(self.seed, input_id), input_id)
+        connection = frame_draws.draw(random_of(self.seed, input_id), input_id)
         for _ in range(_TRIES):
             with suppress(OSError):
                 answers = await wire_frames.run(self.gateways.listen, connection)
