@@ -22,12 +22,12 @@ from tests.fuzz.targets import TARGETS, numbers_of
 # WITHIN_S in any case. The long run is --inputs 200000 --wire 20000.
 INPUTS = 100_000
 WIRE = 8_000
-WITHIN_S = 270.0
+WITHIN_S = 250.0
 
 FOREVER_S = 1e9
 
 # The part of the time that is left for the inputs over the wire.
-_WIRE_S = 120.0
+_WIRE_S = 110.0
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 # A pattern of what is reported, and what is at fault.
 KNOWN: Mapping[str, str] = {
-    r"takes no connections any more.*UnicodeDecodeError.*_server_main_loop": (
+    r"takes no connections any more.*'utf-8' codec can't decode byte": (
         "a :path that isn't UTF-8 ends the loop of grpc.aio's server"
     ),
     r"a bare UNAVAILABLE: 'Cancelling all calls'": (

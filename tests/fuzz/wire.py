@@ -13,7 +13,7 @@ import grpc.aio
 
 from tests.fuzz import frame_draws, wire_calls, wire_frames
 from tests.fuzz.target import Outcome, Tally, random_of
-from tests.fuzz.wire_gateway import NOT_JSON, UNFORESEEN, WatchedGateway, gateway
+from tests.fuzz.wire_gateway import ENDED, NOT_JSON, UNFORESEEN, WatchedGateway, gateway
 from tests.fuzz.wire_graph import Graph, graph
 
 CALLS, FRAMES, PROCESS = "calls", "frames", "process"
@@ -76,7 +76,7 @@ class _Gateways:
                 return
             broken = await self._ended()
             # What it has logged follows from why it has stopped, and is no other violation.
-            why = [each for each in broken if each.startswith((NOT_JSON, UNFORESEEN))]
+            why = [each for each in broken if each.startswith((ENDED, NOT_JSON, UNFORESEEN))]
             stopped = f"takes no connections any more, after about {input_id}: {why}"
             for what in (stopped, *(each for each in broken if each not in why)):
                 self.broken.note(what, PROCESS, "")

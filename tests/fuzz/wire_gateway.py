@@ -40,7 +40,8 @@ _FLAGS: Mapping[str, object] = {
 
 _MAX_QUOTED = 20
 
-# How the faults in the log begin.
+# How the faults of a process and of its log begin.
+ENDED = "the process has ended by itself"
 NOT_JSON, UNFORESEEN = "not JSON on standard error", "unforeseen"
 
 
@@ -75,7 +76,7 @@ class WatchedGateway:
         """Stop it; return the rules that the process has broken."""
         status = await self._process.ended(0.01)
         if status is not None:
-            return [f"the process has ended by itself: {status}", *self._log_faults()]
+            return [f"{ENDED}: {status}", *self._log_faults()]
         found = []
         if self.grown_bytes > MAX_GROWTH_BYTES:
             found.append(f"{self.grown_bytes:,} bytes more memory")
