@@ -13,7 +13,7 @@ import grpc.aio
 
 from tests.fuzz import frame_draws, wire_calls, wire_frames
 from tests.fuzz.target import Outcome, Tally, random_of
-from tests.fuzz.wire_gateway import ENDED, NOT_JSON, UNFORESEEN, WatchedGateway, gateway
+from tests.fuzz.wire_gateway import ENDED, EXIT, NOT_JSON, UNFORESEEN, WatchedGateway, gateway
 from tests.fuzz.wire_graph import Graph, graph
 
 CALLS, FRAMES, PROCESS = "calls", "frames", "process"
@@ -75,8 +75,8 @@ class _Gateways:
                 writer.close()
                 return
             broken = await self._ended()
-            # What it has logged follows from why it has stopped, and is no other violation.
-            why = [each for each in broken if each.startswith((ENDED, NOT_JSON, UNFORESEEN))]
+            # Its end and its log follow from why it has stopped, and are no other violations.
+            why = [each for each in broken if each.startswith((ENDED, EXIT, NOT_JSON, UNFORESEEN))]
             stopped = f"takes no connections any more, after about {input_id}: {why}"
             for what in (stopped, *(each for each in broken if each not in why)):
                 self.broken.note(what, PROCESS, "")

@@ -41,7 +41,7 @@ _FLAGS: Mapping[str, object] = {
 _MAX_QUOTED = 20
 
 # How the faults of a process and of its log begin.
-ENDED = "the process has ended by itself"
+ENDED, EXIT = "the process has ended by itself", "exit status"
 NOT_JSON, UNFORESEEN = "not JSON on standard error", "unforeseen"
 
 
@@ -83,7 +83,7 @@ class WatchedGateway:
         self._process.signal(signal.SIGTERM)
         status = await self._process.ended(END_WITHIN_S)
         if status != 0:
-            found.append(f"exit status {status} after SIGTERM (None: it hangs)")
+            found.append(f"{EXIT} {status} after SIGTERM (None: it hangs)")
         return [*found, *watched.stalls(self._late, STALL_S), *self._log_faults()]
 
     def _log_faults(self) -> list[str]:
