@@ -29,7 +29,7 @@ BARE: Sequence[tuple[str, str, str]] = (
     ("INTERNAL", "Duplicate ':[a-z]+' header received", "headers that aren't gRPC's"),
     (
         "INTERNAL",
-        "Error parsing '[a-z:-]+' metadata.*|Illegal header key.*",
+        "Error parsing '[a-z:-]+' metadata.*|Illegal header key.*|Metadata keys.*",
         "headers that aren't gRPC's",
     ),
     ("UNAVAILABLE", "|Too many pings", "the connection has ended for what the caller sent"),
