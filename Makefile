@@ -21,7 +21,7 @@ UV_COMPILE = $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-v
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo run test faults abuse bench check check-generated format generate lock
+.PHONY: help demo run test faults abuse fuzz bench check check-generated format generate lock
 
 help:  ## list the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ faults: $(DEV)  ## a campaign of faults between gateway and Graph, at least 3,00
 
 abuse: $(DEV)  ## attacks beside honest callers, within five minutes; ARGS="--help"
 	$(BIN)/python -m tests.abuse $(ARGS)
+
+fuzz: $(DEV)  ## random inputs for all that reads what others wrote, within five minutes; ARGS="--help"
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(BENCH)  ## what it costs, side by side with what could stand in its place; ARGS="--help"
 	$(BIN)/python -m benchmarks $(ARGS)

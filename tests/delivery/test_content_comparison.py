@@ -11,6 +11,7 @@ from attachment_gateway.errors import Violations
 from attachment_gateway.graph.base64_encoder import Base64Stream
 from attachment_gateway.graph.request import FileRequest, GraphRequest, item_request
 from graphattachments.v1.attachment_pb2 import Attachment, ItemAttachment
+from graphattachments.v1.contact_pb2 import Contact
 from graphattachments.v1.event_pb2 import Event
 from tests.support.graph_requests import HEAD
 
@@ -66,3 +67,17 @@ def test_an_item_is_alike_if_it_is_recognised() -> None:
 def test_a_smaller_file_of_another_name_is_not_read(found: Candidate, needs: bool) -> None:
     """A file that is listed as smaller than ours, under another name, can't be alike."""
     assert ContentComparison(file(b"bytes")).needs_content(found) is needs
+
+
+@pytest.mark.parametrize("depth", [900, 1010])
+def test_an_item_that_is_nested_too_deeply_is_not_alike(depth: int) -> None:
+    """An item with a value of hundreds of levels, which can be parsed, is not alike."""
+    phones, address = Contact(surname="x", business_phones=["1"]), Contact(surname="x")
+    address.email_addresses.add(address="a@example.com")
+    deep = "[" * depth + "]" * depth
+    for sent, name in ((phones, "businessPhones"), (address, "emailAddresses")):
+        holder = ItemAttachment(contact=sent)
+        attachment = Attachment(name="a", item_attachment=holder)
+        comparison = ContentComparison(item_request(HEAD, attachment, Violations()))
+        shown = f'{{"item": {{"surname": "x", "{name}": {deep}}}}}'
+        assert not comparison.is_alike(shown.encode())

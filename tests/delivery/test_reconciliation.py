@@ -52,8 +52,9 @@ from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStu
 from graphattachments.v1.contact_pb2 import Contact
 from graphattachments.v1.event_pb2 import Event
 from graphattachments.v1.message_pb2 import Message
-from tests.support.calls import BEARER, QUICK, AsyncStub, failure
+from tests.support.calls import BEARER, QUICK, AsyncStub, Start, create, failure
 from tests.support.graph_requests import HEAD
+from tests.support.raw_graph import RawGraph, answer, error
 
 FILE = Attachment(name="a.txt", file_attachment=FileAttachment(content_bytes=b"hello, world"))
 LONG = "Minutes of the meeting " * 13
@@ -417,3 +418,23 @@ class Known(dict[str, bool]):
 
     def __contains__(self, _id: object) -> bool:
         return True
+
+
+async def test_a_deeply_nested_value_in_a_list_changes_nothing(
+    graph: RawGraph, start: Start
+) -> None:
+    """What is ours is found and described, also if the list has a value of 90 levels of it."""
+    nested = '{"value":[{"id":"A=","name":"a.txt","x":%s}]}' % ("[" * 90 + "]" * 90)
+    graph.script = [error(503, "UnknownError")]
+    graph.read_script = [
+        answer(200, {"value": []}),
+        answer(200, nested.encode()),
+        answer(200, b"hello, world"),
+    ]
+    gateway = await start(baseline="always")
+    post = PostRef(group_id="g", thread_id="t", post_id="p")
+    request = create(post, FILE, request_id=str(uuid4()))
+    async with grpc.aio.insecure_channel(gateway.address) as channel:
+        stub: AsyncStub = AttachmentServiceStub(channel)
+        created = await stub.CreateAttachment(request, metadata=BEARER, timeout=10)
+    assert (created.attachment.id, created.attachment.name) == ("A=", "a.txt")

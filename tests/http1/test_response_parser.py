@@ -185,6 +185,14 @@ def test_bytes_after_a_response_make_it_the_last(more: bytes) -> None:
     assert result_of(response) == (200, b"{}", True, True)
 
 
+@pytest.mark.parametrize("whole", [sized(b"{}"), CHUNKED + b"2\r\n{}\r\n0\r\n\r\n"])
+@pytest.mark.parametrize("more", [b"\r", b"\n", b"\r\n", b"\r\n\r\n", b"\r\n" * 50])
+def test_line_breaks_after_a_response_make_it_the_last(whole: bytes, more: bytes) -> None:
+    """Line breaks that come with a response don't change it, but make it the last."""
+    assert result_of(parsed(whole)) == (200, b"{}", True, False)
+    assert result_of(parsed(whole + more)) == (200, b"{}", True, True)
+
+
 def test_a_cut_response_keeps_its_status() -> None:
     """`cut` leaves a response with its status and without a body."""
     response = parsed(sized(b"{}")[:-1])

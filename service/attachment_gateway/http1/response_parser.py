@@ -17,6 +17,9 @@ MAX_HEAD_LINES = 256
 # A response describes one attachment, and so echoes one content. More than this are not skipped.
 MAX_SKIPPED = 16
 
+# "\r\n\r\n", the end of a chunked body.
+LINE_BREAKS = 4
+
 # Without either of these headers, a body ends with its connection.
 _FRAMING = ("content-length", "transfer-encoding")
 
@@ -75,6 +78,15 @@ class ResponseParser:
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
+        # llhttp skips line breaks after a response and reports nothing. The last ones are fed one
+        # by one, so that they are noticed: a chunked response itself ends with LINE_BREAKS bytes.
+        end = data[-LINE_BREAKS:]
+        text = len(data) - len(end) + len(end.rstrip(b"\r\n"))
+        for piece in (data[:text], *(data[at : at + 1] for at in range(text, len(data)))):
+            if piece:
+                self._feed(piece)
+
+    def _feed(self, data: bytes) -> None:
         if self.is_over:
             self.is_last = True  # more bytes than one response has
             return
