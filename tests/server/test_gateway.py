@@ -19,6 +19,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from graphattachments.v1.attachment_pb2 import PostRef
 from graphattachments.v1.attachment_service_pb2 import UploadFileAttachmentRequest
 from graphattachments.v1.attachment_service_pb2_grpc import AttachmentServiceStub
+from tests.abuse.frames import Flag, Kind, frame
+from tests.abuse.raw_client import raw_client
 from tests.support.calls import BEARER, Start, failure, upload
 from tests.support.processes import run, started
 from tests.support.raw_graph import RawGraph, answer, hang
@@ -42,6 +44,26 @@ async def test_serve_prints_its_port_and_sigterm_stops_it() -> None:
         code, out, log = await ended(process)
     assert (code, out) == (0, "")
     assert [entry["event"] for entry in log] == ["draining", "stopped"]
+
+
+async def test_a_server_that_takes_no_calls_ends_its_process(graph: RawGraph) -> None:
+    """After a call that ends gRPC's loop the process ends by itself, with 1 and in JSON."""
+    command = ("serve", "--listen", "127.0.0.1:0", "--graph-url", graph.url)
+    with started(*command) as (process, line):
+        async with raw_client(line.split()[-1]) as client:
+            headers = [(b":method", b"POST"), (b":scheme", b"http"), (b":path", b"/\xc0/b")]
+            usual = [(b":authority", b"x"), (b"te", b"trailers")]
+            usual.append((b"content-type", b"application/grpc"))
+            block = b"".join(
+                b"\x00%c%b%c%b" % (len(name), name, len(value), value)
+                for name, value in (*headers, *usual)
+            )
+            await client.write(frame(Kind.HEADERS, block, flags=Flag.END_HEADERS, stream=1))
+            code, out, log = await ended(process)
+    assert out == ""
+    assert "server_failed" in [entry["event"] for entry in log]
+    assert {entry["event"] for entry in log} <= {"server_failed", "library"}
+    assert code in {1, -signal.SIGSEGV}  # grpc 1.85 sometimes crashes after that
 
 
 async def test_serve_may_open_as_many_files_as_it_is_let(

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health
@@ -37,6 +38,9 @@ from attachment_gateway.server.reflection import add_health, add_reflection
 from attachment_gateway.settings import Settings
 from graphattachments.v1.attachment_service_pb2_grpc import add_AttachmentServiceServicer_to_server
 
+# How often to look whether gRPC's server still takes calls.
+LOOK_EVERY_S = 0.25
+
 # The calls still in flight are answered this long before the grace period ends.
 ANSWER_BEFORE_STOP_S = 0.5
 
@@ -50,6 +54,16 @@ class Gateway:
     runner: Runner
     health: health.aio.HealthServicer
     server: grpc.aio.Server
+
+    async def failed(self) -> None:
+        """Return when gRPC's server takes no calls any more, although nobody has stopped it.
+
+        One call with a path that isn't UTF-8 ends the loop in which grpc.aio (1.85) takes calls,
+        and gRPC reports it only when the calls in flight have ended.
+        """
+        server: Any = self.server
+        while server._server.is_running():  # noqa: ASYNC110, SLF001 nothing public tells it
+            await asyncio.sleep(LOOK_EVERY_S)
 
     async def drain(self, grace_s: float) -> None:
         """Refuse new calls, let the others finish, and answer them before `grace_s` is over."""

@@ -12,11 +12,13 @@ from structlog.tracebacks import ExceptionDictTransformer
 
 from attachment_gateway import metrics
 
+log: structlog.stdlib.BoundLogger = structlog.get_logger("attachment_gateway")
+
 
 def to_standard_error(level: str) -> None:
     """Write the log to standard error; drop it if the process was started without one."""
     stream = _standard_error()
-    logging.basicConfig(stream=stream, format="%(message)s")
+    logging.basicConfig(handlers=[LibraryHandler()], level=logging.WARNING, force=True)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -29,6 +31,23 @@ def to_standard_error(level: str) -> None:
         logger_factory=lambda *_: LineLogger(stream),
         cache_logger_on_first_use=True,
     )
+
+
+class LibraryHandler(logging.Handler):
+    """Logs that a library has logged something, and where, without its words.
+
+    gRPC logs a header that it can't decode, which may be a caller's token.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one event for a record."""
+        kind = record.exc_info[0] if record.exc_info else None
+        log.warning(
+            "library",
+            logger=record.name,
+            at=f"{record.module}:{record.lineno}",
+            error=kind.__name__ if kind else "",
+        )
 
 
 class LineLogger:
