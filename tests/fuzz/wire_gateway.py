@@ -41,6 +41,10 @@ _FLAGS: Mapping[str, object] = {
 _MAX_QUOTED = 20
 
 # How the faults of a process and of its log begin.
+FAILED = "gRPC's server has failed"
+# What the log has of it, also if the process crashes before it can end.
+FAILURES = ('"event": "server_failed"', '"error": "UnicodeDecodeError"')
+
 ENDED, EXIT = "the process has ended by itself", "exit status"
 NOT_JSON, UNFORESEEN = "not JSON on standard error", "unforeseen"
 
@@ -72,11 +76,13 @@ class WatchedGateway:
         """How much the process has grown since it settled; 0 before that."""
         return self.rss_bytes() - self._settled_bytes if self._settled_bytes else 0
 
-    async def end(self) -> list[str]:
-        """Stop it; return the rules that the process has broken."""
-        status = await self._process.ended(0.01)
+    async def end(self, *, within_s: float = 0.01) -> list[str]:
+        """Stop it, unless it ends `within_s`; return the rules that the process has broken."""
+        status = await self._process.ended(within_s)
         if status is not None:
-            return [f"{ENDED}: {status}", *self._log_faults()]
+            has_failed = any(each in self._log.read_text(errors="replace") for each in FAILURES)
+            why = FAILED if has_failed else "for no known reason"
+            return [f"{ENDED}: {status}, {why}", *self._log_faults()]
         found = []
         if self.grown_bytes > MAX_GROWTH_BYTES:
             found.append(f"{self.grown_bytes:,} bytes more memory")

@@ -121,14 +121,16 @@ class Servicer(AttachmentServiceServicer):
     async def _create(self, call: Call) -> None:
         with CallAdmission(self._admission, call.caller, call.deadline) as admission:
             await self._admit(admission)
-            graph_request = await self._graph_request(call, admission)
-            admission.shrink(create_memory_bytes(graph_request))
-            attachment = await self._runner.deliver(
-                graph_request, call.deadline, admission.reservation
-            )
-            response = CreateAttachmentResponse(attachment=fit_response(attachment, CREATED_BYTES))
+            response = await self._created(call, admission)
             admission.shrink(ANSWER_FACTOR * response.ByteSize())
             await call.answer(response, admission)
+
+    async def _created(self, call: Call, admission: CallAdmission) -> CreateAttachmentResponse:
+        """Return the response of a call; what was made for it is freed with this function."""
+        graph_request = await self._graph_request(call, admission)
+        admission.shrink(create_memory_bytes(graph_request))
+        attachment = await self._runner.deliver(graph_request, call.deadline, admission.reservation)
+        return CreateAttachmentResponse(attachment=fit_response(attachment, CREATED_BYTES))
 
     async def _graph_request(self, call: Call, admission: CallAdmission) -> GraphRequest:
         """Read the message of a call, and return the REST request. Raises CallerError."""
