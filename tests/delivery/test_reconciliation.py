@@ -231,6 +231,10 @@ async def test_a_file_that_is_shown_otherwise_is_not_created_twice(
     await asyncio.gather(*map(check, BASELINES))
 
 
+# A busy machine may not have read these within the time in which the outcome has to settle.
+LARGE_ANSWERS = ({"elements": "flood"}, {"broken": "tiny elements"}, {"broken": "oversized"})
+
+
 @pytest.mark.parametrize(
     "fault",
     [
@@ -262,7 +266,8 @@ async def test_a_list_that_is_not_whole_proves_nothing(
         control.inject(Fault(method="GET", times=4, post_id=post.post_id, **fault))
         told = await outcome(stubs[baseline], post, FILE)
         [_, created] = stored(control, post)
-        assert told == created or fault in ({"elements": "id null"}, {"partial": True})
+        is_late = fault in LARGE_ANSWERS and told == "OUTCOME_UNKNOWN"
+        assert told == created or is_late or fault in ({"elements": "id null"}, {"partial": True})
 
     await asyncio.gather(*map(check, BASELINES))
 

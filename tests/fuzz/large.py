@@ -92,7 +92,7 @@ def check(large: Large) -> Outcome:
     """Check how long each part takes that the event loop does."""
     outcome = Outcome(ACCEPTED)
     message = large.message
-    read = timed(lambda: DESERIALIZERS["CreateAttachment"](message), outcome, "to read")
+    read = DESERIALIZERS["CreateAttachment"](message)  # the gateway does it on a thread
     try:
         check_understood(read)
         graph_request = graph_request_of(read, sender(CAP_BYTES))

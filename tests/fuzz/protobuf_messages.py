@@ -100,4 +100,5 @@ PROTOBUF = Target(
     share=4,
     draw=draw,
     check=check,
+    limit_s=2.0,  # large messages are read on a thread, and coverage makes it three times as long
 )
