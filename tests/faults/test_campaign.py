@@ -33,7 +33,7 @@ async def test_a_short_campaign_finds_no_violation() -> None:
 
 
 # Most of a mutant's time is waiting.
-MUTANTS_AT_ONCE = 2
+MUTANTS_AT_ONCE = 3
 
 # Every mutant must pass these, so that it is noticed only for the rule that it lacks.
 HEALTHY = (
